@@ -1,0 +1,4 @@
+//! What a run leaves behind: files that end well formed, and the formats written into them.
+
+pub mod file;
+pub mod pcapng;
