@@ -1,1 +1,53 @@
-//! (in work)
+//! Packet capture behind a tap: BPF filter, capture buffer, reader.
+//!
+//! An [`Adapter`] is shown every frame in batches ([`Adapter::tap`]) and shows it to each open
+//! handle. A handle filters it ([`filter`]), stores what the filter keeps in its capture buffer, the
+//! *engine*, and hands records to whoever reads ([`Adapter::read`]). The engine modelled today is
+//! the queue of packet objects of Npcap 0.9992 and later; older choices of the same design are named
+//! switches ([`Quirks`]).
+//!
+//! # Contract
+//!
+//! - A state machine: time comes in as `now` (picoseconds), effects go out as return values and
+//!   through the caller's [`Host`]. No thread, clock, random number, I/O.
+//! - Per frame and attached handle exactly one of [`Event::Filtered`], [`Event::Stored`],
+//!   [`Event::Dropped`]; each stored packet ends as exactly one [`Host::delivered`] or one dropped
+//!   record. So at any time, per handle:
+//!   `shown = filtered + delivered + dropped + queued` ([`HandleCounters`]).
+//! - One physical copy per frame, shared by all handles that keep it; no allocation per frame once
+//!   the buffers have reached their working size.
+//! - Bad input (filter program, sizes, handles) is a typed error and changes nothing.
+//!
+//! # Not checked
+//!
+//! - `now` is taken as it comes; nothing here needs it to grow.
+//! - A [`Frame`]'s `wire_len` is believed: the filter's LEN load and the record's length show it.
+//! - Blocking, time-outs and the user buffer belong to the reader; [`DEFAULT_READ_TIMEOUT_PS`] and
+//!   [`DEFAULT_USER_BUFFER`] are what libpcap uses.
+
+#![forbid(unsafe_code)]
+
+mod adapter;
+mod counters;
+mod drop;
+mod engine;
+mod error;
+mod event;
+pub mod filter;
+mod host;
+mod options;
+mod pool;
+mod record;
+
+pub use adapter::Adapter;
+pub use counters::{AdapterCounters, HandleCounters, Stats};
+pub use drop::{DropReason, DropRecord};
+pub use engine::Occupancy;
+pub use error::{ControlError, ReadError};
+pub use event::{Event, Value};
+pub use host::{Delivered, Frame, Host, Read, TapWork};
+pub use options::{
+    DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_READ_TIMEOUT_PS, DEFAULT_SNAPLEN,
+    DEFAULT_USER_BUFFER, EngineKind, HandleOptions, MAX_KERNEL_BUFFER, Quirks,
+};
+pub use record::{RECORD_ALIGNMENT, RECORD_HEADER};

@@ -1,0 +1,95 @@
+//! Counters: the account of each handle, the adapter's totals, and the driver's own statistics.
+//!
+//! Contract: [`HandleCounters`] only grow, and at any time
+//! `shown = filtered + delivered + sum(dropped) + queued`. [`Stats`] are what the driver would tell,
+//! with its rules, so that resets zero three of them and no law holds for them.
+
+use crate::DropReason;
+
+/// What has become of the packets shown to one handle since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HandleCounters {
+    /// Packets the tap showed to this handle.
+    pub shown: u64,
+    /// Packets its filter rejected.
+    pub filtered: u64,
+    /// Packets put into its buffer; each is later delivered or dropped.
+    pub stored: u64,
+    /// Packets read out of its buffer.
+    pub delivered: u64,
+    /// Packets dropped, by [`DropReason::index`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// Delivered packets that the read truncated to the user buffer.
+    pub truncated: u64,
+    /// Reads that were not refused.
+    pub reads: u64,
+    /// Bytes those reads wrote.
+    pub read_bytes: u64,
+    /// Times the read event went from clear to set.
+    pub wakes: u64,
+    /// Times the buffer was emptied by a control.
+    pub resets: u64,
+    /// Filter instructions executed.
+    pub instructions: u64,
+}
+
+impl HandleCounters {
+    /// Packets dropped for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Shows every counter by name, drops as the reason's name, in a fixed order.
+    pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+        visit("shown", self.shown);
+        visit("filtered", self.filtered);
+        visit("stored", self.stored);
+        visit("delivered", self.delivered);
+        for reason in DropReason::ALL {
+            visit(reason.name(), self.dropped[reason.index()]);
+        }
+        visit("truncated", self.truncated);
+        visit("reads", self.reads);
+        visit("read_bytes", self.read_bytes);
+        visit("wakes", self.wakes);
+        visit("resets", self.resets);
+        visit("instructions", self.instructions);
+    }
+}
+
+/// The adapter's totals since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AdapterCounters {
+    /// Indications.
+    pub indications: u64,
+    /// Frames in them.
+    pub frames: u64,
+    /// Frames that no handle was there to see.
+    pub no_handle: u64,
+    /// Bytes copied into shared packet copies.
+    pub bytes_copied: u64,
+}
+
+impl AdapterCounters {
+    /// Shows every counter by name, in a fixed order.
+    pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+        visit("indications", self.indications);
+        visit("frames", self.frames);
+        visit(DropReason::NoHandle.name(), self.no_handle);
+        visit("bytes_copied", self.bytes_copied);
+    }
+}
+
+/// The driver's statistics of one handle (Npcap `bpf_stat`, there 32 bits wide).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// bs_recv. Packets that passed the filter, or that were shown to it: see
+    /// [`Quirks::received_after_filter`](crate::Quirks::received_after_filter). Zeroed by a reset.
+    pub received: u64,
+    /// bs_capt: packets put into the buffer. Zeroed by a reset.
+    pub accepted: u64,
+    /// bs_drop: packets that found the buffer full, zeroed by a reset, plus `resource_dropped`.
+    pub dropped: u64,
+    /// The part of `dropped` that is lack of memory; survives resets.
+    pub resource_dropped: u64,
+}

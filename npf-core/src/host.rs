@@ -1,0 +1,75 @@
+//! What crosses the border of the crate: frames in; events, packets, wake-ups and results out.
+//!
+//! Contract: the [`Host`] is called in the order in which things happen, always with the `now` of
+//! the call that caused it. It cannot call back into the adapter.
+
+use crate::Event;
+
+/// One frame as the driver indicates it: Ethernet without preamble and FCS.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The bytes that are there.
+    pub data: &'a [u8],
+    /// Length on the wire, in bytes; what the filter's LEN load and the record show.
+    pub wire_len: u32,
+    /// The caller's name of this frame; carried, never looked at.
+    pub tag: u64,
+}
+
+/// One packet that a read took out of a handle's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivered<'a> {
+    /// The caller's name of the frame.
+    pub tag: u64,
+    /// Receive queue on which the frame was tapped.
+    pub queue: u16,
+    /// CPU on which it was tapped.
+    pub cpu: u16,
+    /// Time of the tap, in picoseconds of the caller's clock.
+    pub timestamp: u64,
+    /// Bytes of the frame in the record; less than stored if the read truncated it.
+    pub caplen: u32,
+    /// Length of the frame on the wire.
+    pub len: u32,
+    /// Those `caplen` bytes.
+    pub data: &'a [u8],
+}
+
+/// What the surroundings provide.
+pub trait Host {
+    /// Something worth telling has happened.
+    fn event(&mut self, now: u64, event: Event);
+    /// A packet has been written into the reader's buffer.
+    fn delivered(&mut self, now: u64, handle: u32, packet: Delivered<'_>);
+    /// The handle's read event went from clear to set. A read clears it.
+    fn wake(&mut self, now: u64, handle: u32);
+}
+
+/// What one tap did, so that the caller can turn it into CPU time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TapWork {
+    /// Frames in the indication.
+    pub frames: u32,
+    /// Packets stored, over all handles.
+    pub accepted: u32,
+    /// Filter instructions executed, over all handles.
+    pub instructions: u64,
+    /// Bytes copied into shared packet copies (once per frame, not per handle).
+    pub bytes_copied: u64,
+}
+
+/// What one read put into the user buffer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Bytes written: records and the padding between them; never more than the buffer's length.
+    pub bytes: usize,
+    /// Records written.
+    pub packets: u32,
+    /// Packets still queued.
+    pub queued_left: u64,
+    /// Whether the first record was cut because it alone exceeds the user buffer.
+    pub truncated: bool,
+    /// Bytes of padding after the last record that the buffer had no room for (0..=3). Npcap
+    /// reports `bytes + padding_cut` as the length read, which then exceeds the buffer.
+    pub padding_cut: u32,
+}
