@@ -1,0 +1,76 @@
+//! Checks of the CPUs, the costs, the handles and their readers.
+
+use super::super::units::{Bytes, Duration};
+use super::super::{Handle, Scenario};
+use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
+
+/// A record of the capture buffer opens with so many bytes: `struct bpf_hdr` as Npcap has it.
+const RECORD_HEADER: u64 = 20;
+
+pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
+    cpus(scenario)?;
+    for (name, cost) in scenario.costs.named() {
+        within(&format!("costs.{name}"), cost, Duration(0), LONGEST_COST)?;
+    }
+    if scenario.handle.len() > 64 {
+        let what = format!("{} handles", scenario.handle.len());
+        return wrong(&["handle.64"], what, "64 at most");
+    }
+    let handles = scenario.handles();
+    for (index, handle) in handles.iter().enumerate() {
+        check_handle(scenario, &format!("handle.{index}"), handle)?;
+        if handles[..index].iter().any(|other| other.name == handle.name) {
+            let what = format!("a second handle called \"{}\"", handle.name);
+            let key = format!("handle.{index}.name");
+            return wrong(&[&key], what, "each handle needs a name of its own");
+        }
+    }
+    within("run.drain", scenario.run.drain, Duration(0), LONGEST_RUN)
+}
+
+fn cpus(scenario: &Scenario) -> Result<(), Impossible> {
+    within("cpus.count", scenario.cpu_count(), 1, 1024)?;
+    let Some(rx) = &scenario.cpus.rx else { return Ok(()) };
+    let channels = usize::from(scenario.channels.combined);
+    if rx.len() != channels {
+        let what = format!("{} CPUs for {channels} queues", rx.len());
+        return wrong(&["cpus.rx", "channels.combined"], what, "name one CPU for each queue");
+    }
+    for (queue, &chosen) in rx.iter().enumerate() {
+        cpu(scenario, &format!("cpus.rx.{queue}"), chosen)?;
+    }
+    Ok(())
+}
+
+fn cpu(scenario: &Scenario, key: &str, cpu: u16) -> Result<(), Impossible> {
+    let count = scenario.cpu_count();
+    if cpu < count {
+        return Ok(());
+    }
+    let allowed = format!("CPUs are 0 to {} (cpus.count = {count})", count - 1);
+    wrong(&[key, "cpus.count"], format!("there is no CPU {cpu}"), allowed)
+}
+
+fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Impossible> {
+    let key = |name: &str| format!("{at}.{name}");
+    within(&key("kernel_buffer"), handle.kernel_buffer, Bytes(0), MEMORY_MAX)?;
+    within(&key("user_buffer"), handle.user_buffer, Bytes(RECORD_HEADER), MEMORY_MAX)?;
+    within(&key("min_to_copy"), handle.min_to_copy, Bytes(0), MEMORY_MAX)?;
+    within(&key("read_timeout"), handle.read_timeout, Duration(0), LONGEST_RUN)?;
+    within(&key("snaplen"), handle.snaplen, 1, u32::MAX)?;
+    if let Some(filter) = &handle.filter
+        && filter.trim_start_matches('@').trim().is_empty()
+    {
+        let allowed = "an expression like \"udp port 53\", \"@FILE\", or leave it out to keep all";
+        return wrong(&[&key("filter")], "an empty filter", allowed);
+    }
+    let reader = &handle.reader;
+    cpu(scenario, &key("reader.cpu"), scenario.reader_cpu(handle))?;
+    within(&key("reader.frame"), scenario.reader_frame(handle), Duration(0), LONGEST_COST)?;
+    for (name, time) in [("reader.period", reader.period), ("reader.stop_at", reader.stop_at)] {
+        if let Some(time) = time {
+            within(&key(name), time, Duration(0), LONGEST_RUN)?;
+        }
+    }
+    super::windows(&key("reader.stall"), &reader.stall)
+}

@@ -1,0 +1,132 @@
+//! Checks of the wire, the NIC and the driver.
+
+use super::super::units::{BitRate, Bytes, Duration};
+use super::super::{Indirection, Scenario};
+use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
+
+/// Bytes before the frame in a receive buffer: `struct virtio_net_hdr` (virtio 1.x, 5.1.6).
+const VIRTIO_HEADER: u64 = 12;
+/// Ethernet header, and two VLAN tags that do not count against the MTU.
+const LINK_HEADER: u64 = 14 + 8;
+
+pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
+    wire(scenario)?;
+    queues(scenario)?;
+    steering(scenario)?;
+    device(scenario)?;
+    driver(scenario)
+}
+
+pub(super) fn wire_rate(rate: u64) -> Result<(), Impossible> {
+    within("wire.rate", BitRate(rate), BitRate(1_000), BitRate(1_000_000_000_000))
+}
+
+fn wire(scenario: &Scenario) -> Result<(), Impossible> {
+    let wire = &scenario.wire;
+    wire_rate(wire.rate.0)?;
+    within("wire.mtu", wire.mtu, 68, 65_535)?;
+    let longest = Bytes(u64::from(wire.mtu) + 14);
+    within("wire.min_frame", scenario.min_frame(), Bytes(14), longest)?;
+    if !wire.runt.is_zero() && scenario.min_frame() == Bytes(14) {
+        let what = "no frame is short enough for a runt: min_frame is 14B";
+        let allowed = "set wire.min_frame to 15B or more (60B is Ethernet's), or wire.runt to 0";
+        return wrong(&["wire.runt", "wire.min_frame"], what, allowed);
+    }
+    super::windows("wire.link_down", &wire.link_down)
+}
+
+fn queues(scenario: &Scenario) -> Result<(), Impossible> {
+    within("channels.combined", scenario.channels.combined, 1, 64)?;
+    for (key, size) in [("ring.rx", scenario.ring.rx), ("ring.tx", scenario.ring.tx)] {
+        if !size.is_power_of_two() || !(16..=32_768).contains(&size) {
+            let what = format!("a ring of {size} descriptors is not possible");
+            return wrong(&[key], what, "allowed: a power of two from 16 to 32768");
+        }
+    }
+    let coalesce = &scenario.coalesce;
+    within("coalesce.rx_usecs", coalesce.rx_usecs, Duration(0), Duration(10 * super::SECOND))?;
+    if (coalesce.rx_usecs.0 == 0) != (coalesce.rx_frames == 0) {
+        let (keys, missing) = if coalesce.rx_frames == 0 {
+            (["coalesce.rx_usecs", "coalesce.rx_frames"], "rx_frames")
+        } else {
+            (["coalesce.rx_frames", "coalesce.rx_usecs"], "rx_usecs")
+        };
+        let what = format!("nothing is coalesced while {missing} is 0");
+        return wrong(&keys, what, format!("set {missing} too, or neither"));
+    }
+    Ok(())
+}
+
+fn steering(scenario: &Scenario) -> Result<(), Impossible> {
+    let (rxfh, channels) = (&scenario.rxfh, scenario.channels.combined);
+    let queue = |key: &str, queue: u16| {
+        if queue < channels {
+            return Ok(());
+        }
+        let what = format!("there is no queue {queue}");
+        let allowed = format!("queues are 0 to {} (channels.combined = {channels})", channels - 1);
+        wrong(&[key, "channels.combined"], what, allowed)
+    };
+    queue("rxfh.unclassified_queue", rxfh.unclassified_queue)?;
+    if let Indirection::Table(table) = &rxfh.indirection {
+        if !table.len().is_power_of_two() || table.len() > 128 {
+            let what = format!("an indirection table of {} entries is not possible", table.len());
+            return wrong(&["rxfh.indirection"], what, "allowed: 1, 2, 4, 8, 16, 32, 64 or 128");
+        }
+        for (index, &entry) in table.iter().enumerate() {
+            queue(&format!("rxfh.indirection.{index}"), entry)?;
+        }
+    }
+    if rxfh.hash_types.is_empty() {
+        let what = "RSS without a hash type sends every frame to one queue";
+        return wrong(&["rxfh.hash_types"], what, "name one at least, or set rxfh.enabled = false");
+    }
+    for (index, hash_type) in rxfh.hash_types.iter().enumerate() {
+        if rxfh.hash_types[..index].contains(hash_type) {
+            let key = format!("rxfh.hash_types.{index}");
+            return wrong(&[&key], "named twice", "name each hash type once");
+        }
+    }
+    Ok(())
+}
+
+fn device(scenario: &Scenario) -> Result<(), Impossible> {
+    let (channels, vectors) = (scenario.channels.combined, scenario.vectors());
+    if vectors <= channels || vectors > 2048 {
+        let what = format!("{vectors} vectors do not do for {channels} channels");
+        let allowed = format!("one each and one for the configuration: {} to 2048", channels + 1);
+        return wrong(&["nic.vectors", "channels.combined"], what, allowed);
+    }
+    let longest = Bytes(u64::from(scenario.wire.mtu) + 14);
+    if scenario.nic.fifo.0 != 0 && scenario.nic.fifo < longest {
+        let what = format!("a FIFO of {} cannot hold one frame", scenario.nic.fifo);
+        let allowed = format!("0B (no FIFO), or {longest} (wire.mtu and header) or more");
+        return wrong(&["nic.fifo", "wire.mtu"], what, allowed);
+    }
+    within("nic.fifo", scenario.nic.fifo, Bytes(0), MEMORY_MAX)?;
+    within("dma.frame", scenario.dma.frame, Duration(0), LONGEST_COST)?;
+    within("dma.byte", scenario.dma.byte, Duration(0), Duration(1_000_000))
+}
+
+fn driver(scenario: &Scenario) -> Result<(), Impossible> {
+    let (driver, mtu) = (&scenario.driver, scenario.wire.mtu);
+    within("driver.budget", driver.budget, 1, u16::MAX)?;
+    within("driver.refill_threshold", driver.refill_threshold, 1, scenario.ring.rx)?;
+    let least = Bytes(VIRTIO_HEADER + LINK_HEADER + u64::from(mtu));
+    if driver.buffer < least {
+        let what = format!("a buffer of {} cannot hold every frame of MTU {mtu}", driver.buffer);
+        let allowed =
+            format!("{least} or more: 12 virtio header, 14 Ethernet, 8 two VLAN tags, {mtu} MTU");
+        return wrong(&["driver.buffer", "wire.mtu"], what, allowed);
+    }
+    within("driver.buffer", driver.buffer, least, Bytes(1 << 20))?;
+    let buffers = u64::from(scenario.channels.combined) * u64::from(scenario.ring.rx);
+    let memory = Bytes(buffers * driver.buffer.0);
+    if memory > MEMORY_MAX {
+        let what = format!("{buffers} receive buffers would take {memory}");
+        let allowed = format!("channels.combined x ring.rx x driver.buffer: {MEMORY_MAX} at most");
+        return wrong(&["ring.rx", "driver.buffer", "channels.combined"], what, allowed);
+    }
+    let least = Duration(1_000_000);
+    within("driver.control_timeout", driver.control_timeout, least, LONGEST_RUN)
+}
