@@ -1,1 +1,220 @@
-//! (in work)
+//! A guest-side virtio-net driver, as a state machine over a [`Transport`].
+//!
+//! It brings the device up, posts receive buffers, takes interrupts, polls with a budget, hands frames in
+//! batches to its [`Host`], refills, unmasks, and sends frames. Split rings, one buffer per frame, no
+//! offloads.
+//!
+//! ```text
+//! start .. step .. Running          interrupt -> Poll(queue) -> poll .. finish_poll -> again? poll : done
+//! ```
+//!
+//! # Contract
+//!
+//! - Time comes in as `now`, picoseconds of the caller's clock. Effects go out through the transport, the
+//!   host, and return values. No thread, clock, lock, or random number; no allocation after `new` but for
+//!   the control command of a start.
+//! - The device is not trusted. Whatever it writes or answers is checked; the driver then drops a frame with a
+//!   reason, stops a queue, or is broken, always with a counter and an event, never with a panic.
+//! - **A stopped queue** (the device broke the rules of its ring) stays masked and yields nothing until the
+//!   next [`Driver::start`]; the other queues go on. **A broken driver** does nothing until then.
+//! - Every completion taken from a receive ring is indicated exactly once, in ring order, or dropped with
+//!   exactly one [`DropReason`].
+//!
+//! # What it does not check
+//!
+//! - What is in a frame: the bytes are handed on as the device wrote them.
+//! - Whether the device leaves alone the buffers it does not own. A frame is copied once and only the copy is
+//!   looked at, but a device that writes early or late can spoil its own frames.
+
+#![forbid(unsafe_code)]
+
+mod bring_up;
+mod config;
+mod control;
+mod counters;
+mod device_config;
+mod dma;
+mod drop;
+mod error;
+mod event;
+mod interrupt;
+mod layout;
+mod poll;
+mod ring;
+pub mod spec;
+mod transmit;
+mod transport;
+
+pub use bring_up::Progress;
+pub use config::{
+    ConfigError, DriverConfig, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings,
+};
+pub use counters::{DriverCounters, QueueCounters, ReceiveCounters, TransmitCounters};
+pub use dma::{DmaError, DmaRegion, REGION_ALIGN};
+pub use drop::{DropReason, DropRecord};
+pub use error::{DriverError, TransmitError};
+pub use event::{Event, Value};
+pub use interrupt::Interrupt;
+pub use poll::{BATCH, Finished, Polled};
+pub use ring::RingError;
+pub use transport::{QueueSetup, Transport, TransportError};
+
+use control::ControlQueue;
+use device_config::DeviceConfig;
+use layout::Layout;
+use ring::rx::RxQueue;
+use ring::tx::TxQueue;
+
+/// The MSI-X vector of configuration changes.
+pub const CONFIG_VECTOR: u16 = 0;
+
+/// The MSI-X vector of receive queue `queue`. Transmit and control queues have none.
+pub const fn vector_of(queue: u16) -> u16 {
+    1 + queue
+}
+
+/// What surrounds the driver: where frames and events go.
+pub trait Host {
+    /// Something happened.
+    fn event(&mut self, now: u64, event: Event);
+
+    /// At most [`BATCH`] frames of receive queue `queue`, in the order of its used ring. The bytes are
+    /// there for the length of this call.
+    fn indicate(&mut self, now: u64, queue: u16, frames: &[RxFrame<'_>]);
+}
+
+/// One received frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RxFrame<'a> {
+    /// The Ethernet frame, without virtio header and FCS.
+    pub data: &'a [u8],
+    /// Which completion of this queue since start it is, counting from 0; dropped ones count as well.
+    pub position: u64,
+}
+
+/// The driver of one device.
+#[derive(Debug)]
+pub struct Driver {
+    config: DriverConfig,
+    memory: DmaRegion,
+    state: State,
+    features: u64,
+    device: DeviceConfig,
+    rx: Vec<RxQueue>,
+    tx: Vec<TxQueue>,
+    control: ControlQueue,
+    /// Copies of the frames of one batch.
+    staging: Vec<u8>,
+    counters: DriverCounters,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Stopped,
+    /// Waits for the device to finish its reset.
+    Resetting {
+        deadline: u64,
+    },
+    /// DRIVER_OK is set, frames flow; waits for the answer to a control command.
+    Commanding {
+        deadline: u64,
+        class: u8,
+        command: u8,
+    },
+    Running,
+    Broken(DriverError),
+}
+
+impl Driver {
+    /// Lays rings and buffers out in `memory`, which belongs to the driver (and its device) from now on.
+    /// Touches neither memory nor device.
+    ///
+    /// # Errors
+    /// The configuration breaks a rule, or the memory is too small or not aligned.
+    pub fn new(config: DriverConfig, memory: DmaRegion) -> Result<Self, DriverError> {
+        memory.check(config.memory_needed()?)?;
+        let layout = Layout::new(&config);
+        let buffer_size = config.buffer_size;
+        Ok(Self {
+            memory,
+            state: State::Stopped,
+            features: 0,
+            device: DeviceConfig::default(),
+            rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, buffer_size)).collect(),
+            tx: layout.tx.into_iter().map(TxQueue::new).collect(),
+            control: ControlQueue::new(layout.control),
+            staging: vec![0; poll::staging_bytes(buffer_size)],
+            counters: DriverCounters::default(),
+            config,
+        })
+    }
+
+    /// Completions of receive queue `queue` taken since start; 0 for a queue that does not exist.
+    pub fn consumed(&self, queue: u16) -> u64 {
+        self.rx.get(usize::from(queue)).map_or(0, |rx| rx.consumed)
+    }
+
+    /// Receive buffers of `queue` that the device owns; 0 for a queue that does not exist.
+    pub fn posted(&self, queue: u16) -> u64 {
+        self.rx.get(usize::from(queue)).map_or(0, |rx| rx.ring.outstanding().into())
+    }
+
+    /// Why receive queue `queue` has stopped, if it has.
+    pub fn queue_error(&self, queue: u16) -> Option<RingError> {
+        self.rx.get(usize::from(queue)).and_then(|rx| rx.broken)
+    }
+
+    /// Why the driver is broken, if it is.
+    pub fn error(&self) -> Option<&DriverError> {
+        match &self.state {
+            State::Broken(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Counters of the driver as a whole.
+    pub fn counters(&self) -> &DriverCounters {
+        &self.counters
+    }
+
+    /// Counters of receive queue `queue`.
+    pub fn queue_counters(&self, queue: u16) -> Option<&QueueCounters> {
+        self.rx.get(usize::from(queue)).map(|rx| &rx.counters)
+    }
+
+    /// Counters of transmit queue `queue`.
+    pub fn transmit_counters(&self, queue: u16) -> Option<&TransmitCounters> {
+        self.tx.get(usize::from(queue)).map(|tx| &tx.counters)
+    }
+
+    /// The configuration given.
+    pub fn config(&self) -> &DriverConfig {
+        &self.config
+    }
+
+    /// The agreed features; 0 before.
+    pub fn features(&self) -> u64 {
+        self.features
+    }
+
+    /// Whether the link is up; a device that cannot tell is taken to be.
+    pub fn link_up(&self) -> bool {
+        self.device.link_up
+    }
+
+    /// The device's MAC address, if it has one.
+    pub fn mac(&self) -> Option<[u8; 6]> {
+        self.device.mac
+    }
+
+    /// The device's MTU, if it tells.
+    pub fn mtu(&self) -> Option<u16> {
+        self.device.mtu
+    }
+
+    /// DRIVER_OK is set and nothing is known to be wrong with the device.
+    #[inline]
+    fn is_live(&self) -> bool {
+        matches!(self.state, State::Running | State::Commanding { .. })
+    }
+}

@@ -1,0 +1,317 @@
+//! From reset to running, in the order of virtio 1.x section 3.1.1, and the steps after it.
+//!
+//! reset - ACKNOWLEDGE - DRIVER - features - FEATURES_OK, read back - configuration - queues, buffers -
+//! DRIVER_OK - kicks - the command that turns on multi-queue or RSS.
+//!
+//! Contract: every refusal ends in [`Driver::give_up`]: FAILED is set, the state is broken, and the error
+//! says what to do. Only two steps may have to wait, the reset and the command; both have a time limit
+//! and are gone on with by [`Driver::step`].
+
+use crate::control::Command;
+use crate::device_config::{self, DeviceConfig};
+use crate::error::DriverError;
+use crate::event::Event;
+use crate::spec;
+use crate::transport::{Transport, TransportError};
+use crate::{Driver, Host, State};
+
+/// How far the driver is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Everything is set up.
+    Running,
+    /// The device has to answer. Call [`Driver::step`] when it may have, and at `deadline`.
+    Waiting {
+        /// When the driver will give up, in picoseconds of the caller's clock.
+        deadline: u64,
+    },
+}
+
+impl Driver {
+    /// Brings the device up from whatever state it is in. Also the way back from every error: rings,
+    /// positions and the link status start anew, counters go on.
+    ///
+    /// # Errors
+    /// Whatever the device or the transport refuses; the driver is broken then.
+    pub fn start<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, DriverError> {
+        self.counters.starts += 1;
+        self.features = 0;
+        self.device = DeviceConfig::default();
+        transport.set_status(0);
+        self.state = State::Resetting { deadline: self.deadline(now) };
+        self.step(now, transport, host)
+    }
+
+    /// Goes on with what had to wait, and looks whether the device has asked for a reset.
+    ///
+    /// # Errors
+    /// The time limit has passed, the device has refused, or the driver was broken before.
+    pub fn step<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, DriverError> {
+        let result = match self.state {
+            State::Stopped => return Err(DriverError::NotStarted),
+            State::Broken(ref error) => return Err(error.clone()),
+            State::Resetting { deadline } => self.after_reset(now, deadline, transport, host),
+            State::Commanding { deadline, class, command } => self
+                .healthy(now, transport, host)
+                .and_then(|()| self.after_command(now, deadline, (class, command), host)),
+            State::Running => self.healthy(now, transport, host).map(|()| Progress::Running),
+        };
+        result.map_err(|error| self.give_up(now, error, transport, host))
+    }
+
+    /// Sets FAILED and keeps `error` as the reason of the broken state.
+    pub(crate) fn give_up<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        error: DriverError,
+        transport: &mut T,
+        host: &mut H,
+    ) -> DriverError {
+        // A device that is gone hears nothing; one that asked for a reset is not the driver's failure.
+        if !matches!(error, DriverError::DeviceGone | DriverError::NeedsReset) {
+            let status = transport.status();
+            transport.set_status(status | spec::STATUS_FAILED);
+        }
+        self.counters.failures += 1;
+        self.state = State::Broken(error.clone());
+        host.event(now, Event::DriverFailed { error: error.name() });
+        error
+    }
+
+    /// Whether the device is still there and content.
+    pub(crate) fn healthy<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<(), DriverError> {
+        let status = transport.status();
+        if status == spec::STATUS_GONE {
+            return Err(DriverError::DeviceGone);
+        }
+        if status & spec::STATUS_NEEDS_RESET != 0 {
+            self.counters.needs_reset += 1;
+            host.event(now, Event::NeedsReset);
+            return Err(DriverError::NeedsReset);
+        }
+        Ok(())
+    }
+
+    fn after_reset<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        deadline: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, DriverError> {
+        let status = transport.status();
+        if status == spec::STATUS_GONE {
+            return Err(DriverError::DeviceGone);
+        }
+        if status != 0 {
+            if now < deadline {
+                return Ok(Progress::Waiting { deadline });
+            }
+            let limit_ps = self.config.control_timeout_ps;
+            return Err(DriverError::ResetTimeout { status, limit_ps });
+        }
+        self.negotiate(transport)?;
+        self.device = device_config::read(transport, self.features)?;
+        self.device.check(&self.config, self.features)?;
+        self.set_up_queues(transport)?;
+        self.go(now, transport, host)?;
+        self.command(now, transport, host)
+    }
+
+    fn negotiate<T: Transport>(&mut self, transport: &mut T) -> Result<(), DriverError> {
+        transport.set_status(spec::STATUS_ACKNOWLEDGE);
+        transport.set_status(spec::STATUS_ACKNOWLEDGE | spec::STATUS_DRIVER);
+        let offered = transport.device_features();
+        let mut accepted = offered & self.config.wanted();
+        if accepted & spec::NET_F_CTRL_VQ == 0 {
+            // 2.2.1: no feature without the one it depends on, even if the device offers it so.
+            accepted &= !(spec::NET_F_MQ | spec::NET_F_RSS);
+        }
+        let missing = self.required() & !accepted;
+        if missing != 0 {
+            return Err(DriverError::MissingFeatures { missing, offered });
+        }
+        transport.set_driver_features(accepted);
+        let status = spec::STATUS_ACKNOWLEDGE | spec::STATUS_DRIVER | spec::STATUS_FEATURES_OK;
+        transport.set_status(status);
+        if transport.status() & spec::STATUS_FEATURES_OK == 0 {
+            return Err(DriverError::FeaturesRefused { features: accepted });
+        }
+        self.features = accepted;
+        Ok(())
+    }
+
+    /// What must be agreed: by configuration, and by what the configuration cannot do without.
+    fn required(&self) -> u64 {
+        let mut required = self.config.required | spec::F_VERSION_1;
+        if self.config.rss.is_some() {
+            required |= spec::NET_F_RSS;
+        } else if self.config.queue_pairs > 1 {
+            required |= spec::NET_F_MQ;
+        }
+        required
+    }
+
+    fn set_up_queues<T: Transport>(&mut self, transport: &mut T) -> Result<(), DriverError> {
+        let event_index = self.features & spec::F_EVENT_IDX != 0;
+        let vector = Some(crate::CONFIG_VECTOR);
+        transport.set_config_vector(vector).map_err(while_("setting the configuration vector"))?;
+        for (pair, rx) in (0..).zip(&mut self.rx) {
+            check_size(transport, 2 * pair, rx.ring.size())?;
+            rx.reset(&self.memory, event_index);
+            rx.refill(&self.memory);
+            let setup = rx.ring.setup(&self.memory, Some(crate::vector_of(pair)));
+            transport
+                .setup_queue(2 * pair, &setup)
+                .map_err(while_("setting up a receive queue"))?;
+        }
+        for (pair, tx) in (0..).zip(&mut self.tx) {
+            check_size(transport, 2 * pair + 1, tx.ring.size())?;
+            tx.reset(&self.memory, event_index);
+            let setup = tx.ring.setup(&self.memory, None);
+            let done = transport.setup_queue(2 * pair + 1, &setup);
+            done.map_err(while_("setting up a transmit queue"))?;
+        }
+        if let Some(queue) = self.control_index() {
+            check_size(transport, queue, self.control.ring.size())?;
+            self.control.reset(&self.memory, event_index);
+            let setup = self.control.ring.setup(&self.memory, None);
+            transport.setup_queue(queue, &setup).map_err(while_("setting up the control queue"))?;
+        }
+        let data_queues = 0..2 * self.config.queue_pairs;
+        for queue in data_queues.chain(self.control_index()) {
+            transport.enable_queue(queue).map_err(while_("enabling a queue"))?;
+        }
+        Ok(())
+    }
+
+    /// The control queue comes after all the pairs the device has, used or not (5.1.2).
+    fn control_index(&self) -> Option<u16> {
+        if self.features & spec::NET_F_CTRL_VQ == 0 {
+            return None;
+        }
+        let multi = self.features & (spec::NET_F_MQ | spec::NET_F_RSS) != 0;
+        Some(if multi { 2 * self.device.max_queue_pairs } else { 2 })
+    }
+
+    fn go<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<(), DriverError> {
+        for vector in 0..=self.config.queue_pairs {
+            transport.set_vector_masked(vector, false);
+        }
+        let status = spec::STATUS_ACKNOWLEDGE
+            | spec::STATUS_DRIVER
+            | spec::STATUS_FEATURES_OK
+            | spec::STATUS_DRIVER_OK;
+        transport.set_status(status);
+        self.healthy(now, transport, host)?;
+        let answer = transport.status();
+        if answer & spec::STATUS_DRIVER_OK == 0 {
+            return Err(DriverError::DriverOkRefused { status: answer });
+        }
+        let (features, queue_pairs) = (self.features, self.config.queue_pairs);
+        host.event(now, Event::DriverOk { features, queue_pairs });
+        // The buffers are there since before DRIVER_OK, but a kick is allowed only after it (3.1.1).
+        for (pair, rx) in (0..).zip(&mut self.rx) {
+            if rx.ring.kick_wanted(&self.memory) {
+                rx.counters.receive.kicks += 1;
+                host.event(now, Event::Kicked { queue: pair });
+                transport.notify(2 * pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// One pair needs no command: it is what a device starts with (5.1.6.5.6).
+    fn command<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, DriverError> {
+        let command = match &self.config.rss {
+            Some(rss) => Command::rss_config(rss, self.config.queue_pairs),
+            None if self.config.queue_pairs > 1 => Command::pairs_set(self.config.queue_pairs),
+            None => {
+                self.state = State::Running;
+                return Ok(Progress::Running);
+            }
+        };
+        let (class, number) = (command.class, command.command);
+        let deadline = self.deadline(now);
+        let kick = self.control.send(&self.memory, &command);
+        self.counters.control_sent += 1;
+        self.state = State::Commanding { deadline, class, command: number };
+        host.event(now, Event::ControlSent { class, command: number });
+        if let Some(queue) = self.control_index().filter(|_| kick) {
+            transport.notify(queue);
+        }
+        self.after_command(now, deadline, (class, number), host)
+    }
+
+    fn after_command<H: Host>(
+        &mut self,
+        now: u64,
+        deadline: u64,
+        (class, command): (u8, u8),
+        host: &mut H,
+    ) -> Result<Progress, DriverError> {
+        let Some(answer) = self.control.answer(&self.memory).map_err(DriverError::ControlRing)?
+        else {
+            if now < deadline {
+                return Ok(Progress::Waiting { deadline });
+            }
+            let limit_ps = self.config.control_timeout_ps;
+            return Err(DriverError::ControlTimeout { class, command, limit_ps });
+        };
+        let ack = answer.ack;
+        host.event(now, Event::ControlDone { class, command, ack });
+        if !answer.length_good {
+            self.counters.control_bad_length += 1;
+        }
+        if ack != spec::CTRL_OK {
+            return Err(DriverError::ControlRefused { class, command, ack });
+        }
+        self.counters.control_done += 1;
+        self.state = State::Running;
+        Ok(Progress::Running)
+    }
+
+    fn deadline(&self, now: u64) -> u64 {
+        now.saturating_add(self.config.control_timeout_ps)
+    }
+}
+
+fn check_size<T: Transport>(transport: &mut T, queue: u16, wanted: u16) -> Result<(), DriverError> {
+    let max = if queue < transport.num_queues() { transport.queue_max_size(queue) } else { 0 };
+    if max == 0 {
+        return Err(DriverError::QueueMissing { queue });
+    }
+    if wanted > max {
+        return Err(DriverError::RingTooLong { queue, wanted, max });
+    }
+    Ok(())
+}
+
+fn while_(step: &'static str) -> impl Fn(TransportError) -> DriverError {
+    move |error| DriverError::Transport { step, error }
+}

@@ -1,0 +1,335 @@
+//! What the user of the driver chooses, and the rules a choice must keep.
+//!
+//! Contract: a [`DriverConfig`] that [`DriverConfig::validate`] accepts is consistent in itself.
+//! Not checked here: whether the device can do it; that is found out at bring-up.
+
+use std::fmt;
+
+use crate::layout::Layout;
+use crate::spec;
+
+/// Least entries of a receive or transmit ring.
+pub const MIN_RING: u16 = 16;
+/// Most queue pairs.
+pub const MAX_QUEUE_PAIRS: u16 = 64;
+/// Most bytes of one buffer: a frame of 64 KiB with its headers fits well.
+pub const MAX_BUFFER_BYTES: u32 = 128 * 1024;
+
+/// Everything the driver is told before it meets a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverConfig {
+    /// Receive/transmit queue pairs to use, 1..=64. More than one needs MQ or [`DriverConfig::rss`].
+    pub queue_pairs: u16,
+    /// Entries of each receive ring: a power of two, 16..=32768. The device must offer as many.
+    pub rx_ring: u16,
+    /// Entries of each transmit ring, same rule.
+    pub tx_ring: u16,
+    /// Bytes of each buffer, the 12-byte virtio header included: 1526..=131072.
+    pub buffer_size: u32,
+    /// Refill when at least this many descriptors are free, 1..=`rx_ring`; 1 refills at every poll.
+    pub refill_threshold: u16,
+    /// How interrupts are held off while a queue is being polled.
+    pub mask: Masking,
+    /// Receive-side scaling. VIRTIO_NET_F_RSS is asked for exactly when this is given.
+    pub rss: Option<RssSettings>,
+    /// How long the device may take for a reset and for each control command, in picoseconds.
+    pub control_timeout_ps: u64,
+    /// Features to take if the device offers them, out of [`spec::SUPPORTED_FEATURES`].
+    pub features: u64,
+    /// Features without which bring-up fails. VERSION_1 is always among them.
+    pub required: u64,
+}
+
+impl Default for DriverConfig {
+    /// One pair of 256 entries, 2 KiB buffers, refill at every poll, all features, one second.
+    fn default() -> Self {
+        Self {
+            queue_pairs: 1,
+            rx_ring: 256,
+            tx_ring: 256,
+            buffer_size: 2048,
+            refill_threshold: 1,
+            mask: Masking::Ring,
+            rss: None,
+            control_timeout_ps: 1_000_000_000_000,
+            features: spec::SUPPORTED_FEATURES,
+            required: 0,
+        }
+    }
+}
+
+impl DriverConfig {
+    /// Bytes of DMA memory that rings and buffers of this configuration take.
+    ///
+    /// # Errors
+    /// The configuration breaks a rule.
+    pub fn memory_needed(&self) -> Result<u64, ConfigError> {
+        self.validate()?;
+        Ok(Layout::new(self).total)
+    }
+
+    /// Checks every rule stated at the fields.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        in_range("queue_pairs", self.queue_pairs.into(), 1, MAX_QUEUE_PAIRS.into())?;
+        ring("rx_ring", self.rx_ring)?;
+        ring("tx_ring", self.tx_ring)?;
+        in_range(
+            "buffer_size",
+            self.buffer_size.into(),
+            spec::MIN_RX_BUFFER_BYTES.into(),
+            MAX_BUFFER_BYTES.into(),
+        )?;
+        in_range("refill_threshold", self.refill_threshold.into(), 1, self.rx_ring.into())?;
+        in_range("control_timeout_ps", self.control_timeout_ps, 1, u64::MAX)?;
+        self.validate_features()?;
+        match &self.rss {
+            Some(rss) => rss.validate(self.queue_pairs),
+            None => Ok(()),
+        }
+    }
+
+    /// The features to accept if offered: what is wanted, what is required, and what follows from
+    /// the other fields.
+    pub(crate) fn wanted(&self) -> u64 {
+        let wanted = self.features | self.required | spec::F_VERSION_1;
+        match self.rss {
+            Some(_) => wanted | spec::NET_F_RSS,
+            None => wanted & !spec::NET_F_RSS,
+        }
+    }
+
+    fn validate_features(&self) -> Result<(), ConfigError> {
+        let unknown = (self.features | self.required) & !spec::SUPPORTED_FEATURES;
+        if unknown != 0 {
+            return Err(ConfigError::UnsupportedFeatures { features: unknown });
+        }
+        if self.required & spec::NET_F_RSS != 0 && self.rss.is_none() {
+            return Err(ConfigError::RssWithoutSettings);
+        }
+        let wanted = self.wanted();
+        let multi = spec::NET_F_MQ | spec::NET_F_RSS;
+        if wanted & multi != 0 && wanted & spec::NET_F_CTRL_VQ == 0 {
+            return Err(ConfigError::NeedsControlQueue { features: wanted & multi });
+        }
+        if self.queue_pairs > 1 && wanted & multi == 0 {
+            return Err(ConfigError::PairsWithoutMultiQueue { queue_pairs: self.queue_pairs });
+        }
+        Ok(())
+    }
+}
+
+/// How interrupts of a receive queue are held off while it is scheduled for polling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Masking {
+    /// By the ring: `used_event` moved away, or VIRTQ_AVAIL_F_NO_INTERRUPT. What Linux does.
+    Ring,
+    /// By the mask bit of the queue's MSI-X vector; what falls due meanwhile stays pending.
+    Msix,
+}
+
+/// `virtio_net_rss_config` without the parts that follow from the rest (virtio 1.x 5.1.6.5.7.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RssSettings {
+    /// Hash types to apply, bits 0..=8.
+    pub hash_types: u32,
+    /// Toeplitz key, 1..=255 bytes; the device says how many it takes.
+    pub key: Vec<u8>,
+    /// Indirection table: receive queue indices; a power of two of them, at most 32768.
+    pub table: Vec<u16>,
+    /// Receive queue of frames that no hash type covers.
+    pub unclassified: u16,
+}
+
+impl RssSettings {
+    fn validate(&self, queue_pairs: u16) -> Result<(), ConfigError> {
+        if self.hash_types & !spec::HASH_TYPES != 0 {
+            return Err(ConfigError::UnknownHashTypes { hash_types: self.hash_types });
+        }
+        in_range("rss.key length", self.key.len() as u64, 1, 255)?;
+        in_range("rss.table length", self.table.len() as u64, 1, 32768)?;
+        if !self.table.len().is_power_of_two() {
+            return Err(ConfigError::NotPowerOfTwo {
+                field: "rss.table length",
+                value: self.table.len() as u64,
+            });
+        }
+        let queues = self.table.iter().chain(std::iter::once(&self.unclassified));
+        match queues.copied().find(|queue| *queue >= queue_pairs) {
+            Some(queue) => Err(ConfigError::RssQueueOutOfRange { queue, queue_pairs }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn ring(field: &'static str, entries: u16) -> Result<(), ConfigError> {
+    in_range(field, entries.into(), MIN_RING.into(), spec::MAX_RING.into())?;
+    if entries.is_power_of_two() {
+        return Ok(());
+    }
+    Err(ConfigError::NotPowerOfTwo { field, value: entries.into() })
+}
+
+fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfRange { field, value, min, max })
+}
+
+/// Why a [`DriverConfig`] cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A number is outside its range.
+    OutOfRange {
+        /// The field's name.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+        /// The least it may hold.
+        min: u64,
+        /// The most it may hold.
+        max: u64,
+    },
+    /// A number must be a power of two and is not.
+    NotPowerOfTwo {
+        /// The field's name.
+        field: &'static str,
+        /// What it holds.
+        value: u64,
+    },
+    /// Features are asked for that this driver does not know how to use.
+    UnsupportedFeatures {
+        /// The offending bits.
+        features: u64,
+    },
+    /// MQ or RSS is asked for without CTRL_VQ.
+    NeedsControlQueue {
+        /// The bits that need it.
+        features: u64,
+    },
+    /// Several pairs are asked for, but neither MQ nor RSS.
+    PairsWithoutMultiQueue {
+        /// How many pairs.
+        queue_pairs: u16,
+    },
+    /// RSS is required, but there are no settings for it.
+    RssWithoutSettings,
+    /// Hash types beyond bit 8.
+    UnknownHashTypes {
+        /// All bits asked for.
+        hash_types: u32,
+    },
+    /// The indirection table or the unclassified queue names a queue that is not used.
+    RssQueueOutOfRange {
+        /// The queue named.
+        queue: u16,
+        /// How many there are.
+        queue_pairs: u16,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { field, value, min, max } => {
+                write!(f, "{field} is {value}; choose one of {min}..={max}")
+            }
+            Self::NotPowerOfTwo { field, value } => {
+                write!(f, "{field} is {value}; choose a power of two")
+            }
+            Self::UnsupportedFeatures { features } => {
+                write!(f, "this driver cannot use the features {features:#x}; leave them out")
+            }
+            Self::NeedsControlQueue { features } => {
+                write!(f, "the features {features:#x} need CTRL_VQ; ask for it too")
+            }
+            Self::PairsWithoutMultiQueue { queue_pairs } => {
+                write!(f, "{queue_pairs} queue pairs need the feature MQ or RSS settings")
+            }
+            Self::RssWithoutSettings => {
+                write!(f, "the feature RSS is required; give RSS settings as well")
+            }
+            Self::UnknownHashTypes { hash_types } => {
+                write!(f, "hash types {hash_types:#x} have unknown bits; use bits 0..=8")
+            }
+            Self::RssQueueOutOfRange { queue, queue_pairs } => {
+                write!(f, "RSS names receive queue {queue}, but there are {queue_pairs}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> DriverConfig {
+        DriverConfig { queue_pairs: 4, ..DriverConfig::default() }
+    }
+
+    fn rss() -> RssSettings {
+        RssSettings { hash_types: 0x3f, key: vec![1; 40], table: vec![0, 1, 2, 3], unclassified: 0 }
+    }
+
+    #[test]
+    fn accepts_the_edges_of_every_range() {
+        for (rx_ring, queue_pairs) in [(16, 1), (32768, 64)] {
+            let config = DriverConfig { rx_ring, tx_ring: rx_ring, queue_pairs, ..base() };
+            assert_eq!(config.validate(), Ok(()));
+        }
+        assert_eq!(DriverConfig { rss: Some(rss()), ..base() }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn refuses_what_lies_outside() {
+        let bad = [
+            DriverConfig { queue_pairs: 0, ..base() },
+            DriverConfig { queue_pairs: 65, ..base() },
+            DriverConfig { rx_ring: 8, ..base() },
+            DriverConfig { tx_ring: 100, ..base() },
+            DriverConfig { buffer_size: 1525, ..base() },
+            DriverConfig { refill_threshold: 0, ..base() },
+            DriverConfig { refill_threshold: 257, ..base() },
+            DriverConfig { control_timeout_ps: 0, ..base() },
+            DriverConfig { features: 1 << 15, ..base() },
+            DriverConfig { features: spec::NET_F_MQ, ..base() },
+            DriverConfig { features: spec::NET_F_CTRL_VQ, ..base() },
+            DriverConfig { required: spec::NET_F_RSS, ..base() },
+        ];
+        for config in bad {
+            assert!(config.validate().is_err(), "{config:?}");
+            assert!(config.memory_needed().is_err());
+        }
+    }
+
+    #[test]
+    fn refuses_bad_rss_settings() {
+        let bad = [
+            RssSettings { hash_types: 0x200, ..rss() },
+            RssSettings { key: vec![], ..rss() },
+            RssSettings { key: vec![0; 256], ..rss() },
+            RssSettings { table: vec![0; 3], ..rss() },
+            RssSettings { table: vec![], ..rss() },
+            RssSettings { table: vec![4], ..rss() },
+            RssSettings { unclassified: 4, ..rss() },
+        ];
+        for rss in bad {
+            assert!(
+                DriverConfig { rss: Some(rss.clone()), ..base() }.validate().is_err(),
+                "{rss:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn rss_is_asked_for_exactly_when_it_has_settings() {
+        assert_eq!(base().wanted() & spec::NET_F_RSS, 0);
+        let with = DriverConfig { rss: Some(rss()), features: spec::NET_F_CTRL_VQ, ..base() };
+        assert_ne!(with.wanted() & spec::NET_F_RSS, 0);
+    }
+}

@@ -1,0 +1,136 @@
+//! Counters. All are `u64`, count from the making of the [`Driver`](crate::Driver), and survive restarts.
+
+use crate::drop::DropReason;
+
+/// Defines a struct of counters and its visitor, so that a counter cannot miss being visited.
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $name { $($(#[$field_doc])* pub $field: u64),+ }
+
+        impl $name {
+            /// Visits every counter as (name, value), in the order of declaration.
+            pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+                $(visit(stringify!($field), self.$field);)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// What concerns the driver as a whole.
+    DriverCounters {
+        /// Bring-ups begun.
+        starts,
+        /// Times the driver has given up (state broken).
+        failures,
+        /// Control commands given to the device.
+        control_sent,
+        /// Control commands the device has answered with success.
+        control_done,
+        /// Control completions whose length was not the one byte of the answer.
+        control_bad_length,
+        /// Interrupts on the configuration vector while running.
+        config_interrupts,
+        /// Configuration changes that could not be read under one generation.
+        config_unstable,
+        /// Link status changes seen.
+        link_changes,
+        /// Times NEEDS_RESET was seen.
+        needs_reset,
+        /// Interrupts on a vector of no queue, or while not running.
+        spurious_interrupts,
+        /// Calls that named a queue the driver does not have, or came while it was not running.
+        misdirected_calls,
+    }
+}
+
+counters! {
+    /// What concerns one receive queue, drops apart.
+    ReceiveCounters {
+        /// Completions taken from the used ring; indicated + the sum of all drops.
+        consumed,
+        /// Frames handed to the host.
+        indicated,
+        /// Bytes of these, without virtio headers.
+        bytes,
+        /// Polls.
+        polls,
+        /// Polls that used up their budget.
+        polls_exhausted,
+        /// Polls that found nothing.
+        polls_empty,
+        /// Buffers given to the device.
+        posted,
+        /// Times buffers were given, one index publication each.
+        refills,
+        /// Kicks.
+        kicks,
+        /// Refills after which the device wanted no kick.
+        kicks_suppressed,
+        /// Interrupts that scheduled the queue.
+        interrupts,
+        /// Interrupts that found it scheduled.
+        already_scheduled,
+        /// Interrupts that found nothing to do.
+        spurious_interrupts,
+        /// Times interrupts were held off.
+        masked,
+        /// Times interrupts were let through again.
+        unmasked,
+        /// Times unmasking found work and gave up.
+        poll_again,
+        /// Completions whose length was cut to the buffer; indicated.
+        length_clamped,
+        /// Frames whose virtio header speaks of what was not agreed; indicated.
+        header_unexpected,
+        /// Times the used index ran ahead of what the device owns; the queue stopped.
+        index_jumps,
+    }
+}
+
+counters! {
+    /// What concerns one transmit queue.
+    TransmitCounters {
+        /// Frames given to the device.
+        sent,
+        /// Bytes of these, without virtio headers.
+        bytes,
+        /// Frames the device has finished with.
+        completed,
+        /// Kicks.
+        kicks,
+        /// Frames after which the device wanted no kick.
+        kicks_suppressed,
+        /// Frames refused because every descriptor was with the device.
+        queue_full,
+        /// Frames refused for their length.
+        bad_length,
+        /// Completions that named a descriptor the ring does not have; the queue stopped.
+        unknown_id,
+        /// Completions that named a descriptor the device did not own; the queue stopped.
+        duplicate_id,
+        /// Times the used index ran ahead of what the device owns; the queue stopped.
+        index_jumps,
+    }
+}
+
+/// Counters of one receive queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounters {
+    /// All that is not a drop.
+    pub receive: ReceiveCounters,
+    /// Completions dropped, by [`DropReason::index`].
+    pub dropped: [u64; DropReason::COUNT],
+}
+
+impl QueueCounters {
+    /// Visits every counter as (name, value), the drops last under their reasons' names.
+    pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+        self.receive.visit(visit);
+        for reason in DropReason::ALL {
+            visit(reason.name(), self.dropped[reason.index()]);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The device's configuration space (virtio 1.x section 5.1.4): read whole, and checked.
+//!
+//! Contract: [`read`] returns what one generation of the space held; fields whose feature is not agreed
+//! do not exist. [`DeviceConfig::check`] compares it with what the driver is to do.
+
+use crate::config::{DriverConfig, RssSettings};
+use crate::error::DriverError;
+use crate::spec;
+use crate::transport::Transport;
+
+/// How often reading is tried. A change takes the device far less time than a reading takes us.
+const ATTEMPTS: u32 = 16;
+
+/// What the device says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeviceConfig {
+    pub(crate) mac: Option<[u8; 6]>,
+    pub(crate) mtu: Option<u16>,
+    pub(crate) link_up: bool,
+    /// Pairs the device has; 1 unless MQ or RSS is agreed.
+    pub(crate) max_queue_pairs: u16,
+    rss_max_key: u8,
+    rss_max_table: u16,
+    rss_hash_types: u32,
+}
+
+/// Reads the space, again and again until its generation was the same before and after.
+///
+/// # Errors
+/// It never was.
+pub(crate) fn read<T: Transport>(
+    transport: &mut T,
+    features: u64,
+) -> Result<DeviceConfig, DriverError> {
+    for _ in 0..ATTEMPTS {
+        let mut bytes = [0; spec::CONFIG_BYTES];
+        let generation = transport.config_generation();
+        transport.read_config(0, &mut bytes);
+        if transport.config_generation() == generation {
+            return Ok(parse(&bytes, features));
+        }
+    }
+    Err(DriverError::ConfigUnstable { attempts: ATTEMPTS })
+}
+
+fn parse(bytes: &[u8; spec::CONFIG_BYTES], features: u64) -> DeviceConfig {
+    let has = |feature: u64| features & feature != 0;
+    let [
+        m0,
+        m1,
+        m2,
+        m3,
+        m4,
+        m5,
+        s0,
+        s1,
+        p0,
+        p1,
+        u0,
+        u1,
+        _,
+        _,
+        _,
+        _,
+        _,
+        key,
+        t0,
+        t1,
+        h0,
+        h1,
+        h2,
+        h3,
+    ] = *bytes;
+    let multi = has(spec::NET_F_MQ | spec::NET_F_RSS);
+    DeviceConfig {
+        mac: has(spec::NET_F_MAC).then_some([m0, m1, m2, m3, m4, m5]),
+        // A device that cannot tell is assumed to be up (5.1.5).
+        link_up: !has(spec::NET_F_STATUS)
+            || u16::from_le_bytes([s0, s1]) & spec::NET_S_LINK_UP != 0,
+        max_queue_pairs: if multi { u16::from_le_bytes([p0, p1]) } else { 1 },
+        mtu: has(spec::NET_F_MTU).then_some(u16::from_le_bytes([u0, u1])),
+        rss_max_key: key,
+        rss_max_table: u16::from_le_bytes([t0, t1]),
+        rss_hash_types: u32::from_le_bytes([h0, h1, h2, h3]),
+    }
+}
+
+impl DeviceConfig {
+    /// Whether the device can do what `config` wants with the agreed features.
+    ///
+    /// # Errors
+    /// The first thing that it cannot.
+    pub(crate) fn check(&self, config: &DriverConfig, features: u64) -> Result<(), DriverError> {
+        if !(1..=0x8000).contains(&self.max_queue_pairs) {
+            let value = self.max_queue_pairs.into();
+            return Err(DriverError::BadConfigSpace { field: "max_virtqueue_pairs", value });
+        }
+        // 0x8000 pairs leave no index for the control queue, which is there when this field is.
+        if self.max_queue_pairs == 0x8000 {
+            let value = self.max_queue_pairs.into();
+            return Err(DriverError::BadConfigSpace { field: "max_virtqueue_pairs", value });
+        }
+        at_most("queue_pairs", config.queue_pairs.into(), self.max_queue_pairs.into())?;
+        if let Some(mtu) = self.mtu {
+            self.check_mtu(mtu, config)?;
+        }
+        match &config.rss {
+            Some(rss) if features & spec::NET_F_RSS != 0 => self.check_rss(rss),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_mtu(&self, mtu: u16, config: &DriverConfig) -> Result<(), DriverError> {
+        if mtu < 68 {
+            return Err(DriverError::BadConfigSpace { field: "mtu", value: mtu.into() });
+        }
+        let need = spec::HEADER_BYTES + spec::ETHERNET_HEADER_BYTES + usize::from(mtu);
+        if need > config.buffer_size as usize {
+            let (need, buffer_size) = (need as u64, config.buffer_size);
+            return Err(DriverError::BufferTooSmall { mtu, need, buffer_size });
+        }
+        Ok(())
+    }
+
+    fn check_rss(&self, rss: &RssSettings) -> Result<(), DriverError> {
+        at_most("length of the RSS key", rss.key.len() as u64, self.rss_max_key.into())?;
+        at_most("length of the RSS table", rss.table.len() as u64, self.rss_max_table.into())?;
+        if rss.hash_types & !self.rss_hash_types != 0 {
+            return Err(DriverError::DeviceLimit {
+                what: "the set of RSS hash types",
+                wanted: rss.hash_types.into(),
+                limit: self.rss_hash_types.into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn at_most(what: &'static str, wanted: u64, limit: u64) -> Result<(), DriverError> {
+    if wanted <= limit {
+        return Ok(());
+    }
+    Err(DriverError::DeviceLimit { what, wanted, limit })
+}

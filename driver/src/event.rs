@@ -1,0 +1,278 @@
+//! Everything that is worth telling about a driver at work, and the one definition of its fields.
+//!
+//! `queue` is the pair's index (receive queue i is virtqueue 2i). Frames that go well have no event of
+//! their own: the indication is the event.
+
+use crate::drop::DropRecord;
+
+/// One thing that happened. The time is that of the [`Host::event`](crate::Host::event) call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// DRIVER_OK is set: features agreed, receive buffers posted.
+    DriverOk {
+        /// The agreed features.
+        features: u64,
+        /// Queue pairs set up.
+        queue_pairs: u16,
+    },
+    /// The driver has given up; see the error that the call returns.
+    DriverFailed {
+        /// Name of the error.
+        error: &'static str,
+    },
+    /// A command was given to the control queue.
+    ControlSent {
+        /// Its class.
+        class: u8,
+        /// Its number in the class.
+        command: u8,
+    },
+    /// The device has answered a command.
+    ControlDone {
+        /// Its class.
+        class: u8,
+        /// Its number in the class.
+        command: u8,
+        /// 0 is success.
+        ack: u8,
+    },
+    /// A receive queue's interrupt was taken and the queue scheduled.
+    InterruptTaken {
+        /// The receive queue.
+        queue: u16,
+        /// Its vector.
+        vector: u16,
+    },
+    /// An interrupt found the queue already scheduled.
+    AlreadyScheduled {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// An interrupt without cause: unknown vector, device not running, nothing in the used ring.
+    SpuriousInterrupt {
+        /// The vector.
+        vector: u16,
+    },
+    /// The queue's interrupts are held off.
+    Masked {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// The queue's interrupts are let through again, and nothing was waiting.
+    Unmasked {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// Work was found when unmasking, or the budget ran out: the queue stays scheduled.
+    PollAgain {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// One poll is over.
+    Polled {
+        /// The receive queue.
+        queue: u16,
+        /// Frames indicated.
+        frames: u16,
+        /// Completions dropped.
+        dropped: u16,
+        /// Bytes indicated, without headers.
+        bytes: u64,
+    },
+    /// Free buffers were given to the device.
+    Refilled {
+        /// The receive queue.
+        queue: u16,
+        /// How many.
+        posted: u16,
+        /// Descriptors that stay with the driver.
+        free: u16,
+    },
+    /// The device was told of new receive buffers.
+    Kicked {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// A completion was dropped.
+    Dropped(DropRecord),
+    /// The device claims to have written more than the buffer holds; the frame was cut to the buffer.
+    LengthClamped {
+        /// The completion's position.
+        tag: u64,
+        /// The receive queue.
+        queue: u16,
+        /// Bytes claimed.
+        len: u64,
+        /// Bytes of the buffer.
+        capacity: u64,
+    },
+    /// The virtio header speaks of an offload or of merged buffers, which were not agreed. The frame
+    /// is indicated all the same.
+    HeaderUnexpected {
+        /// The completion's position.
+        tag: u64,
+        /// The receive queue.
+        queue: u16,
+    },
+    /// The device broke the rules of a receive ring; the queue has stopped until the next start.
+    QueueBroken {
+        /// The receive queue.
+        queue: u16,
+        /// Name of the ring error.
+        error: &'static str,
+    },
+    /// A frame was given to the device.
+    FrameSent {
+        /// The transmit queue.
+        queue: u16,
+        /// Bytes of the frame.
+        len: u32,
+    },
+    /// The device was told of a new frame to send.
+    TransmitKicked {
+        /// The transmit queue.
+        queue: u16,
+    },
+    /// The device broke the rules of a transmit ring; the queue has stopped until the next start.
+    TransmitBroken {
+        /// The transmit queue.
+        queue: u16,
+        /// Name of the ring error.
+        error: &'static str,
+    },
+    /// The link went up or down, as the device configuration has it.
+    LinkChanged {
+        /// Whether it is up.
+        up: bool,
+    },
+    /// A configuration change was announced, but the space did not hold still for reading.
+    ConfigUnstable,
+    /// The device has set NEEDS_RESET.
+    NeedsReset,
+}
+
+/// The value of one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A number.
+    Num(u64),
+    /// A name out of a fixed set.
+    Name(&'static str),
+}
+
+impl Event {
+    /// The event's name, snake_case.
+    #[inline]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::DriverOk { .. } => "driver_ok",
+            Self::DriverFailed { .. } => "driver_failed",
+            Self::ControlSent { .. } => "control_sent",
+            Self::ControlDone { .. } => "control_done",
+            Self::InterruptTaken { .. } => "interrupt_taken",
+            Self::AlreadyScheduled { .. } => "already_scheduled",
+            Self::SpuriousInterrupt { .. } => "spurious_interrupt",
+            Self::Masked { .. } => "masked",
+            Self::Unmasked { .. } => "unmasked",
+            Self::PollAgain { .. } => "poll_again",
+            Self::Polled { .. } => "polled",
+            Self::Refilled { .. } => "refilled",
+            Self::Kicked { .. } => "rx_kicked",
+            Self::Dropped(_) => "driver_dropped",
+            Self::LengthClamped { .. } => "length_clamped",
+            Self::HeaderUnexpected { .. } => "header_unexpected",
+            Self::QueueBroken { .. } => "queue_broken",
+            Self::FrameSent { .. } => "frame_sent",
+            Self::TransmitKicked { .. } => "tx_kicked",
+            Self::TransmitBroken { .. } => "transmit_broken",
+            Self::LinkChanged { .. } => "driver_link_changed",
+            Self::ConfigUnstable => "config_unstable",
+            Self::NeedsReset => "driver_saw_needs_reset",
+        }
+    }
+
+    /// Visits the fields in their fixed order.
+    #[inline]
+    pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
+        use Value::{Name, Num};
+        match *self {
+            Self::DriverOk { features, queue_pairs } => {
+                visit("features", Num(features));
+                visit("queue_pairs", Num(queue_pairs.into()));
+            }
+            Self::DriverFailed { error } => visit("error", Name(error)),
+            Self::ControlSent { class, command } => {
+                visit("class", Num(class.into()));
+                visit("command", Num(command.into()));
+            }
+            Self::ControlDone { class, command, ack } => {
+                visit("class", Num(class.into()));
+                visit("command", Num(command.into()));
+                visit("ack", Num(ack.into()));
+            }
+            Self::InterruptTaken { queue, vector } => {
+                visit("queue", Num(queue.into()));
+                visit("vector", Num(vector.into()));
+            }
+            Self::SpuriousInterrupt { vector } => visit("vector", Num(vector.into())),
+            Self::AlreadyScheduled { queue }
+            | Self::Masked { queue }
+            | Self::Unmasked { queue }
+            | Self::PollAgain { queue }
+            | Self::Kicked { queue }
+            | Self::TransmitKicked { queue } => visit("queue", Num(queue.into())),
+            Self::Polled { queue, frames, dropped, bytes } => {
+                visit("queue", Num(queue.into()));
+                visit("frames", Num(frames.into()));
+                visit("dropped", Num(dropped.into()));
+                visit("bytes", Num(bytes));
+            }
+            Self::Refilled { queue, posted, free } => {
+                visit("queue", Num(queue.into()));
+                visit("posted", Num(posted.into()));
+                visit("free", Num(free.into()));
+            }
+            Self::Dropped(record) => record_fields(&record, visit),
+            Self::LengthClamped { tag, queue, len, capacity } => {
+                visit("tag", Num(tag));
+                visit("queue", Num(queue.into()));
+                visit("len", Num(len));
+                visit("capacity", Num(capacity));
+            }
+            Self::HeaderUnexpected { tag, queue } => {
+                visit("tag", Num(tag));
+                visit("queue", Num(queue.into()));
+            }
+            Self::QueueBroken { queue, error } | Self::TransmitBroken { queue, error } => {
+                visit("queue", Num(queue.into()));
+                visit("error", Name(error));
+            }
+            Self::FrameSent { queue, len } => {
+                visit("queue", Num(queue.into()));
+                visit("len", Num(len.into()));
+            }
+            Self::LinkChanged { up } => visit("up", Num(up.into())),
+            Self::ConfigUnstable | Self::NeedsReset => {}
+        }
+    }
+}
+
+#[inline]
+fn record_fields(record: &DropRecord, visit: &mut impl FnMut(&'static str, Value)) {
+    use Value::{Name, Num};
+    visit("tag", Num(record.tag));
+    visit("reason", Name(record.reason.name()));
+    if let Some(queue) = record.queue {
+        visit("queue", Num(queue.into()));
+    }
+    if let Some(handle) = record.handle {
+        visit("handle", Num(handle.into()));
+    }
+    if let Some(cpu) = record.cpu {
+        visit("cpu", Num(cpu.into()));
+    }
+    visit("occupancy", Num(record.occupancy));
+    visit("capacity", Num(record.capacity));
+    visit("need", Num(record.need));
+    visit("free_elsewhere", Num(record.free_elsewhere));
+}

@@ -1,0 +1,145 @@
+//! Where rings and buffers lie in the DMA region: computed once from the configuration.
+//!
+//! ```text
+//! rx 0: descriptors | available | used | buffers     owner of a buffer: the device from publishing its
+//! tx 0: descriptors | available | used | buffers     id in the available ring until its id is in the
+//! rx 1: ...                                          used ring; the driver otherwise
+//! control: descriptors | available | used | header | data | ack
+//! ```
+//!
+//! Everything starts on a cache line, so that what the device writes (used ring, buffers) shares no
+//! line with what the driver writes. Buffer i belongs to descriptor i for ever.
+//! Not checked here: that the region is large enough; [`DmaRegion::check`](crate::DmaRegion) does it.
+
+use crate::config::DriverConfig;
+use crate::control;
+use crate::dma::Window;
+use crate::spec;
+
+/// Entries of the control ring. One command is outstanding at a time and takes three.
+pub(crate) const CONTROL_RING: u16 = 16;
+
+/// A cache line.
+const ALIGN: usize = 64;
+
+/// All windows of one driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) rx: Vec<QueueLayout>,
+    pub(crate) tx: Vec<QueueLayout>,
+    pub(crate) control: ControlLayout,
+    /// Bytes from the start of the region to the end of the last window.
+    pub(crate) total: u64,
+}
+
+/// One split ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingLayout {
+    pub(crate) size: u16,
+    pub(crate) table: Window,
+    pub(crate) available: Window,
+    pub(crate) used: Window,
+}
+
+/// One receive or transmit queue: a ring and a buffer per descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueLayout {
+    pub(crate) ring: RingLayout,
+    pub(crate) buffers: Window,
+    /// Bytes from one buffer to the next; at least a buffer.
+    pub(crate) stride: usize,
+}
+
+/// The control queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ControlLayout {
+    pub(crate) ring: RingLayout,
+    pub(crate) header: Window,
+    pub(crate) data: Window,
+    pub(crate) ack: Window,
+}
+
+impl Layout {
+    /// `config` must be valid: its limits keep the sum below 2^45 bytes.
+    pub(crate) fn new(config: &DriverConfig) -> Self {
+        let mut end = Cursor(0);
+        let (mut rx, mut tx) = (Vec::new(), Vec::new());
+        for _ in 0..config.queue_pairs {
+            rx.push(end.queue(config.rx_ring, config.buffer_size));
+            tx.push(end.queue(config.tx_ring, config.buffer_size));
+        }
+        let control = ControlLayout {
+            ring: end.ring(CONTROL_RING),
+            header: end.take(control::HEADER_BYTES),
+            data: end.take(control::largest_command(config)),
+            ack: end.take(1),
+        };
+        Self { rx, tx, control, total: end.0 as u64 }
+    }
+}
+
+struct Cursor(usize);
+
+impl Cursor {
+    fn take(&mut self, len: usize) -> Window {
+        let offset = self.0;
+        self.0 = (offset + len).next_multiple_of(ALIGN);
+        Window { offset, len }
+    }
+
+    fn ring(&mut self, size: u16) -> RingLayout {
+        let entries = usize::from(size);
+        // Two bytes after the entries of each ring: used_event and avail_event (2.7.6, 2.7.8).
+        RingLayout {
+            size,
+            table: self.take(entries * spec::DESCRIPTOR_BYTES),
+            available: self.take(spec::RING_ENTRIES + entries * spec::AVAIL_ENTRY_BYTES + 2),
+            used: self.take(spec::RING_ENTRIES + entries * spec::USED_ELEMENT_BYTES + 2),
+        }
+    }
+
+    fn queue(&mut self, size: u16, buffer_size: u32) -> QueueLayout {
+        let stride = (buffer_size as usize).next_multiple_of(ALIGN);
+        let ring = self.ring(size);
+        QueueLayout { ring, buffers: self.take(usize::from(size) * stride), stride }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn windows(layout: &Layout) -> Vec<Window> {
+        let ring = |r: &RingLayout| [r.table, r.available, r.used];
+        let mut all = Vec::new();
+        for queue in layout.rx.iter().chain(&layout.tx) {
+            all.extend(ring(&queue.ring));
+            all.push(queue.buffers);
+        }
+        all.extend(ring(&layout.control.ring));
+        all.extend([layout.control.header, layout.control.data, layout.control.ack]);
+        all.sort_by_key(|w| w.offset);
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn windows_are_aligned_apart_and_inside(
+            queue_pairs in 1u16..=64, rx in 4u32..=15, tx in 4u32..=15, buffer_size in 1526u32..=131072,
+        ) {
+            let (rx_ring, tx_ring) = (1 << rx, 1 << tx);
+            let config =
+                DriverConfig { queue_pairs, rx_ring, tx_ring, buffer_size, ..DriverConfig::default() };
+            let layout = Layout::new(&config);
+            let all = windows(&layout);
+            prop_assert_eq!(all.len(), usize::from(queue_pairs) * 8 + 6);
+            prop_assert!(all.iter().all(|w| w.offset % ALIGN == 0 && w.len > 0));
+            prop_assert!(all.windows(2).all(|w| w[0].offset + w[0].len <= w[1].offset));
+            let last = all[all.len() - 1];
+            prop_assert!((last.offset + last.len) as u64 <= layout.total);
+            prop_assert_eq!(config.memory_needed(), Ok(layout.total));
+            prop_assert!(layout.rx.iter().all(|q| q.stride >= buffer_size as usize));
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The receive path: completions out of the used ring, frames to the host, buffers back to the device.
+//!
+//! A poll is two calls: [`Driver::poll`] takes and indicates up to a budget, [`Driver::finish_poll`] gives
+//! buffers back and, if nothing is left, lets interrupts through again (see `interrupt.rs` for the race
+//! there). The caller may spend time between the two.
+//!
+//! Buffer policy: copy and recycle. A frame is copied once, from the DMA buffer to a staging area that
+//! the host sees for the length of one call; the buffer is free from then on. So nothing the device does
+//! later can change a frame that has been looked at.
+//!
+//! A completion taken is dropped when its length cannot hold a frame or its id is a lie; in the latter
+//! case the queue stops, as nobody can say which frame was meant.
+
+use crate::counters::QueueCounters;
+use crate::dma::DmaRegion;
+use crate::drop::{DropReason, DropRecord};
+use crate::event::Event;
+use crate::interrupt;
+use crate::ring::RingError;
+use crate::ring::rx::RxQueue;
+use crate::spec;
+use crate::transport::Transport;
+use crate::{Driver, Host, RxFrame};
+
+/// Most frames in one indication.
+pub const BATCH: usize = 64;
+
+/// The least length of a completion that holds a frame.
+const LEAST_BYTES: usize = spec::HEADER_BYTES + spec::ETHERNET_HEADER_BYTES;
+
+/// Result of [`Driver::poll`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Frames indicated.
+    pub frames: u16,
+    /// Completions taken but dropped. They count towards the budget, as they cost work.
+    pub dropped: u16,
+    /// Bytes of the frames, without virtio headers.
+    pub bytes: u64,
+    /// The budget is used up; more may be waiting.
+    pub exhausted: bool,
+}
+
+/// Result of [`Driver::finish_poll`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Buffers given to the device.
+    pub posted: u16,
+    /// The device was told of them.
+    pub kicked: bool,
+    /// The queue stays scheduled and its interrupts held off: the budget was used up, or work slipped in
+    /// while unmasking. Poll again.
+    pub again: bool,
+}
+
+impl Driver {
+    /// Takes up to `budget` completions of receive queue `queue` and indicates their frames, in the order
+    /// of the used ring, in batches of at most [`BATCH`].
+    ///
+    /// A queue that no interrupt has scheduled is scheduled (and masked) first, so a watchdog may poll at
+    /// any time. A queue that does not exist, has stopped, or is not up yields nothing.
+    pub fn poll<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        budget: u16,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Polled {
+        let mask = self.config.mask;
+        let Some((rx, memory, staging)) = self.live_rx(queue) else {
+            return Polled::default();
+        };
+        if !rx.scheduled {
+            interrupt::mask(now, queue, rx, memory, mask, transport, host);
+        }
+        let mut polled = Polled::default();
+        let mut left = budget;
+        while left > 0 && rx.broken.is_none() {
+            let limit = usize::from(left).min(BATCH);
+            let batch = take_batch(now, queue, limit, rx, memory, staging, host);
+            polled.frames += batch.frames;
+            polled.dropped += batch.dropped;
+            polled.bytes += batch.bytes;
+            left -= batch.frames + batch.dropped;
+            if batch.frames + batch.dropped == 0 {
+                break;
+            }
+        }
+        polled.exhausted = left == 0 && rx.broken.is_none();
+        rx.exhausted = polled.exhausted;
+        interrupt::still_masked(rx, memory, mask);
+        count_poll(&mut rx.counters, &polled);
+        let Polled { frames, dropped, bytes, .. } = polled;
+        host.event(now, Event::Polled { queue, frames, dropped, bytes });
+        polled
+    }
+
+    /// Ends a poll of receive queue `queue`: refills if the threshold is reached (all free buffers, one
+    /// index publication, one kick at most), then unmasks unless the budget was used up.
+    pub fn finish_poll<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Finished {
+        let (mask, threshold) = (self.config.mask, self.config.refill_threshold);
+        let Some((rx, memory, _)) = self.live_rx(queue) else {
+            return Finished::default();
+        };
+        let mut finished = Finished::default();
+        if rx.free.len() >= usize::from(threshold) {
+            finished.posted = rx.refill(memory);
+            let (posted, free) = (finished.posted, rx.free.len() as u16);
+            host.event(now, Event::Refilled { queue, posted, free });
+            finished.kicked = rx.ring.kick_wanted(memory);
+            if finished.kicked {
+                rx.counters.receive.kicks += 1;
+                host.event(now, Event::Kicked { queue });
+                transport.notify(2 * queue);
+            } else {
+                rx.counters.receive.kicks_suppressed += 1;
+            }
+        }
+        finished.again =
+            rx.exhausted || interrupt::unmask(now, queue, rx, memory, mask, transport, host);
+        if finished.again {
+            rx.counters.receive.poll_again += 1;
+            host.event(now, Event::PollAgain { queue });
+        }
+        finished
+    }
+
+    /// Receive queue `queue` if it can work, else the call is counted as misdirected.
+    #[inline]
+    fn live_rx(&mut self, queue: u16) -> Option<(&mut RxQueue, &DmaRegion, &mut [u8])> {
+        let live = self.is_live();
+        match self.rx.get_mut(usize::from(queue)) {
+            Some(rx) if live && rx.broken.is_none() => {
+                Some((rx, &self.memory, &mut self.staging[..]))
+            }
+            _ => {
+                self.counters.misdirected_calls += 1;
+                None
+            }
+        }
+    }
+}
+
+/// Bytes of staging for one batch of buffers of this size.
+pub(crate) fn staging_bytes(buffer_size: u32) -> usize {
+    (buffer_size as usize).next_multiple_of(LINE) * BATCH
+}
+
+/// Frames in the staging area start on a cache line, so that a short one touches few.
+const LINE: usize = 64;
+
+#[derive(Default)]
+struct Batch {
+    frames: u16,
+    dropped: u16,
+    bytes: u64,
+}
+
+/// Where a frame lies in the staging area.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: usize,
+    end: usize,
+    position: u64,
+}
+
+fn take_batch<H: Host>(
+    now: u64,
+    queue: u16,
+    limit: usize,
+    rx: &mut RxQueue,
+    memory: &DmaRegion,
+    staging: &mut [u8],
+    host: &mut H,
+) -> Batch {
+    let mut batch = Batch::default();
+    let waiting = match rx.ring.waiting(memory) {
+        Ok(waiting) => usize::from(waiting).min(limit),
+        Err(error) => {
+            stop(now, queue, rx, error, host);
+            return batch;
+        }
+    };
+    let (used, buffers) = (rx.ring.used_view(memory), rx.buffers(memory));
+    let mut spans = [Span::default(); BATCH];
+    let mut frames = 0;
+    let mut end = 0;
+    let mut fault = None;
+    for _ in 0..waiting {
+        let position = rx.consumed;
+        rx.consumed += 1;
+        let completion = match rx.ring.take(&used) {
+            Ok(completion) => completion,
+            Err(error) => {
+                fault = Some((position, error));
+                break;
+            }
+        };
+        rx.free.push(completion.id);
+        let len = clamp(now, queue, position, completion.len, rx, host);
+        if len < LEAST_BYTES {
+            batch.dropped += 1;
+            let numbers = (len as u64, rx.buffer_size.into(), LEAST_BYTES as u64);
+            drop_it(now, queue, position, DropReason::ShortCompletion, numbers, rx, host);
+            continue;
+        }
+        let copy = &mut staging[end..end + len];
+        rx.copy_out(&buffers, completion.id, copy);
+        if header_unexpected(copy) {
+            rx.counters.receive.header_unexpected += 1;
+            host.event(now, Event::HeaderUnexpected { tag: position, queue });
+        }
+        spans[frames] = Span { start: end + spec::HEADER_BYTES, end: end + len, position };
+        batch.bytes += (len - spec::HEADER_BYTES) as u64;
+        frames += 1;
+        end = (end + len).next_multiple_of(LINE);
+    }
+    indicate(now, queue, &spans[..frames], staging, host);
+    // At most a batch, so it fits.
+    batch.frames = frames as u16;
+    if let Some((position, error)) = fault {
+        batch.dropped += 1;
+        let numbers = (rx.ring.outstanding().into(), rx.ring.size().into(), 1);
+        drop_it(now, queue, position, reason_of(error), numbers, rx, host);
+        stop(now, queue, rx, error, host);
+    }
+    batch
+}
+
+#[inline]
+fn indicate<H: Host>(now: u64, queue: u16, spans: &[Span], staging: &[u8], host: &mut H) {
+    if spans.is_empty() {
+        return;
+    }
+    let mut frames = [RxFrame { data: &[], position: 0 }; BATCH];
+    for (frame, span) in frames.iter_mut().zip(spans) {
+        *frame = RxFrame { data: &staging[span.start..span.end], position: span.position };
+    }
+    host.indicate(now, queue, &frames[..spans.len()]);
+}
+
+/// The length to believe: never more than the buffer that the device was given.
+#[inline]
+fn clamp<H: Host>(
+    now: u64,
+    queue: u16,
+    tag: u64,
+    len: u32,
+    rx: &mut RxQueue,
+    host: &mut H,
+) -> usize {
+    if len > rx.buffer_size {
+        rx.counters.receive.length_clamped += 1;
+        let capacity = rx.buffer_size.into();
+        host.event(now, Event::LengthClamped { tag, queue, len: len.into(), capacity });
+    }
+    len.min(rx.buffer_size) as usize
+}
+
+/// Without offloads and merging, flags and segmentation type are 0 and the frame is one buffer (5.1.6.4).
+#[inline]
+fn header_unexpected(copy: &[u8]) -> bool {
+    copy[..2] != [0, 0] || copy[10..12] != [1, 0]
+}
+
+fn reason_of(error: RingError) -> DropReason {
+    match error {
+        RingError::UnknownId { .. } => DropReason::UnknownId,
+        // A jump takes no completion, so only a bad id is left.
+        RingError::DuplicateId { .. } | RingError::IndexJump { .. } => DropReason::DuplicateId,
+    }
+}
+
+fn drop_it<H: Host>(
+    now: u64,
+    queue: u16,
+    tag: u64,
+    reason: DropReason,
+    (occupancy, capacity, need): (u64, u64, u64),
+    rx: &mut RxQueue,
+    host: &mut H,
+) {
+    rx.counters.dropped[reason.index()] += 1;
+    let record = DropRecord {
+        tag,
+        reason,
+        queue: Some(queue),
+        handle: None,
+        cpu: None,
+        occupancy,
+        capacity,
+        need,
+        free_elsewhere: 0,
+    };
+    host.event(now, Event::Dropped(record));
+}
+
+/// Stops the queue for good: it stays masked, takes nothing, and is given nothing.
+fn stop<H: Host>(now: u64, queue: u16, rx: &mut RxQueue, error: RingError, host: &mut H) {
+    if matches!(error, RingError::IndexJump { .. }) {
+        rx.counters.receive.index_jumps += 1;
+    }
+    rx.broken = Some(error);
+    host.event(now, Event::QueueBroken { queue, error: error.name() });
+}
+
+fn count_poll(counters: &mut QueueCounters, polled: &Polled) {
+    let receive = &mut counters.receive;
+    receive.polls += 1;
+    receive.polls_exhausted += u64::from(polled.exhausted);
+    receive.polls_empty += u64::from(polled.frames == 0 && polled.dropped == 0);
+    receive.consumed += u64::from(polled.frames) + u64::from(polled.dropped);
+    receive.indicated += u64::from(polled.frames);
+    receive.bytes += polled.bytes;
+}

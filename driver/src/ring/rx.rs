@@ -1,0 +1,88 @@
+//! A receive queue: the ring, a buffer behind each descriptor, and the list of free ones.
+//!
+//! Contract: a descriptor is either with the device or in the free list, in the order in which it came
+//! back; the two together are always the whole ring, until the device breaks the ring. The descriptor
+//! table is written at reset only: descriptor i means buffer i for ever.
+
+use crate::counters::QueueCounters;
+use crate::dma::{DmaRegion, View};
+use crate::layout::QueueLayout;
+use crate::ring::{Descriptor, Ring, RingError};
+use crate::spec;
+
+#[derive(Debug)]
+pub(crate) struct RxQueue {
+    pub(crate) ring: Ring,
+    layout: QueueLayout,
+    pub(crate) buffer_size: u32,
+    /// Descriptors to give back to the device, oldest first. Never grows beyond the ring.
+    pub(crate) free: Vec<u16>,
+    /// An interrupt (or a poll without one) has scheduled the queue; its interrupts are held off.
+    pub(crate) scheduled: bool,
+    /// The last poll used up its budget, so more may be waiting.
+    pub(crate) exhausted: bool,
+    pub(crate) broken: Option<RingError>,
+    /// Completions taken since start.
+    pub(crate) consumed: u64,
+    pub(crate) counters: QueueCounters,
+}
+
+impl RxQueue {
+    pub(crate) fn new(layout: QueueLayout, buffer_size: u32) -> Self {
+        Self {
+            ring: Ring::new(layout.ring),
+            layout,
+            buffer_size,
+            free: Vec::with_capacity(layout.ring.size.into()),
+            scheduled: false,
+            exhausted: false,
+            broken: None,
+            consumed: 0,
+            counters: QueueCounters::default(),
+        }
+    }
+
+    /// Forgets the device and describes every buffer again. The device must be in reset.
+    pub(crate) fn reset(&mut self, memory: &DmaRegion, event_index: bool) {
+        self.ring.reset(memory, event_index);
+        let base = memory.address_of(self.layout.buffers);
+        self.free.clear();
+        for id in 0..self.ring.size() {
+            let descriptor = Descriptor {
+                address: base + (usize::from(id) * self.layout.stride) as u64,
+                len: self.buffer_size,
+                flags: spec::DESC_F_WRITE,
+                next: 0,
+            };
+            self.ring.describe(memory, id, &descriptor);
+            self.free.push(id);
+        }
+        (self.scheduled, self.exhausted, self.broken) = (false, false, None);
+        self.consumed = 0;
+    }
+
+    /// Gives all free buffers to the device, with one publication. Returns how many.
+    #[inline]
+    pub(crate) fn refill(&mut self, memory: &DmaRegion) -> u16 {
+        let posted = self.free.len() as u16;
+        if posted > 0 {
+            self.ring.publish(memory, &self.free);
+            self.free.clear();
+            self.counters.receive.posted += u64::from(posted);
+            self.counters.receive.refills += 1;
+        }
+        posted
+    }
+
+    /// All buffers, to be passed to [`RxQueue::copy_out`] for a whole batch.
+    #[inline]
+    pub(crate) fn buffers<'a>(&self, memory: &'a DmaRegion) -> View<'a> {
+        memory.view(self.layout.buffers)
+    }
+
+    /// Copies the start of buffer `id`. `out` must not be longer than a buffer.
+    #[inline]
+    pub(crate) fn copy_out(&self, buffers: &View<'_>, id: u16, out: &mut [u8]) {
+        buffers.copy_out(usize::from(id) * self.layout.stride, out);
+    }
+}

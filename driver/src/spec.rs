@@ -1,0 +1,96 @@
+//! The constants of virtio 1.x that this driver uses, each with its section. Nothing else lives here.
+//!
+//! Section numbers are those of virtio 1.3 (OASIS); 1.2 and 1.4 number the same things alike.
+
+/// Device status: the guest has noticed the device (2.1).
+pub const STATUS_ACKNOWLEDGE: u8 = 1;
+/// Device status: the guest knows how to drive it (2.1).
+pub const STATUS_DRIVER: u8 = 2;
+/// Device status: the driver is set up, the device may work (2.1).
+pub const STATUS_DRIVER_OK: u8 = 4;
+/// Device status: the feature set is agreed (2.1).
+pub const STATUS_FEATURES_OK: u8 = 8;
+/// Device status: the device has met an error it cannot leave without a reset (2.1, 2.1.2).
+pub const STATUS_NEEDS_RESET: u8 = 64;
+/// Device status: the driver has given up (2.1).
+pub const STATUS_FAILED: u8 = 128;
+/// What every register of a removed PCI device reads as. No legal status has all bits set.
+pub const STATUS_GONE: u8 = 0xff;
+
+/// Feature: the device tells its largest MTU (5.1.3).
+pub const NET_F_MTU: u64 = 1 << 3;
+/// Feature: the device has a MAC address (5.1.3).
+pub const NET_F_MAC: u64 = 1 << 5;
+/// Feature: the device tells its link status (5.1.3).
+pub const NET_F_STATUS: u64 = 1 << 16;
+/// Feature: there is a control queue (5.1.3).
+pub const NET_F_CTRL_VQ: u64 = 1 << 17;
+/// Feature: several queue pairs with automatic steering; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_MQ: u64 = 1 << 22;
+/// Feature: receive-side scaling; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_RSS: u64 = 1 << 60;
+/// Feature: `used_event` and `avail_event` instead of flags (2.7.7, 2.7.10; 6).
+pub const F_EVENT_IDX: u64 = 1 << 29;
+/// Feature: virtio 1.x, not legacy (6).
+pub const F_VERSION_1: u64 = 1 << 32;
+/// Feature: addresses go through the platform's translation, so they are I/O virtual ones (6).
+pub const F_ACCESS_PLATFORM: u64 = 1 << 33;
+
+/// All features this driver can work with; asking for any other is a configuration error.
+pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
+    | NET_F_MAC
+    | NET_F_STATUS
+    | NET_F_CTRL_VQ
+    | NET_F_MQ
+    | NET_F_RSS
+    | F_EVENT_IDX
+    | F_VERSION_1
+    | F_ACCESS_PLATFORM;
+
+/// Bytes of the device configuration this driver reads: up to and with `supported_hash_types` (5.1.4).
+pub const CONFIG_BYTES: usize = 24;
+/// Bit of the configuration's `status` field: the link is up (5.1.4).
+pub const NET_S_LINK_UP: u16 = 1;
+/// Bits of `hash_types` with a meaning: IPv4 .. UDPex (5.1.6.4.3.1).
+pub const HASH_TYPES: u32 = 0x1ff;
+
+/// Bytes of `virtio_net_hdr` before each frame, `num_buffers` included, no hash report (5.1.6).
+pub const HEADER_BYTES: usize = 12;
+/// Bytes of an Ethernet header without a tag; less than that is no frame.
+pub const ETHERNET_HEADER_BYTES: usize = 14;
+/// Bytes of one 802.1Q tag.
+pub const VLAN_TAG_BYTES: usize = 4;
+/// Least receive buffer when neither merging nor segmentation offload is agreed (5.1.6.3.1).
+pub const MIN_RX_BUFFER_BYTES: u32 = 1526;
+
+/// Most entries of a split ring (2.7).
+pub const MAX_RING: u16 = 32768;
+/// Bytes of one descriptor: address le64, length le32, flags le16, next le16 (2.7.5).
+pub const DESCRIPTOR_BYTES: usize = 16;
+/// Descriptor flag: `next` names the following descriptor of the chain (2.7.5).
+pub const DESC_F_NEXT: u16 = 1;
+/// Descriptor flag: the device writes this buffer (2.7.5).
+pub const DESC_F_WRITE: u16 = 2;
+/// Offset of `flags` in the available and in the used ring (2.7.6, 2.7.8).
+pub const RING_FLAGS: usize = 0;
+/// Offset of `idx` in the available and in the used ring (2.7.6, 2.7.8).
+pub const RING_INDEX: usize = 2;
+/// Offset of the first entry in the available and in the used ring (2.7.6, 2.7.8).
+pub const RING_ENTRIES: usize = 4;
+/// Bytes of one entry of the available ring (2.7.6).
+pub const AVAIL_ENTRY_BYTES: usize = 2;
+/// Bytes of one element of the used ring: id le32, length le32 (2.7.8).
+pub const USED_ELEMENT_BYTES: usize = 8;
+/// Available ring flag: the driver wants no interrupt; only without EVENT_IDX (2.7.7).
+pub const AVAIL_F_NO_INTERRUPT: u16 = 1;
+/// Used ring flag: the device wants no kick; only without EVENT_IDX (2.7.10).
+pub const USED_F_NO_NOTIFY: u16 = 1;
+
+/// Control class: multi-queue and RSS (5.1.6.5.6).
+pub const CTRL_MQ: u8 = 4;
+/// Command of `CTRL_MQ`: how many queue pairs to use, le16 (5.1.6.5.6).
+pub const CTRL_MQ_VQ_PAIRS_SET: u8 = 0;
+/// Command of `CTRL_MQ`: `virtio_net_rss_config` (5.1.6.5.7.1).
+pub const CTRL_MQ_RSS_CONFIG: u8 = 1;
+/// Acknowledgement: done (5.1.6.5).
+pub const CTRL_OK: u8 = 0;

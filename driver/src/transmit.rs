@@ -1,0 +1,75 @@
+//! The transmit path: one frame per call, copied, with completions taken back on the way.
+
+use crate::error::TransmitError;
+use crate::event::Event;
+use crate::ring::RingError;
+use crate::ring::tx::TxQueue;
+use crate::spec;
+use crate::transport::Transport;
+use crate::{Driver, Host};
+
+impl Driver {
+    /// Gives `frame` (Ethernet, without FCS) to transmit queue `queue`, after taking back what the device
+    /// has finished with, and tells the device if it wants to know.
+    ///
+    /// # Errors
+    /// The frame was not taken: wrong length, no free descriptor, no such queue, or not running.
+    pub fn transmit<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        frame: &[u8],
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<(), TransmitError> {
+        let (live, max) = (self.is_live(), self.max_frame());
+        let tx = self.tx.get_mut(usize::from(queue)).ok_or(TransmitError::NoSuchQueue { queue })?;
+        if !live {
+            return Err(TransmitError::NotRunning);
+        }
+        if let Some(error) = tx.broken {
+            return Err(TransmitError::Broken(error));
+        }
+        if !(spec::ETHERNET_HEADER_BYTES..=max).contains(&frame.len()) {
+            tx.counters.bad_length += 1;
+            return Err(TransmitError::BadLength { len: frame.len() as u64, max: max as u64 });
+        }
+        if let Err(error) = tx.reap(&self.memory) {
+            stop(now, queue, tx, error, host);
+            return Err(TransmitError::Broken(error));
+        }
+        if !tx.send(&self.memory, frame) {
+            tx.counters.queue_full += 1;
+            return Err(TransmitError::QueueFull);
+        }
+        tx.counters.sent += 1;
+        tx.counters.bytes += frame.len() as u64;
+        host.event(now, Event::FrameSent { queue, len: frame.len() as u32 });
+        if tx.ring.kick_wanted(&self.memory) {
+            tx.counters.kicks += 1;
+            host.event(now, Event::TransmitKicked { queue });
+            transport.notify(2 * queue + 1);
+        } else {
+            tx.counters.kicks_suppressed += 1;
+        }
+        Ok(())
+    }
+
+    /// What a buffer holds, and what the MTU allows beside an Ethernet header with one VLAN tag.
+    fn max_frame(&self) -> usize {
+        let buffer = self.config.buffer_size as usize - spec::HEADER_BYTES;
+        let link = spec::ETHERNET_HEADER_BYTES + spec::VLAN_TAG_BYTES;
+        self.device.mtu.map_or(buffer, |mtu| buffer.min(usize::from(mtu) + link))
+    }
+}
+
+/// Stops the queue for good; the frames in it are the device's affair.
+fn stop<H: Host>(now: u64, queue: u16, tx: &mut TxQueue, error: RingError, host: &mut H) {
+    match error {
+        RingError::IndexJump { .. } => tx.counters.index_jumps += 1,
+        RingError::UnknownId { .. } => tx.counters.unknown_id += 1,
+        RingError::DuplicateId { .. } => tx.counters.duplicate_id += 1,
+    }
+    tx.broken = Some(error);
+    host.event(now, Event::TransmitBroken { queue, error: error.name() });
+}
