@@ -268,5 +268,4 @@ impl fmt::Display for OutputError {
 impl std::error::Error for OutputError {}
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

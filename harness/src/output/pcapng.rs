@@ -305,5 +305,4 @@ mod option {
 }
 
 #[cfg(test)]
-#[path = "pcapng_tests.rs"]
 mod tests;
