@@ -1,0 +1,65 @@
+//! The network device's configuration space (virtio 5.1.4), built anew for each read.
+//!
+//! Fields whose feature is not offered read as zero, except speed and duplex, which read as unknown.
+
+use crate::config::DeviceConfig;
+use crate::rss::HashType;
+use crate::spec::{config, feature, rss};
+
+/// Copies from `offset` on; what lies beyond the end reads 0.
+pub(crate) fn read(device: &DeviceConfig, link_up: bool, offset: u32, out: &mut [u8]) {
+    let space = build(device, link_up);
+    let from = (offset as usize).min(space.len());
+    let len = out.len().min(space.len() - from);
+    out[..len].copy_from_slice(&space[from..from + len]);
+    out[len..].fill(0);
+}
+
+fn build(device: &DeviceConfig, link_up: bool) -> [u8; config::LEN] {
+    let mut space = [0; config::LEN];
+    let mut put = |at: usize, bytes: &[u8]| space[at..at + bytes.len()].copy_from_slice(bytes);
+    let offered = |bits: u64| device.offered_features() & bits != 0;
+    if offered(feature::MAC) {
+        put(config::MAC, &device.mac);
+    }
+    if offered(feature::STATUS) && link_up {
+        put(config::STATUS, &config::STATUS_LINK_UP.to_le_bytes());
+    }
+    if offered(feature::MQ | feature::RSS) {
+        put(config::MAX_VIRTQUEUE_PAIRS, &device.max_queue_pairs.to_le_bytes());
+    }
+    if offered(feature::MTU) {
+        put(config::MTU, &device.mtu.to_le_bytes());
+    }
+    put(config::SPEED, &[0xff; 4]);
+    put(config::DUPLEX, &[0xff]);
+    if offered(feature::RSS) {
+        put(config::RSS_MAX_KEY_SIZE, &[rss::KEY_LEN_MAX]);
+        put(config::RSS_MAX_INDIRECTION_TABLE_LENGTH, &rss::TABLE_LEN_MAX.to_le_bytes());
+        put(config::SUPPORTED_HASH_TYPES, &HashType::ALL_BITS.to_le_bytes());
+    }
+    space
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_in_its_place() {
+        let device =
+            DeviceConfig { mac: [1, 2, 3, 4, 5, 6], max_queue_pairs: 4, ..Default::default() };
+        let mut space = [0xaa; 26];
+        read(&device, true, 0, &mut space);
+        let expected = [
+            1, 2, 3, 4, 5, 6, 1, 0, 4, 0, 0xdc, 0x05, 0xff, 0xff, 0xff, 0xff, 0xff, 40, 128, 0,
+            0xff, 1, 0, 0, 0, 0,
+        ];
+        assert_eq!(space, expected);
+        let mut status = [9; 2];
+        read(&device, false, 6, &mut status);
+        assert_eq!(status, [0, 0]);
+        read(&device, false, u32::MAX, &mut status);
+        assert_eq!(status, [0, 0]);
+    }
+}

@@ -1,0 +1,149 @@
+//! What the device counts, in total and per queue pair.
+//!
+//! The account, true after every call into the device:
+//!
+//! - in total: `offered = written + sum(dropped without tx_malformed) + fifo_frames()`
+//! - per pair: `steered = written + sum(dropped without tx_malformed) + fifo_frames_of(pair)`
+//!
+//! Counters live as long as the device: a reset by the driver does not clear them.
+
+use crate::drop::DropReason;
+
+/// Counters of the whole device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceCounters {
+    /// Frames the wire offered.
+    pub offered: u64,
+    /// Bytes of them, without FCS.
+    pub offered_bytes: u64,
+    /// Frames published in a used ring.
+    pub written: u64,
+    /// Bytes of them, without the virtio header.
+    pub written_bytes: u64,
+    /// Lost frames by [`DropReason::index`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// Frames that found no descriptor but room in the FIFO: no loss.
+    pub no_descriptor_held: u64,
+    /// MSI-X messages sent.
+    pub interrupts: u64,
+    /// Publications for which the driver wanted no interrupt.
+    pub interrupts_suppressed: u64,
+    /// Publications whose interrupt was put off by coalescing.
+    pub interrupts_coalesced: u64,
+    /// Interrupts that met a masked vector, merged ones included.
+    pub interrupts_pended: u64,
+    /// Notifications by the driver, of all queues; those for a queue not in use included.
+    pub kicks: u64,
+    /// Control commands answered VIRTIO_NET_OK.
+    pub control_ok: u64,
+    /// Control commands answered VIRTIO_NET_ERR.
+    pub control_err: u64,
+    /// Frames given to the wire.
+    pub transmitted: u64,
+    /// Bytes of them.
+    pub transmitted_bytes: u64,
+    /// Frames to transmit that met a link that is down.
+    pub transmit_link_down: u64,
+    /// Changes of the link.
+    pub link_changes: u64,
+    /// Feature sets refused.
+    pub features_refused: u64,
+    /// Resets by the driver.
+    pub resets: u64,
+    /// Rings found malformed and stopped.
+    pub rings_broken: u64,
+}
+
+/// Counters of one queue pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounters {
+    /// Frames that steering gave to this pair.
+    pub steered: u64,
+    /// Frames published in the used ring of its receive queue.
+    pub written: u64,
+    /// Bytes of them, without the virtio header.
+    pub written_bytes: u64,
+    /// Lost frames by [`DropReason::index`].
+    pub dropped: [u64; DropReason::COUNT],
+    /// Frames that found no descriptor but room in the FIFO: no loss.
+    pub no_descriptor_held: u64,
+    /// MSI-X messages sent for its receive queue, those delivered by unmasking not included.
+    pub interrupts: u64,
+    /// Publications for which the driver wanted no interrupt.
+    pub interrupts_suppressed: u64,
+    /// Publications whose interrupt was put off by coalescing.
+    pub interrupts_coalesced: u64,
+    /// Notifications of its receive queue.
+    pub kicks: u64,
+    /// Frames given to the wire.
+    pub transmitted: u64,
+}
+
+impl DeviceCounters {
+    /// Visits every counter with its name; drops under their reason's name.
+    pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+        visit("offered", self.offered);
+        visit("offered_bytes", self.offered_bytes);
+        visit("written", self.written);
+        visit("written_bytes", self.written_bytes);
+        visit_dropped(&self.dropped, visit);
+        visit("no_descriptor_held", self.no_descriptor_held);
+        visit("interrupts", self.interrupts);
+        visit("interrupts_suppressed", self.interrupts_suppressed);
+        visit("interrupts_coalesced", self.interrupts_coalesced);
+        visit("interrupts_pended", self.interrupts_pended);
+        visit("kicks", self.kicks);
+        visit("control_ok", self.control_ok);
+        visit("control_err", self.control_err);
+        visit("transmitted", self.transmitted);
+        visit("transmitted_bytes", self.transmitted_bytes);
+        visit("transmit_link_down", self.transmit_link_down);
+        visit("link_changes", self.link_changes);
+        visit("features_refused", self.features_refused);
+        visit("resets", self.resets);
+        visit("rings_broken", self.rings_broken);
+    }
+
+    /// Receive frames lost, for whatever reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        received_drops(&self.dropped)
+    }
+}
+
+impl QueueCounters {
+    /// Visits every counter with its name; drops under their reason's name.
+    pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+        visit("steered", self.steered);
+        visit("written", self.written);
+        visit("written_bytes", self.written_bytes);
+        visit_dropped(&self.dropped, visit);
+        visit("no_descriptor_held", self.no_descriptor_held);
+        visit("interrupts", self.interrupts);
+        visit("interrupts_suppressed", self.interrupts_suppressed);
+        visit("interrupts_coalesced", self.interrupts_coalesced);
+        visit("kicks", self.kicks);
+        visit("transmitted", self.transmitted);
+    }
+
+    /// Receive frames of this pair lost, for whatever reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        received_drops(&self.dropped)
+    }
+}
+
+fn visit_dropped(dropped: &[u64; DropReason::COUNT], visit: &mut impl FnMut(&'static str, u64)) {
+    for reason in DropReason::ALL {
+        visit(reason.name(), dropped[reason.index()]);
+    }
+}
+
+/// Frames to transmit are not part of the receive account.
+fn received_drops(dropped: &[u64; DropReason::COUNT]) -> u64 {
+    DropReason::ALL
+        .into_iter()
+        .filter(|reason| *reason != DropReason::TxMalformed)
+        .map(|reason| dropped[reason.index()])
+        .sum()
+}

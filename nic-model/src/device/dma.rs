@@ -1,0 +1,224 @@
+//! The DMA engine: one, serial, going round the receive queues.
+//!
+//! A queue is *runnable* if it has a frame and its ring was not found empty since the driver's last kick.
+//! The engine takes the next runnable queue after the one it served last, so that a queue without
+//! descriptors costs the others nothing, and 64 queues no more than one. It fetches the chain when it
+//! starts on a frame; payload, used element and used index are written when it is done.
+
+use super::{Device, receive};
+use crate::event::Event;
+use crate::host::Host;
+use crate::ring::{Chain, Fetched, Ring, RingFault, Shape, Used};
+use crate::spec::header;
+use std::ops::Deref;
+use vm_memory::GuestMemory;
+
+/// The engine.
+#[derive(Debug, Default)]
+pub(super) struct Dma {
+    job: Option<Job>,
+    /// The chain of the job.
+    chain: Chain,
+    /// Pairs with a frame in the FIFO that is not on the engine.
+    waiting: u64,
+    /// Pairs whose ring was found empty; the device has asked for a kick.
+    starved: u64,
+    /// Pair served last.
+    last: u16,
+}
+
+/// The oldest frame of a pair, under way.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    pair: u16,
+    done_at: u64,
+}
+
+impl Dma {
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.job.is_none()
+    }
+
+    #[inline]
+    pub(super) fn done_at(&self) -> Option<u64> {
+        self.job.map(|job| job.done_at)
+    }
+
+    /// A frame of this pair has entered the FIFO; `ring_offers`: its ring has a chain.
+    pub(super) fn frame_waits(&mut self, pair: u16, ring_offers: bool) {
+        self.waiting |= 1 << pair;
+        if ring_offers {
+            self.starved &= !(1 << pair);
+        }
+    }
+
+    /// The frames of this pair are no longer to be served.
+    pub(super) fn forget(&mut self, pair: u16) {
+        self.waiting &= !(1 << pair);
+        if self.job.is_some_and(|job| job.pair == pair) {
+            self.job = None;
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        *self = Self { chain: std::mem::take(&mut self.chain), ..Self::default() };
+    }
+
+    /// The next runnable pair, going round from the one served last.
+    #[inline]
+    fn next_pair(&self) -> Option<u16> {
+        let runnable = self.waiting & !self.starved;
+        if runnable == 0 {
+            return None;
+        }
+        let first = u32::from(self.last) + 1;
+        let distance = runnable.rotate_right(first).trailing_zeros();
+        // Below 64.
+        Some(((first + distance) % 64) as u16)
+    }
+}
+
+impl<M> Device<M>
+where
+    M: Deref<Target: GuestMemory + Sized>,
+{
+    /// The driver says it has filled a pair's receive ring.
+    pub(super) fn refilled<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
+        if let Err(fault) = self.stop_kicks(pair) {
+            self.break_ring(now, 2 * pair, fault, host);
+        }
+        self.run_dma(now, host);
+    }
+
+    /// Starts on frames as long as the engine is idle and there is one to start on.
+    #[inline]
+    pub(super) fn run_dma<H: Host>(&mut self, now: u64, host: &mut H) {
+        while self.dma.is_idle()
+            && let Some(pair) = self.dma.next_pair()
+        {
+            let Some(held) = self.fifo.front(pair) else {
+                self.dma.forget(pair);
+                continue;
+            };
+            match self.fetch_for(pair, held.len) {
+                Ok(Fetched::Chain) => self.start_dma(now, pair, held.tag, held.len, host),
+                Ok(Fetched::Empty) => {}
+                Ok(Fetched::TooSmall { capacity }) => {
+                    self.fifo.pop(pair);
+                    self.note_waiting(pair);
+                    let record = receive::too_small(held.tag, pair, held.len, capacity);
+                    self.drop_frame(now, record, host);
+                }
+                Err(fault) => self.break_ring(now, 2 * pair, fault, host),
+            }
+        }
+    }
+
+    /// Fetches a chain for a frame of `len` bytes. If the ring is empty, the driver has been asked for a
+    /// kick and the pair is starved.
+    #[inline]
+    pub(super) fn fetch_for(&mut self, pair: u16, len: u32) -> Result<Fetched, RingFault> {
+        let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else {
+            return Ok(Fetched::Empty);
+        };
+        // No frame is longer than 64 KiB and a bit.
+        let need = len + header::LEN as u32;
+        let mut fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
+        if fetched == Fetched::Empty {
+            if !ring.set_kicks(&*self.memory, true)? {
+                self.dma.starved |= 1 << pair;
+                return Ok(Fetched::Empty);
+            }
+            // Filled between the look and the wish for a kick.
+            fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
+            self.dma.starved |= 1 << pair;
+        }
+        if fetched != Fetched::Empty && self.dma.starved & (1 << pair) != 0 {
+            self.stop_kicks(pair)?;
+        }
+        Ok(fetched)
+    }
+
+    /// Puts the oldest frame of a pair on the engine, which is idle and has its chain; if that takes no
+    /// time, the frame is done on return.
+    #[inline]
+    pub(super) fn start_dma<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        tag: u64,
+        len: u32,
+        host: &mut H,
+    ) {
+        let descriptor = self.dma.chain.head;
+        host.event(now, Event::DmaStart { tag, queue: pair, descriptor });
+        self.dma.last = pair;
+        let bytes_ps = self.config.dma_byte_ps.saturating_mul(len.into());
+        let cost = self.config.dma_frame_ps.saturating_add(bytes_ps);
+        if cost == 0 {
+            self.finish_frame(now, pair, host);
+        } else {
+            self.dma.job = Some(Job { pair, done_at: now.saturating_add(cost) });
+        }
+    }
+
+    /// The engine is done with its frame, at `at`, and goes on to the next.
+    pub(super) fn complete_dma<H: Host>(&mut self, at: u64, host: &mut H) {
+        self.clock = self.clock.max(at);
+        if let Some(job) = self.dma.job.take() {
+            self.finish_frame(at, job.pair, host);
+            self.run_dma(at, host);
+        }
+    }
+
+    /// Writes the oldest frame of a pair into its chain and publishes it.
+    #[inline]
+    fn finish_frame<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
+        let Some(held) = self.fifo.front(pair) else { return };
+        let used = Used { head: self.dma.chain.head, len: held.len + header::LEN as u32 };
+        let queue = &mut self.queues[2 * usize::from(pair)];
+        let Some(ring) = &mut queue.ring else { return };
+        let written = self
+            .dma
+            .chain
+            .write(&*self.memory, self.fifo.pieces(held))
+            .and_then(|()| ring.put_used(&*self.memory, &[used]));
+        if let Err(fault) = written {
+            self.break_ring(now, 2 * pair, fault, host);
+            return;
+        }
+        self.fifo.pop(pair);
+        self.note_waiting(pair);
+        self.published[usize::from(pair)] += 1;
+        self.counters.written += 1;
+        self.counters.written_bytes += u64::from(held.len);
+        let counters = &mut self.queue_counters[usize::from(pair)];
+        counters.written += 1;
+        counters.written_bytes += u64::from(held.len);
+        host.event(
+            now,
+            Event::Written { tag: held.tag, queue: pair, descriptor: used.head, len: used.len },
+        );
+        self.after_publication(now, pair, host);
+    }
+
+    /// Brings the engine's notion of who waits up to date after a frame has left.
+    #[inline]
+    fn note_waiting(&mut self, pair: u16) {
+        if self.fifo.frames_of(pair) == 0 {
+            self.dma.waiting &= !(1 << pair);
+        } else {
+            self.dma.waiting |= 1 << pair;
+        }
+    }
+
+    /// The ring has chains, or so the driver says: it need not kick.
+    fn stop_kicks(&mut self, pair: u16) -> Result<(), RingFault> {
+        self.dma.starved &= !(1 << pair);
+        if let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring {
+            ring.set_kicks(&*self.memory, false)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,291 @@
+//! The device: its parts, and what the rest of the world may ask of it.
+//!
+//! The methods are where they belong: [`registers`] for the driver's side, [`receive`] and [`dma`] for a
+//! frame's way into guest memory, [`interrupt`], [`transmit`] and [`control`].
+
+mod control;
+mod dma;
+mod interrupt;
+mod receive;
+mod registers;
+mod transmit;
+
+use crate::coalesce::Coalescer;
+use crate::config::{ConfigError, DeviceConfig};
+use crate::counters::{DeviceCounters, QueueCounters};
+use crate::ctrl::COMMAND_LEN_MAX;
+use crate::drop::{DropReason, DropRecord};
+use crate::event::Event;
+use crate::fifo::Fifo;
+use crate::host::Host;
+use crate::msix::Msix;
+use crate::ring::{Chain, DeviceError, Reference, Ring, RingFault, Used};
+use crate::rss::Steering;
+use crate::spec::{header, status};
+use dma::Dma;
+use registers::Registers;
+use std::ops::Deref;
+use vm_memory::GuestMemory;
+
+/// A virtio-net device. `M` points to the guest's memory: `Arc<GuestMemoryMmap>`, for one.
+///
+/// Virtqueues are numbered as in 5.1.2: receive queue of pair `i` is `2i`, transmit queue `2i + 1`, and the
+/// control queue comes last. Receive queues elsewhere go by their pair.
+#[derive(Debug)]
+pub struct Device<M> {
+    config: DeviceConfig,
+    memory: M,
+    /// Latest `now` of any call; time never goes back.
+    clock: u64,
+    registers: Registers,
+    /// By virtqueue index.
+    queues: Vec<Queue>,
+    steering: Steering,
+    fifo: Fifo,
+    dma: Dma,
+    coalescer: Coalescer,
+    msix: Msix,
+    counters: DeviceCounters,
+    /// By pair.
+    queue_counters: Vec<QueueCounters>,
+    /// Frames published since the last reset, by pair.
+    published: Vec<u64>,
+    broken: Option<DeviceError>,
+    scratch: Scratch,
+}
+
+/// A virtqueue.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Since it was set up.
+    ring: Option<Reference>,
+    enabled: bool,
+    /// Malformed, and stopped.
+    broken: bool,
+    /// More chains are there than one call may take; the next call goes on.
+    unfinished: bool,
+    vector: Option<u16>,
+}
+
+/// Room for what transmit and control queues are working on.
+#[derive(Debug)]
+struct Scratch {
+    chain: Chain,
+    bytes: Vec<u8>,
+    used: Vec<Used>,
+}
+
+/// Used elements published at once.
+const BATCH: usize = 64;
+
+impl<M> Device<M>
+where
+    M: Deref<Target: GuestMemory + Sized>,
+{
+    /// A device whose link is up and whose driver has not come yet.
+    ///
+    /// # Errors
+    /// A field of `config` is out of its range, or the features do not fit together.
+    pub fn new(config: DeviceConfig, memory: M) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let pairs = config.max_queue_pairs;
+        let tx_len_max = header::LEN + config.frame_len_max();
+        Ok(Self {
+            memory,
+            clock: 0,
+            registers: Registers::new(),
+            queues: (0..=2 * pairs).map(|_| Queue::default()).collect(),
+            steering: Steering::new(),
+            fifo: Fifo::new(config.fifo_bytes, pairs, config.frame_len_max()),
+            dma: Dma::default(),
+            coalescer: Coalescer::new(config.rx_coalesce, pairs),
+            msix: Msix::new(config.vectors),
+            counters: DeviceCounters::default(),
+            queue_counters: vec![QueueCounters::default(); pairs.into()],
+            published: vec![0; pairs.into()],
+            broken: None,
+            scratch: Scratch {
+                chain: Chain::default(),
+                bytes: vec![0; tx_len_max.max(COMMAND_LEN_MAX)],
+                used: Vec::with_capacity(BATCH),
+            },
+            config,
+        })
+    }
+
+    /// When [`Device::advance`] has something to do: the earliest of the DMA engine's completion, a
+    /// coalescing timer, and work that one call was not allowed to finish. In ps.
+    #[inline]
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        if self.queues.iter().any(|queue| queue.unfinished) {
+            return Some(self.clock);
+        }
+        earlier(self.dma.done_at(), self.coalescer.next_deadline())
+    }
+
+    /// Does everything due at or before `now`, each thing at its own time.
+    pub fn advance<H: Host>(&mut self, now: u64, host: &mut H) {
+        let now = self.catch_up(now, host);
+        for virtqueue in 0..self.queues.len() {
+            if self.queues[virtqueue].unfinished {
+                self.serve(now, virtqueue as u16, host);
+            }
+        }
+    }
+
+    /// Frames in the FIFO, the one on the DMA engine included.
+    #[must_use]
+    pub fn fifo_frames(&self) -> u64 {
+        self.fifo.frames()
+    }
+
+    /// Bytes of them.
+    #[must_use]
+    pub fn fifo_bytes(&self) -> u64 {
+        self.fifo.bytes()
+    }
+
+    /// Frames of one pair in the FIFO, the one on the DMA engine included; 0 for a pair there is not.
+    #[must_use]
+    pub fn fifo_frames_of(&self, rx_pair: u16) -> u64 {
+        if rx_pair < self.config.max_queue_pairs { self.fifo.frames_of(rx_pair) } else { 0 }
+    }
+
+    /// Frames written to the used ring of a pair's receive queue since the last reset.
+    #[must_use]
+    pub fn published(&self, rx_pair: u16) -> u64 {
+        self.published.get(usize::from(rx_pair)).copied().unwrap_or(0)
+    }
+
+    /// Chains a pair's receive ring offers now that the device has not fetched; 0 for a ring that is not
+    /// enabled or broken.
+    #[must_use]
+    pub fn available(&self, rx_pair: u16) -> u64 {
+        let Some(queue) = self.queues.get(2 * usize::from(rx_pair)) else { return 0 };
+        match &queue.ring {
+            Some(ring) if queue.enabled && !queue.broken => {
+                ring.available(&*self.memory).unwrap_or(0).into()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Counters of the device.
+    #[must_use]
+    pub fn counters(&self) -> &DeviceCounters {
+        &self.counters
+    }
+
+    /// Counters of a pair.
+    ///
+    /// # Panics
+    /// If the device has no such pair.
+    #[must_use]
+    pub fn queue_counters(&self, rx_pair: u16) -> &QueueCounters {
+        &self.queue_counters[usize::from(rx_pair)]
+    }
+
+    /// Why DEVICE_NEEDS_RESET is set: the first ring that broke since the last reset.
+    #[must_use]
+    pub fn broken(&self) -> Option<&DeviceError> {
+        self.broken.as_ref()
+    }
+
+    /// What the device was built with.
+    #[must_use]
+    pub fn config(&self) -> &DeviceConfig {
+        &self.config
+    }
+
+    /// Does what is due before a call at `now` may act; the time to act at.
+    #[inline]
+    fn catch_up<H: Host>(&mut self, now: u64, host: &mut H) -> u64 {
+        // At the same instant the DMA engine goes first: its frame may complete a coalesced count.
+        loop {
+            let dma = self.dma.done_at().filter(|at| *at <= now);
+            let timer = self.coalescer.next_deadline().filter(|at| *at <= now);
+            match (dma, timer) {
+                (None, None) => break,
+                (Some(at), None) => self.complete_dma(at, host),
+                (Some(at), Some(fires)) if at <= fires => self.complete_dma(at, host),
+                (_, Some(fires)) => self.fire_timer(fires, host),
+            }
+        }
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// Loses a frame, with everything that must be told about it.
+    fn drop_frame<H: Host>(&mut self, now: u64, record: DropRecord, host: &mut H) {
+        self.counters.dropped[record.reason.index()] += 1;
+        if let Some(queue) = record.queue {
+            self.queue_counters[usize::from(queue)].dropped[record.reason.index()] += 1;
+        }
+        host.event(now, Event::Dropped(record));
+    }
+
+    /// Loses every frame of a pair that the FIFO holds, oldest first.
+    fn flush<H: Host>(&mut self, now: u64, pair: u16, reason: DropReason, host: &mut H) {
+        self.dma.forget(pair);
+        while let Some(held) = self.fifo.pop(pair) {
+            self.drop_frame(now, one_frame(held.tag, reason, Some(pair)), host);
+        }
+    }
+
+    /// Stops a ring for good, until the driver resets the device.
+    #[cold]
+    fn break_ring<H: Host>(&mut self, now: u64, virtqueue: u16, fault: RingFault, host: &mut H) {
+        let queue = &mut self.queues[usize::from(virtqueue)];
+        queue.broken = true;
+        queue.unfinished = false;
+        self.broken.get_or_insert(DeviceError { virtqueue, fault });
+        self.counters.rings_broken += 1;
+        self.registers.status |= status::DEVICE_NEEDS_RESET;
+        host.event(now, Event::NeedsReset { virtqueue, fault: fault.name() });
+        if let Some(Role::Receive(pair)) = self.role(virtqueue) {
+            self.flush(now, pair, DropReason::RingBroken, host);
+        }
+        self.configuration_interrupt(now, host);
+    }
+
+    fn role(&self, virtqueue: u16) -> Option<Role> {
+        let control = self.registers.control_queue(&self.config);
+        match virtqueue {
+            index if Some(index) == control => Some(Role::Control),
+            index if index >= 2 * self.registers.pairs(&self.config) => None,
+            index if index % 2 == 0 => Some(Role::Receive(index / 2)),
+            index => Some(Role::Transmit(index / 2)),
+        }
+    }
+}
+
+/// What a virtqueue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Receive(u16),
+    Transmit(u16),
+    Control,
+}
+
+/// The record of a drop where nothing but the frame itself is worth telling.
+fn one_frame(tag: u64, reason: DropReason, queue: Option<u16>) -> DropRecord {
+    DropRecord {
+        tag,
+        reason,
+        queue,
+        handle: None,
+        cpu: None,
+        occupancy: 0,
+        capacity: 0,
+        need: 1,
+        free_elsewhere: 0,
+    }
+}
+
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,140 @@
+//! Frames from the driver to the wire.
+//!
+//! A chain holds the virtio header and a frame of at least an Ethernet header and at most a giant's limit.
+//! A chain that is none of that, or asks for an offload (none is ever negotiated), is counted `tx_malformed`
+//! and completed like the others. One call takes at most as many chains as the queue is long; if the driver
+//! adds faster than that, the rest is due at once ([`Device::next_deadline`]), so that no queue can keep the
+//! device for itself.
+
+use super::{BATCH, Device, one_frame};
+use crate::drop::{DropReason, DropRecord};
+use crate::event::Event;
+use crate::host::Host;
+use crate::ring::{Fetched, Ring, RingFault, Shape, Used};
+use crate::spec::{ethernet, header};
+use std::ops::Deref;
+use vm_memory::GuestMemory;
+
+/// `flags` and `gso_type` of a frame that asks for nothing.
+const NO_OFFLOAD: [u8; 2] = [0, 0];
+
+impl<M> Device<M>
+where
+    M: Deref<Target: GuestMemory + Sized>,
+{
+    /// Works off a pair's transmit queue, which is enabled.
+    pub(super) fn serve_transmit<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
+        let virtqueue = 2 * pair + 1;
+        match self.transmit_chains(now, pair, host) {
+            Ok(true) => self.interrupt_if_wanted(now, virtqueue, host),
+            Ok(false) => {}
+            Err(fault) => self.break_ring(now, virtqueue, fault, host),
+        }
+    }
+
+    /// Takes what the queue offers, within the bound; whether anything was published.
+    fn transmit_chains<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        host: &mut H,
+    ) -> Result<bool, RingFault> {
+        let index = 2 * usize::from(pair) + 1;
+        let bound = self.queues[index].ring.as_ref().map_or(0, |ring| ring.size());
+        self.queues[index].unfinished = false;
+        self.set_kicks(index, false)?;
+        let mut published = false;
+        for _ in 0..bound {
+            if !self.fetch_to_transmit(index)? {
+                published |= self.publish(index)?;
+                if !self.set_kicks(index, true)? {
+                    return Ok(published);
+                }
+                // Filled between the look and the wish for a kick: look again.
+                continue;
+            }
+            self.transmit_one(now, pair, host)?;
+            let head = self.scratch.chain.head;
+            self.scratch.used.push(Used { head, len: 0 });
+            if self.scratch.used.len() == BATCH {
+                published |= self.publish(index)?;
+            }
+        }
+        published |= self.publish(index)?;
+        self.queues[index].unfinished = self.set_kicks(index, true)?;
+        Ok(published)
+    }
+
+    fn fetch_to_transmit(&mut self, index: usize) -> Result<bool, RingFault> {
+        let Some(ring) = &mut self.queues[index].ring else { return Ok(false) };
+        let chain = &mut self.scratch.chain;
+        Ok(ring.fetch(&*self.memory, Shape::Transmit, 0, chain)? == Fetched::Chain)
+    }
+
+    /// Sends the frame in the scratch chain, or counts why not.
+    fn transmit_one<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        host: &mut H,
+    ) -> Result<(), RingFault> {
+        let len = self.scratch.chain.readable_len as usize;
+        let least = header::LEN + ethernet::HEADER_LEN;
+        let most = header::LEN + self.config.frame_len_max();
+        if len < least || len > most {
+            self.tx_malformed(now, pair, len, most, host);
+            return Ok(());
+        }
+        self.scratch.chain.read(&*self.memory, &mut self.scratch.bytes[..len])?;
+        if self.scratch.bytes[header::FLAGS..=header::GSO_TYPE] != NO_OFFLOAD {
+            self.tx_malformed(now, pair, len, most, host);
+            return Ok(());
+        }
+        let frame = &self.scratch.bytes[header::LEN..len];
+        let frame_len = frame.len() as u32;
+        if self.registers.link_up {
+            self.counters.transmitted += 1;
+            self.counters.transmitted_bytes += u64::from(frame_len);
+            self.queue_counters[usize::from(pair)].transmitted += 1;
+            host.event(now, Event::Transmitted { queue: pair, len: frame_len });
+            host.transmit(now, pair, frame);
+        } else {
+            self.counters.transmit_link_down += 1;
+            host.event(now, Event::TransmitLinkDown { queue: pair, len: frame_len });
+        }
+        Ok(())
+    }
+
+    fn tx_malformed<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        len: usize,
+        most: usize,
+        host: &mut H,
+    ) {
+        let record = DropRecord {
+            capacity: most as u64,
+            need: len as u64,
+            ..one_frame(0, DropReason::TxMalformed, Some(pair))
+        };
+        self.drop_frame(now, record, host);
+    }
+
+    /// Publishes the scratch elements; whether there were any.
+    pub(super) fn publish(&mut self, index: usize) -> Result<bool, RingFault> {
+        let Some(ring) = &mut self.queues[index].ring else { return Ok(false) };
+        let any = !self.scratch.used.is_empty();
+        let published = ring.put_used(&*self.memory, &self.scratch.used);
+        self.scratch.used.clear();
+        published.map(|()| any)
+    }
+
+    /// See [`Ring::set_kicks`].
+    pub(super) fn set_kicks(&mut self, index: usize, wanted: bool) -> Result<bool, RingFault> {
+        match &mut self.queues[index].ring {
+            Some(ring) => ring.set_kicks(&*self.memory, wanted),
+            None => Ok(false),
+        }
+    }
+}

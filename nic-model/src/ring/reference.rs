@@ -1,0 +1,134 @@
+//! The ring by way of the `virtio-queue` crate: the reference, not the fastest.
+//!
+//! Two things that crate does not do are done here: chains are validated ([`super::validate`]), and
+//! VIRTQ_AVAIL_F_NO_INTERRUPT is obeyed.
+
+use super::validate::read_chain;
+use super::{Chain, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
+use crate::spec::ring::AVAIL_F_NO_INTERRUPT;
+use std::sync::atomic::{Ordering, fence};
+use virtio_queue::{Error, Queue, QueueOwnedT, QueueT};
+use vm_memory::{Bytes, GuestAddress, GuestMemory};
+
+/// A virtqueue in use.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    queue: Queue,
+}
+
+impl Reference {
+    /// The queue of a setup that was validated; `None` where the crate refuses it all the same.
+    pub(crate) fn new(setup: &QueueSetup, event_idx: bool) -> Option<Self> {
+        let mut queue = Queue::new(setup.size).ok()?;
+        queue.try_set_size(setup.size).ok()?;
+        queue.try_set_desc_table_address(GuestAddress(setup.descriptor_table)).ok()?;
+        queue.try_set_avail_ring_address(GuestAddress(setup.available_ring)).ok()?;
+        queue.try_set_used_ring_address(GuestAddress(setup.used_ring)).ok()?;
+        queue.set_event_idx(event_idx);
+        queue.set_ready(true);
+        Some(Self { queue })
+    }
+
+    pub(crate) fn size(&self) -> u16 {
+        self.queue.size()
+    }
+
+    /// The next chain's head, taken out of the available ring.
+    #[inline]
+    fn pop<G: GuestMemory>(&mut self, memory: &G) -> Result<Option<u16>, RingFault> {
+        let next = match self.queue.iter(memory) {
+            Ok(mut chains) => chains.next(),
+            Err(error) => return Err(self.fault(memory, &error)),
+        };
+        if let Some(chain) = next {
+            return Ok(Some(chain.head_index()));
+        }
+        // Nothing there, or the entry could not be read: the crate says the same for both.
+        if self.available(memory)? == 0 {
+            return Ok(None);
+        }
+        match self.queue.iter(memory).ok().and_then(|mut chains| chains.next()) {
+            Some(chain) => Ok(Some(chain.head_index())),
+            None => Err(RingFault::memory("the available ring", self.queue.avail_ring())),
+        }
+    }
+
+    /// Names what the crate complains of.
+    #[cold]
+    fn fault<G: GuestMemory>(&self, memory: &G, error: &Error) -> RingFault {
+        match (error, self.available(memory)) {
+            (Error::InvalidAvailRingIndex, Err(fault)) => fault,
+            _ => RingFault::memory("the ring", self.queue.avail_ring()),
+        }
+    }
+
+    fn used_fault(&self) -> RingFault {
+        RingFault::memory("the used ring", self.queue.used_ring())
+    }
+}
+
+impl Ring for Reference {
+    #[inline]
+    fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
+        let index = self
+            .queue
+            .avail_idx(memory, Ordering::Acquire)
+            .map_err(|_| RingFault::memory("the available index", self.queue.avail_ring()))?;
+        let offered = index.0.wrapping_sub(self.queue.next_avail());
+        if offered > self.queue.size() {
+            return Err(RingFault::AvailableIndex { offered, size: self.queue.size() });
+        }
+        Ok(offered)
+    }
+
+    #[inline]
+    fn fetch<G: GuestMemory>(
+        &mut self,
+        memory: &G,
+        shape: Shape,
+        need: u32,
+        chain: &mut Chain,
+    ) -> Result<Fetched, RingFault> {
+        let Some(head) = self.pop(memory)? else {
+            return Ok(Fetched::Empty);
+        };
+        read_chain(memory, self.queue.desc_table(), self.queue.size(), head, shape, chain)?;
+        if chain.writable_len < need {
+            self.queue.go_to_previous_position();
+            return Ok(Fetched::TooSmall { capacity: chain.writable_len });
+        }
+        Ok(Fetched::Chain)
+    }
+
+    #[inline]
+    fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
+        // The crate stores the index with each element: more stores than needed, the same bytes.
+        for Used { head, len } in used {
+            self.queue.add_used(memory, *head, *len).map_err(|_| self.used_fault())?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
+        if self.queue.event_idx_enabled() {
+            return self.queue.needs_notification(memory).map_err(|_| self.used_fault());
+        }
+        // The used index must be visible before the flag is read: the driver clears the flag and then
+        // looks at the index, so one of the two sees the other.
+        fence(Ordering::SeqCst);
+        let flags: u16 = memory
+            .load(GuestAddress(self.queue.avail_ring()), Ordering::Relaxed)
+            .map(u16::from_le)
+            .map_err(|_| RingFault::memory("the available ring", self.queue.avail_ring()))?;
+        Ok(flags & AVAIL_F_NO_INTERRUPT == 0)
+    }
+
+    fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {
+        if wanted {
+            self.queue.enable_notification(memory).map_err(|_| self.used_fault())
+        } else {
+            self.queue.disable_notification(memory).map(|()| false).map_err(|_| self.used_fault())
+        }
+    }
+}
