@@ -12,7 +12,7 @@ use crate::device_config::{self, DeviceConfig};
 use crate::error::DriverError;
 use crate::event::Event;
 use crate::spec;
-use crate::transport::{Transport, TransportError};
+use crate::transport::Transport;
 use crate::{Driver, Host, State};
 
 /// How far the driver is.
@@ -29,7 +29,8 @@ pub enum Progress {
 
 impl Driver {
     /// Brings the device up from whatever state it is in. Also the way back from every error: rings,
-    /// positions and the link status start anew, counters go on.
+    /// positions and the link status start anew, counters go on. Completions that were not taken before
+    /// are lost without a record, so poll the queues dry before restarting a driver that runs.
     ///
     /// # Errors
     /// Whatever the device or the transport refuses; the driver is broken then.
@@ -125,7 +126,7 @@ impl Driver {
             let limit_ps = self.config.control_timeout_ps;
             return Err(DriverError::ResetTimeout { status, limit_ps });
         }
-        self.negotiate(transport)?;
+        self.negotiate(now, transport, host)?;
         self.device = device_config::read(transport, self.features)?;
         self.device.check(&self.config, self.features)?;
         self.set_up_queues(transport)?;
@@ -133,7 +134,12 @@ impl Driver {
         self.command(now, transport, host)
     }
 
-    fn negotiate<T: Transport>(&mut self, transport: &mut T) -> Result<(), DriverError> {
+    fn negotiate<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<(), DriverError> {
         transport.set_status(spec::STATUS_ACKNOWLEDGE);
         transport.set_status(spec::STATUS_ACKNOWLEDGE | spec::STATUS_DRIVER);
         let offered = transport.device_features();
@@ -149,6 +155,7 @@ impl Driver {
         transport.set_driver_features(accepted);
         let status = spec::STATUS_ACKNOWLEDGE | spec::STATUS_DRIVER | spec::STATUS_FEATURES_OK;
         transport.set_status(status);
+        self.healthy(now, transport, host)?;
         if transport.status() & spec::STATUS_FEATURES_OK == 0 {
             return Err(DriverError::FeaturesRefused { features: accepted });
         }
@@ -165,48 +172,6 @@ impl Driver {
             required |= spec::NET_F_MQ;
         }
         required
-    }
-
-    fn set_up_queues<T: Transport>(&mut self, transport: &mut T) -> Result<(), DriverError> {
-        let event_index = self.features & spec::F_EVENT_IDX != 0;
-        let vector = Some(crate::CONFIG_VECTOR);
-        transport.set_config_vector(vector).map_err(while_("setting the configuration vector"))?;
-        for (pair, rx) in (0..).zip(&mut self.rx) {
-            check_size(transport, 2 * pair, rx.ring.size())?;
-            rx.reset(&self.memory, event_index);
-            rx.refill(&self.memory);
-            let setup = rx.ring.setup(&self.memory, Some(crate::vector_of(pair)));
-            transport
-                .setup_queue(2 * pair, &setup)
-                .map_err(while_("setting up a receive queue"))?;
-        }
-        for (pair, tx) in (0..).zip(&mut self.tx) {
-            check_size(transport, 2 * pair + 1, tx.ring.size())?;
-            tx.reset(&self.memory, event_index);
-            let setup = tx.ring.setup(&self.memory, None);
-            let done = transport.setup_queue(2 * pair + 1, &setup);
-            done.map_err(while_("setting up a transmit queue"))?;
-        }
-        if let Some(queue) = self.control_index() {
-            check_size(transport, queue, self.control.ring.size())?;
-            self.control.reset(&self.memory, event_index);
-            let setup = self.control.ring.setup(&self.memory, None);
-            transport.setup_queue(queue, &setup).map_err(while_("setting up the control queue"))?;
-        }
-        let data_queues = 0..2 * self.config.queue_pairs;
-        for queue in data_queues.chain(self.control_index()) {
-            transport.enable_queue(queue).map_err(while_("enabling a queue"))?;
-        }
-        Ok(())
-    }
-
-    /// The control queue comes after all the pairs the device has, used or not (5.1.2).
-    fn control_index(&self) -> Option<u16> {
-        if self.features & spec::NET_F_CTRL_VQ == 0 {
-            return None;
-        }
-        let multi = self.features & (spec::NET_F_MQ | spec::NET_F_RSS) != 0;
-        Some(if multi { 2 * self.device.max_queue_pairs } else { 2 })
     }
 
     fn go<T: Transport, H: Host>(
@@ -299,19 +264,4 @@ impl Driver {
     fn deadline(&self, now: u64) -> u64 {
         now.saturating_add(self.config.control_timeout_ps)
     }
-}
-
-fn check_size<T: Transport>(transport: &mut T, queue: u16, wanted: u16) -> Result<(), DriverError> {
-    let max = if queue < transport.num_queues() { transport.queue_max_size(queue) } else { 0 };
-    if max == 0 {
-        return Err(DriverError::QueueMissing { queue });
-    }
-    if wanted > max {
-        return Err(DriverError::RingTooLong { queue, wanted, max });
-    }
-    Ok(())
-}
-
-fn while_(step: &'static str) -> impl Fn(TransportError) -> DriverError {
-    move |error| DriverError::Transport { step, error }
 }

@@ -3,8 +3,7 @@
 //! Contract: a [`DriverConfig`] that [`DriverConfig::validate`] accepts is consistent in itself.
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
-use std::fmt;
-
+use crate::config_error::ConfigError;
 use crate::layout::Layout;
 use crate::spec;
 
@@ -178,91 +177,6 @@ fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), C
     }
     Err(ConfigError::OutOfRange { field, value, min, max })
 }
-
-/// Why a [`DriverConfig`] cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A number is outside its range.
-    OutOfRange {
-        /// The field's name.
-        field: &'static str,
-        /// What it holds.
-        value: u64,
-        /// The least it may hold.
-        min: u64,
-        /// The most it may hold.
-        max: u64,
-    },
-    /// A number must be a power of two and is not.
-    NotPowerOfTwo {
-        /// The field's name.
-        field: &'static str,
-        /// What it holds.
-        value: u64,
-    },
-    /// Features are asked for that this driver does not know how to use.
-    UnsupportedFeatures {
-        /// The offending bits.
-        features: u64,
-    },
-    /// MQ or RSS is asked for without CTRL_VQ.
-    NeedsControlQueue {
-        /// The bits that need it.
-        features: u64,
-    },
-    /// Several pairs are asked for, but neither MQ nor RSS.
-    PairsWithoutMultiQueue {
-        /// How many pairs.
-        queue_pairs: u16,
-    },
-    /// RSS is required, but there are no settings for it.
-    RssWithoutSettings,
-    /// Hash types beyond bit 8.
-    UnknownHashTypes {
-        /// All bits asked for.
-        hash_types: u32,
-    },
-    /// The indirection table or the unclassified queue names a queue that is not used.
-    RssQueueOutOfRange {
-        /// The queue named.
-        queue: u16,
-        /// How many there are.
-        queue_pairs: u16,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OutOfRange { field, value, min, max } => {
-                write!(f, "{field} is {value}; choose one of {min}..={max}")
-            }
-            Self::NotPowerOfTwo { field, value } => {
-                write!(f, "{field} is {value}; choose a power of two")
-            }
-            Self::UnsupportedFeatures { features } => {
-                write!(f, "this driver cannot use the features {features:#x}; leave them out")
-            }
-            Self::NeedsControlQueue { features } => {
-                write!(f, "the features {features:#x} need CTRL_VQ; ask for it too")
-            }
-            Self::PairsWithoutMultiQueue { queue_pairs } => {
-                write!(f, "{queue_pairs} queue pairs need the feature MQ or RSS settings")
-            }
-            Self::RssWithoutSettings => {
-                write!(f, "the feature RSS is required; give RSS settings as well")
-            }
-            Self::UnknownHashTypes { hash_types } => {
-                write!(f, "hash types {hash_types:#x} have unknown bits; use bits 0..=8")
-            }
-            Self::RssQueueOutOfRange { queue, queue_pairs } => {
-                write!(f, "RSS names receive queue {queue}, but there are {queue_pairs}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {

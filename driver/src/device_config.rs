@@ -91,12 +91,8 @@ impl DeviceConfig {
     /// # Errors
     /// The first thing that it cannot.
     pub(crate) fn check(&self, config: &DriverConfig, features: u64) -> Result<(), DriverError> {
-        if !(1..=0x8000).contains(&self.max_queue_pairs) {
-            let value = self.max_queue_pairs.into();
-            return Err(DriverError::BadConfigSpace { field: "max_virtqueue_pairs", value });
-        }
-        // 0x8000 pairs leave no index for the control queue, which is there when this field is.
-        if self.max_queue_pairs == 0x8000 {
+        // 0x8000 is legal, but leaves no 16-bit index for the control queue that comes after the pairs.
+        if !(1..0x8000).contains(&self.max_queue_pairs) {
             let value = self.max_queue_pairs.into();
             return Err(DriverError::BadConfigSpace { field: "max_virtqueue_pairs", value });
         }

@@ -30,6 +30,7 @@
 
 mod bring_up;
 mod config;
+mod config_error;
 mod control;
 mod counters;
 mod device_config;
@@ -40,23 +41,26 @@ mod event;
 mod interrupt;
 mod layout;
 mod poll;
+mod queues;
 mod ring;
 pub mod spec;
+mod staging;
 mod transmit;
 mod transport;
 
 pub use bring_up::Progress;
-pub use config::{
-    ConfigError, DriverConfig, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings,
-};
+pub use config::{DriverConfig, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings};
+pub use config_error::ConfigError;
 pub use counters::{DriverCounters, QueueCounters, ReceiveCounters, TransmitCounters};
 pub use dma::{DmaError, DmaRegion, REGION_ALIGN};
 pub use drop::{DropReason, DropRecord};
-pub use error::{DriverError, TransmitError};
+pub use error::DriverError;
 pub use event::{Event, Value};
 pub use interrupt::Interrupt;
-pub use poll::{BATCH, Finished, Polled};
+pub use poll::{Finished, Polled};
 pub use ring::RingError;
+pub use staging::BATCH;
+pub use transmit::TransmitError;
 pub use transport::{QueueSetup, Transport, TransportError};
 
 use control::ControlQueue;
@@ -64,6 +68,7 @@ use device_config::DeviceConfig;
 use layout::Layout;
 use ring::rx::RxQueue;
 use ring::tx::TxQueue;
+use staging::Staging;
 
 /// The MSI-X vector of configuration changes.
 pub const CONFIG_VECTOR: u16 = 0;
@@ -103,8 +108,7 @@ pub struct Driver {
     rx: Vec<RxQueue>,
     tx: Vec<TxQueue>,
     control: ControlQueue,
-    /// Copies of the frames of one batch.
-    staging: Vec<u8>,
+    staging: Staging,
     counters: DriverCounters,
 }
 
@@ -143,7 +147,7 @@ impl Driver {
             rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, buffer_size)).collect(),
             tx: layout.tx.into_iter().map(TxQueue::new).collect(),
             control: ControlQueue::new(layout.control),
-            staging: vec![0; poll::staging_bytes(buffer_size)],
+            staging: Staging::new(buffer_size),
             counters: DriverCounters::default(),
             config,
         })

@@ -19,11 +19,9 @@ use crate::interrupt;
 use crate::ring::RingError;
 use crate::ring::rx::RxQueue;
 use crate::spec;
+use crate::staging::{BATCH, Staging};
 use crate::transport::Transport;
-use crate::{Driver, Host, RxFrame};
-
-/// Most frames in one indication.
-pub const BATCH: usize = 64;
+use crate::{Driver, Host};
 
 /// The least length of a completion that holds a frame.
 const LEAST_BYTES: usize = spec::HEADER_BYTES + spec::ETHERNET_HEADER_BYTES;
@@ -77,7 +75,7 @@ impl Driver {
         let mut polled = Polled::default();
         let mut left = budget;
         while left > 0 && rx.broken.is_none() {
-            let limit = usize::from(left).min(BATCH);
+            let limit = left.min(BATCH as u16);
             let batch = take_batch(now, queue, limit, rx, memory, staging, host);
             polled.frames += batch.frames;
             polled.dropped += batch.dropped;
@@ -97,7 +95,8 @@ impl Driver {
     }
 
     /// Ends a poll of receive queue `queue`: refills if the threshold is reached (all free buffers, one
-    /// index publication, one kick at most), then unmasks unless the budget was used up.
+    /// index publication, one kick at most), then unmasks unless the budget was used up. A queue that is
+    /// not scheduled is left alone.
     pub fn finish_poll<T: Transport, H: Host>(
         &mut self,
         now: u64,
@@ -110,6 +109,9 @@ impl Driver {
             return Finished::default();
         };
         let mut finished = Finished::default();
+        if !rx.scheduled {
+            return finished;
+        }
         if rx.free.len() >= usize::from(threshold) {
             finished.posted = rx.refill(memory);
             let (posted, free) = (finished.posted, rx.free.len() as u16);
@@ -132,14 +134,14 @@ impl Driver {
         finished
     }
 
-    /// Receive queue `queue` if it can work, else the call is counted as misdirected.
+    /// Receive queue `queue` if it can work. A call for one that does not exist, or while the driver is
+    /// not up, is counted.
     #[inline]
-    fn live_rx(&mut self, queue: u16) -> Option<(&mut RxQueue, &DmaRegion, &mut [u8])> {
+    fn live_rx(&mut self, queue: u16) -> Option<(&mut RxQueue, &DmaRegion, &mut Staging)> {
         let live = self.is_live();
         match self.rx.get_mut(usize::from(queue)) {
-            Some(rx) if live && rx.broken.is_none() => {
-                Some((rx, &self.memory, &mut self.staging[..]))
-            }
+            Some(rx) if live && rx.broken.is_none() => Some((rx, &self.memory, &mut self.staging)),
+            Some(_) if live => None,
             _ => {
                 self.counters.misdirected_calls += 1;
                 None
@@ -148,14 +150,6 @@ impl Driver {
     }
 }
 
-/// Bytes of staging for one batch of buffers of this size.
-pub(crate) fn staging_bytes(buffer_size: u32) -> usize {
-    (buffer_size as usize).next_multiple_of(LINE) * BATCH
-}
-
-/// Frames in the staging area start on a cache line, so that a short one touches few.
-const LINE: usize = 64;
-
 #[derive(Default)]
 struct Batch {
     frames: u16,
@@ -163,35 +157,27 @@ struct Batch {
     bytes: u64,
 }
 
-/// Where a frame lies in the staging area.
-#[derive(Clone, Copy, Default)]
-struct Span {
-    start: usize,
-    end: usize,
-    position: u64,
-}
-
 fn take_batch<H: Host>(
     now: u64,
     queue: u16,
-    limit: usize,
+    limit: u16,
     rx: &mut RxQueue,
     memory: &DmaRegion,
-    staging: &mut [u8],
+    staging: &mut Staging,
     host: &mut H,
 ) -> Batch {
     let mut batch = Batch::default();
     let waiting = match rx.ring.waiting(memory) {
-        Ok(waiting) => usize::from(waiting).min(limit),
+        Ok(waiting) => waiting.min(limit),
         Err(error) => {
             stop(now, queue, rx, error, host);
             return batch;
         }
     };
+    if waiting == 0 {
+        return batch;
+    }
     let (used, buffers) = (rx.ring.used_view(memory), rx.buffers(memory));
-    let mut spans = [Span::default(); BATCH];
-    let mut frames = 0;
-    let mut end = 0;
     let mut fault = None;
     for _ in 0..waiting {
         let position = rx.consumed;
@@ -211,20 +197,16 @@ fn take_batch<H: Host>(
             drop_it(now, queue, position, DropReason::ShortCompletion, numbers, rx, host);
             continue;
         }
-        let copy = &mut staging[end..end + len];
+        let copy = staging.add(len, position);
         rx.copy_out(&buffers, completion.id, copy);
         if header_unexpected(copy) {
             rx.counters.receive.header_unexpected += 1;
             host.event(now, Event::HeaderUnexpected { tag: position, queue });
         }
-        spans[frames] = Span { start: end + spec::HEADER_BYTES, end: end + len, position };
+        batch.frames += 1;
         batch.bytes += (len - spec::HEADER_BYTES) as u64;
-        frames += 1;
-        end = (end + len).next_multiple_of(LINE);
     }
-    indicate(now, queue, &spans[..frames], staging, host);
-    // At most a batch, so it fits.
-    batch.frames = frames as u16;
+    staging.indicate(now, queue, host);
     if let Some((position, error)) = fault {
         batch.dropped += 1;
         let numbers = (rx.ring.outstanding().into(), rx.ring.size().into(), 1);
@@ -232,18 +214,6 @@ fn take_batch<H: Host>(
         stop(now, queue, rx, error, host);
     }
     batch
-}
-
-#[inline]
-fn indicate<H: Host>(now: u64, queue: u16, spans: &[Span], staging: &[u8], host: &mut H) {
-    if spans.is_empty() {
-        return;
-    }
-    let mut frames = [RxFrame { data: &[], position: 0 }; BATCH];
-    for (frame, span) in frames.iter_mut().zip(spans) {
-        *frame = RxFrame { data: &staging[span.start..span.end], position: span.position };
-    }
-    host.indicate(now, queue, &frames[..spans.len()]);
 }
 
 /// The length to believe: never more than the buffer that the device was given.

@@ -1,6 +1,7 @@
 //! The transmit path: one frame per call, copied, with completions taken back on the way.
 
-use crate::error::TransmitError;
+use std::fmt;
+
 use crate::event::Event;
 use crate::ring::RingError;
 use crate::ring::tx::TxQueue;
@@ -73,3 +74,46 @@ fn stop<H: Host>(now: u64, queue: u16, tx: &mut TxQueue, error: RingError, host:
     tx.broken = Some(error);
     host.event(now, Event::TransmitBroken { queue, error: error.name() });
 }
+
+/// Why a frame could not be given to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransmitError {
+    /// There is no such transmit queue.
+    NoSuchQueue {
+        /// The queue named.
+        queue: u16,
+    },
+    /// The driver is not running.
+    NotRunning,
+    /// The device has broken the rules of this ring.
+    Broken(RingError),
+    /// Every descriptor is with the device; try again later.
+    QueueFull,
+    /// The frame is shorter than an Ethernet header or longer than a buffer or the MTU allows.
+    BadLength {
+        /// Bytes of the frame.
+        len: u64,
+        /// The most that can be sent.
+        max: u64,
+    },
+}
+
+impl fmt::Display for TransmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchQueue { queue } => {
+                write!(f, "there is no transmit queue {queue}; use one below queue_pairs")
+            }
+            Self::NotRunning => write!(f, "the driver is not running; start it first"),
+            Self::Broken(error) => write!(f, "transmit queue: {error}; restart the driver"),
+            Self::QueueFull => {
+                write!(f, "every transmit descriptor is with the device; try again later")
+            }
+            Self::BadLength { len, max } => {
+                write!(f, "a frame of {len} bytes cannot be sent; send 14..={max}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for TransmitError {}
