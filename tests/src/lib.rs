@@ -1,1 +1,10 @@
-//! (in work)
+//! What the tests of this folder share. The tests themselves are in `tests/`, one file per subject.
+
+pub mod house;
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace, where README.md and scenarios/ are.
+pub fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
+}
