@@ -64,16 +64,14 @@ impl DropReason {
         }
     }
 
-    /// What others call it, as (who, name).
-    pub const fn peers(self) -> &'static [(&'static str, &'static str)] {
+    /// What others call it.
+    pub const fn peers(self) -> &'static str {
         match self {
-            Self::ShortCompletion => &[
-                ("linux rtnl", "rx_length_errors"),
-                ("linux virtio_net", "drops"),
-                ("ndis", "OID_GEN_RCV_ERROR"),
-            ],
+            Self::ShortCompletion => {
+                "Linux rtnl rx_length_errors, Linux virtio_net drops, NDIS OID_GEN_RCV_ERROR"
+            }
             Self::UnknownId | Self::DuplicateId => {
-                &[("linux virtio_ring", "BAD_RING"), ("ndis", "OID_GEN_RCV_ERROR")]
+                "Linux virtio_ring BAD_RING, NDIS OID_GEN_RCV_ERROR"
             }
         }
     }

@@ -163,3 +163,121 @@ pub(crate) fn unmask<T: Transport, H: Host>(
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use vm_memory::{GuestAddress, GuestRegionMmap};
+
+    use crate::DriverConfig;
+    use crate::dma::{DmaRegion, peer_fence};
+    use crate::layout::{Layout, RingLayout};
+    use crate::ring::Ring;
+    use std::sync::atomic::Ordering;
+
+    const AVAILABLE_FLAGS: usize = 0;
+    const USED_INDEX: usize = 2;
+    const USED_EVENT: usize = 4 + 2 * 16;
+
+    /// A ring of 16, all with the device, which has used `used` chains so far; all of them taken.
+    struct Race {
+        memory: DmaRegion,
+        layout: RingLayout,
+        ring: Ring,
+        event_index: bool,
+        used: u16,
+        interrupted: bool,
+        found: bool,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Move {
+        DriverArms,
+        DriverLooks,
+        DevicePublishes,
+        DeviceDecides,
+    }
+    use Move::{DeviceDecides, DevicePublishes, DriverArms, DriverLooks};
+
+    impl Race {
+        fn new(event_index: bool, used: u16) -> Self {
+            let config = DriverConfig { rx_ring: 16, ..DriverConfig::default() };
+            let layout = Layout::new(&config).rx[0].ring;
+            let size = config.memory_needed().unwrap() as usize;
+            let region = GuestRegionMmap::from_range(GuestAddress(0), size, None).unwrap();
+            let memory = DmaRegion::new(Arc::new(region));
+            let mut ring = Ring::new(layout);
+            ring.reset(&memory, event_index);
+            let ids: Vec<u16> = (0..16).collect();
+            ring.publish(&memory, &ids);
+            let (interrupted, found) = (false, false);
+            let mut race = Self { memory, layout, ring, event_index, used: 0, interrupted, found };
+            for _ in 0..used {
+                race.make(DevicePublishes);
+                let view = race.ring.used_view(&race.memory);
+                let id = race.ring.take(&view).unwrap().id;
+                race.ring.publish(&race.memory, &[id]);
+            }
+            race.ring.suppress(&race.memory);
+            race
+        }
+
+        fn make(&mut self, step: Move) {
+            let used = self.memory.view(self.layout.used);
+            let available = self.memory.view(self.layout.available);
+            match step {
+                DriverArms => self.ring.arm(&self.memory),
+                DriverLooks => self.found = self.ring.waiting(&self.memory) != Ok(0),
+                DevicePublishes => {
+                    let slot = usize::from(self.used % 16);
+                    used.write_u64(4 + 8 * slot, slot as u64 | 72 << 32);
+                    self.used = self.used.wrapping_add(1);
+                    used.store_u16(USED_INDEX, self.used, Ordering::Release);
+                    peer_fence();
+                }
+                DeviceDecides if self.event_index => {
+                    let event = available.load_u16(USED_EVENT, Ordering::Relaxed);
+                    self.interrupted = event == self.used.wrapping_sub(1);
+                }
+                DeviceDecides => {
+                    self.interrupted = available.load_u16(AVAILABLE_FLAGS, Ordering::Relaxed) == 0;
+                }
+            }
+        }
+    }
+
+    /// All orders of the four steps that keep the order of each side's two.
+    fn orders(driver: [Move; 2]) -> Vec<[Move; 4]> {
+        let [a, b] = driver;
+        let (p, d) = (DevicePublishes, DeviceDecides);
+        vec![[a, b, p, d], [a, p, b, d], [a, p, d, b], [p, a, b, d], [p, a, d, b], [p, d, a, b]]
+    }
+
+    /// In how many of the orders the completion is neither found nor announced.
+    fn lost(driver: [Move; 2]) -> usize {
+        let mut lost = 0;
+        for (event_index, used) in
+            [(false, 0), (true, 0), (true, 7), (true, 0x7fff), (true, 0x8000), (true, 0xffff)]
+        {
+            for order in orders(driver) {
+                let mut race = Race::new(event_index, used);
+                for step in order {
+                    race.make(step);
+                }
+                lost += usize::from(!race.found && !race.interrupted);
+            }
+        }
+        lost
+    }
+
+    #[test]
+    fn a_completion_at_any_step_of_unmasking_is_found_or_announced() {
+        assert_eq!(lost([DriverArms, DriverLooks]), 0);
+    }
+
+    #[test]
+    fn looking_before_arming_would_lose_it() {
+        assert_eq!(lost([DriverLooks, DriverArms]), 6, "one order in each of the six settings");
+    }
+}
