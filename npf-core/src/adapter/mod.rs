@@ -10,7 +10,6 @@ mod tap;
 
 use crate::engine::{AnyEngine, Engine, Occupancy};
 use crate::pool::Pool;
-use crate::record::RECORD_HEADER;
 use crate::{
     AdapterCounters, ControlError, Event, HandleCounters, HandleOptions, Host, Read, ReadError,
     Stats,
@@ -60,19 +59,12 @@ impl Adapter {
         let Some(at) = self.find(handle) else { return Err(ReadError::NoSuchHandle { handle }) };
         let Adapter { handles, pool, .. } = self;
         let open = &mut handles[at];
-        if open.engine.occupancy().capacity == 0 {
-            return Err(ReadError::ZeroBuffer);
-        }
-        if out.len() < RECORD_HEADER {
-            return Err(ReadError::BufferTooSmall { len: out.len(), need: RECORD_HEADER });
-        }
-
-        open.event_set = false;
         let mut last = (0, 0);
         let filled = open.engine.read(out, pool, &mut |packet| {
             last = (packet.tag, packet.caplen);
             host.delivered(now, handle, packet);
-        });
+        })?;
+        open.event_set = false;
         open.counters.reads += 1;
         open.counters.read_bytes += filled.bytes as u64;
         open.counters.delivered += u64::from(filled.packets);

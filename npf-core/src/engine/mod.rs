@@ -11,7 +11,10 @@
 //! - a ring that copies bytes in: charges by its own rule and keeps the reference as its bytes;
 //! - store/hold buffers and zero copy: rotate inside `store` and `read`;
 //! - a worker thread with a queue before the buffer: `store` keeps the packet in that queue; what the
-//!   worker later refuses leaves like a flushed packet, as a dropped record after the stored event.
+//!   worker later refuses leaves like a flushed packet, as a dropped record after the stored event;
+//! - a buffer that refuses before the filter has run (WinPcap's ring): one more question, asked where
+//!   the tap lets every handle decide;
+//! - a read with rules of its own (exact length, none at all): `read` refuses, with its own error.
 //!
 //! Contract: every packet kept by [`Engine::store`] holds one reference in the pool and leaves by
 //! exactly one of [`Engine::read`] and [`Engine::flush`], in the engine's order.
@@ -21,7 +24,7 @@ mod packet_queue;
 pub(crate) use packet_queue::PacketQueue;
 
 use crate::pool::{CopyRef, Pool};
-use crate::{Delivered, DropReason, EngineKind, HandleOptions};
+use crate::{Delivered, DropReason, EngineKind, HandleOptions, ReadError};
 
 /// How full a handle's buffer is, in bytes as the engine charges them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,13 +79,14 @@ pub(crate) trait Engine {
     /// Asks to keep a packet. If kept, the engine has retained the copy.
     fn store(&mut self, packet: Packet, pool: &mut Pool) -> Stored;
 
-    /// Writes records into `out`, giving each packet to `deliver` and its reference back.
+    /// Writes records into `out`, giving each packet to `deliver` and its reference back. A refusal
+    /// changes nothing.
     fn read(
         &mut self,
         out: &mut [u8],
         pool: &mut Pool,
         deliver: &mut impl FnMut(Delivered<'_>),
-    ) -> Filled;
+    ) -> Result<Filled, ReadError>;
 
     /// Empties the buffer; `gone` gets each packet, what it was charged, and the bytes used before
     /// it left.
@@ -134,7 +138,7 @@ impl Engine for AnyEngine {
         out: &mut [u8],
         pool: &mut Pool,
         deliver: &mut impl FnMut(Delivered<'_>),
-    ) -> Filled {
+    ) -> Result<Filled, ReadError> {
         match self {
             AnyEngine::PacketQueue(engine) => engine.read(out, pool, deliver),
         }

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use super::{Engine, Filled, Occupancy, Packet, Stored};
 use crate::pool::Pool;
 use crate::record::{Header, RECORD_HEADER, align};
-use crate::{Delivered, DropReason, Quirks};
+use crate::{Delivered, DropReason, Quirks, ReadError};
 
 /// A packet is dropped when the buffer has size 0; when no byte is free (soft limit); or when its
 /// charge exceeds the free bytes (hard test, `Quirks::soft_limit` off). The soft limit looks at what
@@ -89,7 +89,13 @@ impl Engine for PacketQueue {
         out: &mut [u8],
         pool: &mut Pool,
         deliver: &mut impl FnMut(Delivered<'_>),
-    ) -> Filled {
+    ) -> Result<Filled, ReadError> {
+        if self.capacity == 0 {
+            return Err(ReadError::ZeroBuffer);
+        }
+        if out.len() < RECORD_HEADER {
+            return Err(ReadError::BufferTooSmall { len: out.len(), need: RECORD_HEADER });
+        }
         let mut filled = Filled::default();
         // Room for a header alone is not enough, as in the source: hence `>`.
         while out.len() - filled.bytes > RECORD_HEADER {
@@ -120,7 +126,7 @@ impl Engine for PacketQueue {
             self.packets.pop_front();
             pool.release(copy);
         }
-        filled
+        Ok(filled)
     }
 
     fn flush(&mut self, pool: &mut Pool, gone: &mut impl FnMut(&Packet, u64, u64)) {

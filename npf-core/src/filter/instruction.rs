@@ -28,35 +28,35 @@ impl Instruction {
 /// Every opcode that exists, as class, size and mode (or operation and source) added up. `K` is the
 /// instruction's operand, `P[i]` byte i of the frame, `M[i]` scratch word i.
 pub mod opcode {
-    /// A = the 4 bytes at P[K], big-endian.
+    /// A = the 4 bytes at `P[K]`, big-endian.
     pub const LD_W_ABS: u16 = 0x20;
-    /// A = the 2 bytes at P[K].
+    /// A = the 2 bytes at `P[K]`.
     pub const LD_H_ABS: u16 = 0x28;
-    /// A = P[K].
+    /// A = `P[K]`.
     pub const LD_B_ABS: u16 = 0x30;
-    /// A = the 4 bytes at P[X + K].
+    /// A = the 4 bytes at `P[X + K]`.
     pub const LD_W_IND: u16 = 0x40;
-    /// A = the 2 bytes at P[X + K].
+    /// A = the 2 bytes at `P[X + K]`.
     pub const LD_H_IND: u16 = 0x48;
-    /// A = P[X + K].
+    /// A = `P[X + K]`.
     pub const LD_B_IND: u16 = 0x50;
     /// A = length of the frame on the wire.
     pub const LD_LEN: u16 = 0x80;
     /// A = K.
     pub const LD_IMM: u16 = 0x00;
-    /// A = M[K].
+    /// A = `M[K]`.
     pub const LD_MEM: u16 = 0x60;
     /// X = K.
     pub const LDX_IMM: u16 = 0x01;
-    /// X = M[K].
+    /// X = `M[K]`.
     pub const LDX_MEM: u16 = 0x61;
     /// X = length of the frame on the wire.
     pub const LDX_LEN: u16 = 0x81;
-    /// X = 4 * (P[K] & 15): the length of an IPv4 header.
+    /// X = 4 * (`P[K]` & 15): the length of an IPv4 header.
     pub const LDX_MSH: u16 = 0xb1;
-    /// M[K] = A.
+    /// `M[K]` = A.
     pub const ST: u16 = 0x02;
-    /// M[K] = X.
+    /// `M[K]` = X.
     pub const STX: u16 = 0x03;
     /// A = A + K.
     pub const ADD_K: u16 = 0x04;

@@ -13,18 +13,18 @@
 //! dialects differ in how the validator reads an opcode, so each is a choice in one place,
 //! `validate.rs`; the machine in `run.rs` only gains operations.
 //!
-//! | here | libpcap | Npcap (`win_bpf_filter.c`) | WinPcap | FreeBSD kernel | Linux classic |
-//! |---|---|---|---|---|---|
-//! | JGT, JGE unsigned | same | signed | signed; its JIT: K signed, X not | same | same |
-//! | MOD, XOR | same | since 1.81 | refused | newer releases | same |
-//! | load at negative k: rejects the frame | same | -0x1000: VLAN tag | same | same | ancillary data |
-//! | shift by K >= 32: result 0 | undefined | undefined | undefined | undefined | refused |
-//! | shift by X >= 32: result 0 | same | undefined | undefined | undefined | X & 31 |
-//! | unwritten scratch word: 0 | undefined | undefined | undefined | 0 | refused |
-//! | at most 4096 instructions | no limit | 4096 | 512 | 512 | 4096 |
-//! | empty program refused | same | same | accepts all | accepts all | same |
-//! | JA only forward | also backward | same | same | same | same |
-//! | every opcode exactly known | by class and mode, aborts at run time | same | same | same | same |
+//! | here | libpcap, BSD | Npcap (`win_bpf_filter.c`) | WinPcap | Linux classic |
+//! |---|---|---|---|---|
+//! | JGT, JGE unsigned | same | signed | signed; its JIT: K signed, X not | same |
+//! | MOD, XOR | same; FreeBSD: newer releases | since 1.81 | refused | same |
+//! | load at negative k rejects the frame | same | -0x1000: VLAN tag | same | ancillary data |
+//! | shift by K >= 32 gives 0 | undefined in C | undefined in C | undefined in C | refused |
+//! | shift by X >= 32 gives 0 | same | undefined in C | undefined in C | not a refusal |
+//! | an unwritten scratch word reads 0 | allowed, undefined | allowed | allowed | refused |
+//! | at most 4096 instructions | no limit; BSD kernels 512 | 4096 | 512 | 4096 |
+//! | the empty program is refused | same; FreeBSD: accepts all | same | accepts all | same |
+//! | JA goes forward only | may go back (protochain) | same | same | same |
+//! | every opcode must be one of the list | class and mode are looked at | same | same | same |
 
 mod ddd;
 mod instruction;

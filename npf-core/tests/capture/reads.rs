@@ -1,9 +1,7 @@
 //! What a read writes: records, padding, truncation, edges of the user buffer.
 
-mod support;
-
+use crate::support::{Notes, one_handle, records, tap};
 use npf_core::{DropReason, EngineKind, Event, Frame, HandleOptions, Quirks, ReadError};
-use support::{Notes, one_handle, records, tap};
 
 #[test]
 fn records_are_aligned_and_the_rest_stays_queued() {

@@ -1,9 +1,7 @@
 //! The packet queue: what it holds, when it wakes, what its statistics say, release by release.
 
-mod support;
-
+use crate::support::{Notes, one_handle, tap};
 use npf_core::{Adapter, DropReason, EngineKind, Event, HandleOptions, Quirks};
-use support::{Notes, one_handle, tap};
 
 fn options(quirks: Quirks) -> HandleOptions {
     HandleOptions { engine: EngineKind::PacketQueue(quirks), ..HandleOptions::default() }

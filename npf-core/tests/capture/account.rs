@@ -3,14 +3,12 @@
 //! The model knows the design in a few lines: per handle a list of (tag, kept bytes) and the free
 //! bytes. Frames carry their tag in their bytes, so that what is delivered can be told apart.
 
-mod support;
-
 use std::collections::VecDeque;
 
+use crate::support::{Notes, Packet, records};
 use npf_core::filter::Program;
 use npf_core::{Adapter, DropReason, EngineKind, Event, Frame, HandleOptions, Quirks};
 use proptest::prelude::*;
-use support::{Notes, Packet, records};
 
 #[derive(Debug, Clone)]
 enum Op {

@@ -1,8 +1,6 @@
 //! What the tests of this crate share: a host that writes everything down, and a reader of user
 //! buffers that knows the record format only from its published description.
 
-#![allow(dead_code)] // each test file uses its own part
-
 use npf_core::{Adapter, Delivered, DropReason, DropRecord, Event, Frame, HandleOptions, Host};
 
 /// One packet as a read handed it out.

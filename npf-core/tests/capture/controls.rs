@@ -1,11 +1,9 @@
 //! Controls: what they flush, what they zero, what they refuse.
 
-mod support;
-
+use crate::support::{Notes, one_handle, tap};
 use npf_core::{
     Adapter, ControlError, DropReason, Event, HandleOptions, Occupancy, Stats, filter::Program,
 };
-use support::{Notes, one_handle, tap};
 
 /// A handle with two packets queued, one dropped for memory, and one for room.
 fn busy() -> (Adapter, u32, Notes) {

@@ -1,0 +1,9 @@
+//! From tap to reader, through the public interface only.
+
+#![cfg(test)] // so that helpers, too, count as test code for the lints
+
+mod account;
+mod controls;
+mod packet_queue;
+mod reads;
+mod support;

@@ -1,0 +1,7 @@
+//! Filter programs, through the public interface only.
+
+#![cfg(test)] // so that helpers, too, count as test code for the lints
+
+mod ops;
+mod properties;
+mod refusals;
