@@ -57,14 +57,14 @@ mod tests {
 
     #[test]
     fn pairs_are_bounded_and_need_mq() {
-        let parse = |bytes: &[u8]| super::parse(bytes, feature::MQ, 4);
-        assert_eq!(parse(&[4, 0, 4, 0]), Ok(Order::Pairs(4)));
-        assert_eq!(parse(&[4, 0, 5, 0]), Err(Refusal::Pairs(5)));
-        assert_eq!(parse(&[4, 0, 0, 0]), Err(Refusal::Pairs(0)));
-        assert_eq!(parse(&[4, 0, 1]), Err(Refusal::Length));
-        assert_eq!(parse(&[4, 0, 1, 0, 0]), Err(Refusal::Length));
-        assert_eq!(parse(&[4]), Err(Refusal::Length));
-        assert_eq!(super::parse(&[4, 0, 1, 0], feature::RSS, 4), Err(Refusal::Unsupported));
+        let with_mq = |bytes: &[u8]| parse(bytes, feature::MQ, 4);
+        assert_eq!(with_mq(&[4, 0, 4, 0]), Ok(Order::Pairs(4)));
+        assert_eq!(with_mq(&[4, 0, 5, 0]), Err(Refusal::Pairs(5)));
+        assert_eq!(with_mq(&[4, 0, 0, 0]), Err(Refusal::Pairs(0)));
+        assert_eq!(with_mq(&[4, 0, 1]), Err(Refusal::Length));
+        assert_eq!(with_mq(&[4, 0, 1, 0, 0]), Err(Refusal::Length));
+        assert_eq!(with_mq(&[4]), Err(Refusal::Length));
+        assert_eq!(parse(&[4, 0, 1, 0], feature::RSS, 4), Err(Refusal::Unsupported));
     }
 
     #[test]

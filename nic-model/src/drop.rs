@@ -118,7 +118,7 @@ impl DropReason {
                 "dropped when the driver has not set DRIVER_OK, or sets FAILED while the frame is held"
             }
             Self::QueueDisabled => {
-                "dropped when steering chose a receive queue that the driver has not enabled"
+                "dropped when its receive queue is not enabled, or taken out of use by a command while it holds the frame"
             }
             Self::NoDescriptor => {
                 "dropped when the queue's ring is empty and the FIFO has no room to hold the frame"

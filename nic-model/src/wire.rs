@@ -42,9 +42,9 @@ impl Wire {
             self.free_ps = earliest_ps;
             self.free_rest = 0;
         }
-        self.occupy(PREAMBLE_LEN as u128 + frame_len as u128 + FCS_LEN as u128);
+        self.occupy(u128::from(PREAMBLE_LEN + FCS_LEN) + frame_len as u128);
         let arrived = self.free_ps.saturating_add(u64::from(self.free_rest > 0));
-        self.occupy(GAP_LEN as u128);
+        self.occupy(u128::from(GAP_LEN));
         arrived
     }
 

@@ -4,9 +4,10 @@
 
 use super::Device;
 use crate::ctrl::{self, COMMAND_LEN_MAX, Order};
+use crate::drop::DropReason;
 use crate::event::Event;
 use crate::host::Host;
-use crate::ring::{Fetched, Ring, RingFault, Shape, Used};
+use crate::ring::{Fetched, Reference, Ring, RingFault, Shape, Used};
 use crate::spec::control;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -30,8 +31,7 @@ where
         index: usize,
         host: &mut H,
     ) -> Result<bool, RingFault> {
-        let bound = self.queues[index].ring.as_ref().map_or(0, |ring| ring.size());
-        self.queues[index].unfinished = false;
+        let bound = self.queues[index].ring.as_ref().map_or(0, Reference::size);
         self.set_kicks(index, false)?;
         let mut answered = false;
         for _ in 0..bound {
@@ -44,7 +44,8 @@ where
                 return Ok(answered);
             }
         }
-        self.queues[index].unfinished = self.set_kicks(index, true)?;
+        let more = self.set_kicks(index, true)?;
+        self.set_unfinished(index, more);
         Ok(answered)
     }
 
@@ -60,25 +61,32 @@ where
         let (class, number) = (name(0), name(1));
         let ack = match order {
             // Longer than any command: its beginning may look right, it is wrong all the same.
-            _ if !whole => control::ERR,
-            Ok(Order::Pairs(pairs)) => {
-                self.steering.set_automatic(pairs);
+            Ok(order) if whole => {
+                self.counters.control_ok += 1;
+                self.steer_by(now, order, host);
                 control::OK
             }
-            Ok(Order::Rss(config)) => {
-                self.steering.set_rss(config);
-                control::OK
+            _ => {
+                self.counters.control_err += 1;
+                control::ERR
             }
-            Err(_) => control::ERR,
         };
-        if ack == control::OK {
-            self.counters.control_ok += 1;
-        } else {
-            self.counters.control_err += 1;
-        }
         host.event(now, Event::ControlCommand { class, command: number, ack });
-        chain.write(&*self.memory, std::iter::once(&[ack][..]))?;
+        self.scratch.chain.write(&*self.memory, std::iter::once(&[ack][..]))?;
         self.scratch.used.push(Used { head: self.scratch.chain.head, len: 1 });
         Ok(())
+    }
+
+    /// Carries a command out. Once it is answered no frame may come by a pair no longer in use
+    /// (5.1.6.5.6.1), so those held for one are dropped.
+    fn steer_by<H: Host>(&mut self, now: u64, order: Order, host: &mut H) {
+        match order {
+            Order::Pairs(pairs) => self.steering.set_automatic(pairs),
+            Order::Rss(config) => self.steering.set_rss(config),
+        }
+        for pair in self.steering.active_pairs()..self.config.max_queue_pairs {
+            self.flush(now, pair, DropReason::QueueDisabled, host);
+        }
+        self.run_dma(now, host);
     }
 }

@@ -45,20 +45,15 @@ impl Dma {
         self.job.map(|job| job.done_at)
     }
 
-    /// A frame of this pair has entered the FIFO; `ring_offers`: its ring has a chain.
-    pub(super) fn frame_waits(&mut self, pair: u16, ring_offers: bool) {
+    /// A frame of this pair has entered the FIFO.
+    pub(super) fn frame_waits(&mut self, pair: u16) {
         self.waiting |= 1 << pair;
-        if ring_offers {
-            self.starved &= !(1 << pair);
-        }
     }
 
-    /// The frames of this pair are no longer to be served.
-    pub(super) fn forget(&mut self, pair: u16) {
+    /// The frames of this pair are no longer to be served; was one on the engine?
+    pub(super) fn forget(&mut self, pair: u16) -> bool {
         self.waiting &= !(1 << pair);
-        if self.job.is_some_and(|job| job.pair == pair) {
-            self.job = None;
-        }
+        self.job.take_if(|job| job.pair == pair).is_some()
     }
 
     pub(super) fn reset(&mut self) {
@@ -134,8 +129,8 @@ where
             fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
             self.dma.starved |= 1 << pair;
         }
-        if fetched != Fetched::Empty && self.dma.starved & (1 << pair) != 0 {
-            self.stop_kicks(pair)?;
+        if fetched != Fetched::Empty {
+            self.end_starvation(pair)?;
         }
         Ok(fetched)
     }
@@ -211,6 +206,15 @@ where
         } else {
             self.dma.waiting |= 1 << pair;
         }
+    }
+
+    /// The ring has chains: if the driver was asked for a kick, it no longer is.
+    #[inline]
+    pub(super) fn end_starvation(&mut self, pair: u16) -> Result<(), RingFault> {
+        if self.dma.starved & (1 << pair) != 0 {
+            return self.stop_kicks(pair);
+        }
+        Ok(())
     }
 
     /// The ring has chains, or so the driver says: it need not kick.

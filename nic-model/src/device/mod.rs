@@ -51,6 +51,8 @@ pub struct Device<M> {
     /// Frames published since the last reset, by pair.
     published: Vec<u64>,
     broken: Option<DeviceError>,
+    /// Some queue is; see [`Queue::unfinished`].
+    unfinished: bool,
     scratch: Scratch,
 }
 
@@ -104,6 +106,7 @@ where
             queue_counters: vec![QueueCounters::default(); pairs.into()],
             published: vec![0; pairs.into()],
             broken: None,
+            unfinished: false,
             scratch: Scratch {
                 chain: Chain::default(),
                 bytes: vec![0; tx_len_max.max(COMMAND_LEN_MAX)],
@@ -118,7 +121,7 @@ where
     #[inline]
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        if self.queues.iter().any(|queue| queue.unfinished) {
+        if self.unfinished {
             return Some(self.clock);
         }
         earlier(self.dma.done_at(), self.coalescer.next_deadline())
@@ -127,9 +130,12 @@ where
     /// Does everything due at or before `now`, each thing at its own time.
     pub fn advance<H: Host>(&mut self, now: u64, host: &mut H) {
         let now = self.catch_up(now, host);
-        for virtqueue in 0..self.queues.len() {
-            if self.queues[virtqueue].unfinished {
-                self.serve(now, virtqueue as u16, host);
+        if !std::mem::take(&mut self.unfinished) {
+            return;
+        }
+        for virtqueue in 0..=2 * self.config.max_queue_pairs {
+            if self.queues[usize::from(virtqueue)].unfinished {
+                self.serve(now, virtqueue, host);
             }
         }
     }
@@ -225,9 +231,14 @@ where
         host.event(now, Event::Dropped(record));
     }
 
-    /// Loses every frame of a pair that the FIFO holds, oldest first.
+    /// Loses every frame of a pair that the FIFO holds, oldest first. A chain fetched for the first of them
+    /// goes back into its ring.
     fn flush<H: Host>(&mut self, now: u64, pair: u16, reason: DropReason, host: &mut H) {
-        self.dma.forget(pair);
+        if self.dma.forget(pair)
+            && let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring
+        {
+            ring.unfetch();
+        }
         while let Some(held) = self.fifo.pop(pair) {
             self.drop_frame(now, one_frame(held.tag, reason, Some(pair)), host);
         }
@@ -238,7 +249,6 @@ where
     fn break_ring<H: Host>(&mut self, now: u64, virtqueue: u16, fault: RingFault, host: &mut H) {
         let queue = &mut self.queues[usize::from(virtqueue)];
         queue.broken = true;
-        queue.unfinished = false;
         self.broken.get_or_insert(DeviceError { virtqueue, fault });
         self.counters.rings_broken += 1;
         self.registers.status |= status::DEVICE_NEEDS_RESET;
@@ -247,6 +257,11 @@ where
             self.flush(now, pair, DropReason::RingBroken, host);
         }
         self.configuration_interrupt(now, host);
+    }
+
+    fn set_unfinished(&mut self, virtqueue: usize, unfinished: bool) {
+        self.queues[virtqueue].unfinished = unfinished;
+        self.unfinished |= unfinished;
     }
 
     fn role(&self, virtqueue: u16) -> Option<Role> {

@@ -10,7 +10,7 @@ use super::{Device, one_frame};
 use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
 use crate::host::Host;
-use crate::ring::{Fetched, Ring, RingFault};
+use crate::ring::{Fetched, Reference, Ring, RingFault};
 use crate::spec::{ethernet, header};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -145,7 +145,7 @@ where
             self.queue_counters[usize::from(pair)].no_descriptor_held += 1;
             host.event(now, Event::NoDescriptorHeld { tag, queue: pair });
         }
-        self.dma.frame_waits(pair, offered > 0);
+        self.dma.frame_waits(pair);
         self.run_dma(now, host);
     }
 
@@ -172,7 +172,7 @@ where
                 ..one_frame(tag, DropReason::FifoOverflow, Some(pair))
             };
         }
-        let size = self.queues[2 * usize::from(pair)].ring.as_ref().map_or(0, |ring| ring.size());
+        let size = self.queues[2 * usize::from(pair)].ring.as_ref().map_or(0, Reference::size);
         let others = (0..self.steering.active_pairs()).filter(|other| *other != pair);
         DropRecord {
             occupancy: size.into(),
@@ -183,11 +183,16 @@ where
         }
     }
 
-    fn receive_ring_offers(&self, pair: u16) -> Result<u16, RingFault> {
-        match &self.queues[2 * usize::from(pair)].ring {
-            Some(ring) => ring.available(&*self.memory),
-            None => Ok(0),
+    /// Chains in a pair's ring. One that was empty and has some again needs no kick.
+    fn receive_ring_offers(&mut self, pair: u16) -> Result<u16, RingFault> {
+        let offered = match &self.queues[2 * usize::from(pair)].ring {
+            Some(ring) => ring.available(&*self.memory)?,
+            None => 0,
+        };
+        if offered > 0 {
+            self.end_starvation(pair)?;
         }
+        Ok(offered)
     }
 }
 

@@ -250,7 +250,8 @@ where
 
     /// Works off what a virtqueue offers.
     pub(super) fn serve<H: Host>(&mut self, now: u64, virtqueue: u16, host: &mut H) {
-        let queue = &self.queues[usize::from(virtqueue)];
+        let queue = &mut self.queues[usize::from(virtqueue)];
+        queue.unfinished = false;
         if !self.registers.live() || !queue.enabled || queue.broken {
             return;
         }

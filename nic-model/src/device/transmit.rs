@@ -10,7 +10,7 @@ use super::{BATCH, Device, one_frame};
 use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
 use crate::host::Host;
-use crate::ring::{Fetched, Ring, RingFault, Shape, Used};
+use crate::ring::{Fetched, Reference, Ring, RingFault, Shape, Used};
 use crate::spec::{ethernet, header};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -28,7 +28,11 @@ where
         match self.transmit_chains(now, pair, host) {
             Ok(true) => self.interrupt_if_wanted(now, virtqueue, host),
             Ok(false) => {}
-            Err(fault) => self.break_ring(now, virtqueue, fault, host),
+            Err(fault) => {
+                // What was sent before is complete; if even that cannot be published, it is broken anyway.
+                let _ = self.publish(virtqueue.into());
+                self.break_ring(now, virtqueue, fault, host);
+            }
         }
     }
 
@@ -40,8 +44,7 @@ where
         host: &mut H,
     ) -> Result<bool, RingFault> {
         let index = 2 * usize::from(pair) + 1;
-        let bound = self.queues[index].ring.as_ref().map_or(0, |ring| ring.size());
-        self.queues[index].unfinished = false;
+        let bound = self.queues[index].ring.as_ref().map_or(0, Reference::size);
         self.set_kicks(index, false)?;
         let mut published = false;
         for _ in 0..bound {
@@ -61,7 +64,8 @@ where
             }
         }
         published |= self.publish(index)?;
-        self.queues[index].unfinished = self.set_kicks(index, true)?;
+        let more = self.set_kicks(index, true)?;
+        self.set_unfinished(index, more);
         Ok(published)
     }
 

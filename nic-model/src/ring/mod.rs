@@ -40,6 +40,9 @@ pub(crate) trait Ring {
         chain: &mut Chain,
     ) -> Result<Fetched, RingFault>;
 
+    /// Puts the chain fetched last back, as if it had not been.
+    fn unfetch(&mut self);
+
     /// Publishes used entries in this order, all at once.
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault>;
 

@@ -94,10 +94,14 @@ impl Ring for Reference {
         };
         read_chain(memory, self.queue.desc_table(), self.queue.size(), head, shape, chain)?;
         if chain.writable_len < need {
-            self.queue.go_to_previous_position();
+            self.unfetch();
             return Ok(Fetched::TooSmall { capacity: chain.writable_len });
         }
         Ok(Fetched::Chain)
+    }
+
+    fn unfetch(&mut self) {
+        self.queue.go_to_previous_position();
     }
 
     #[inline]

@@ -1,0 +1,138 @@
+//! Suppression by both methods, coalescing, MSI-X: in this order.
+
+use crate::rig::{FLAGS_ONLY, Rig, config, udp};
+use nic_model::{Coalesce, DeviceConfig};
+
+fn coalescing(max_ps: u64, max_frames: u32) -> DeviceConfig {
+    DeviceConfig { rx_coalesce: Coalesce { max_ps, max_frames }, ..config() }
+}
+
+fn frames(rig: &mut Rig, count: u16) {
+    for _ in 0..count {
+        rig.frame(&udp(1, 60, 0));
+    }
+}
+
+#[test]
+fn no_interrupt_flag_is_obeyed() {
+    let mut rig = Rig::with_features(config(), FLAGS_ONLY);
+    rig.post(0, 8);
+    rig.set_no_interrupt(0, true);
+    frames(&mut rig, 2);
+    assert!(rig.host.interrupts.is_empty());
+    assert_eq!(rig.device.queue_counters(0).interrupts_suppressed, 2);
+    rig.set_no_interrupt(0, false);
+    frames(&mut rig, 2);
+    assert_eq!(rig.host.interrupts.len(), 2);
+}
+
+#[test]
+fn used_event_is_obeyed() {
+    let mut rig = Rig::new(config());
+    rig.post(0, 8);
+    rig.set_used_event(0, 2);
+    frames(&mut rig, 2);
+    assert!(rig.host.interrupts.is_empty());
+    frames(&mut rig, 1);
+    assert_eq!(rig.host.interrupts, [(0, 1, 0)], "element 2 was used");
+    frames(&mut rig, 3);
+    assert_eq!(rig.host.interrupts.len(), 1, "not crossed again");
+}
+
+#[test]
+fn the_flag_means_nothing_with_event_index() {
+    let mut rig = Rig::new(config());
+    rig.post(0, 8);
+    rig.set_no_interrupt(0, true);
+    frames(&mut rig, 1);
+    assert_eq!(rig.host.interrupts.len(), 1);
+}
+
+#[test]
+fn coalescing_by_count() {
+    let mut rig = Rig::with_features(coalescing(1_000_000, 3), FLAGS_ONLY);
+    rig.post(0, 8);
+    frames(&mut rig, 2);
+    assert!(rig.host.interrupts.is_empty());
+    frames(&mut rig, 1);
+    assert_eq!(rig.host.interrupts.len(), 1);
+    assert_eq!(rig.device.next_deadline(), None, "the timer is gone");
+    frames(&mut rig, 3);
+    assert_eq!(rig.host.interrupts.len(), 2);
+}
+
+#[test]
+fn coalescing_by_time_from_the_first_frame() {
+    let mut rig = Rig::new(coalescing(1000, 10));
+    rig.post(0, 8);
+    rig.advance(50);
+    frames(&mut rig, 1);
+    rig.advance(900);
+    frames(&mut rig, 1);
+    assert_eq!(rig.device.next_deadline(), Some(1050));
+    rig.advance(1049);
+    assert!(rig.host.interrupts.is_empty());
+    rig.advance(5000);
+    assert_eq!(rig.host.interrupts, [(1050, 1, 0)], "one for both, at its own time");
+    assert_eq!(rig.device.next_deadline(), None);
+}
+
+#[test]
+fn coalesced_frames_count_though_the_wish_lies_behind_them() {
+    let mut rig = Rig::new(coalescing(1000, 3));
+    rig.post(0, 8);
+    rig.set_used_event(0, 0);
+    frames(&mut rig, 3);
+    assert_eq!(rig.host.interrupts.len(), 1);
+}
+
+#[test]
+fn nothing_is_owed_for_what_the_driver_did_not_want() {
+    let mut rig = Rig::with_features(coalescing(1000, 2), FLAGS_ONLY);
+    rig.post(0, 8);
+    rig.set_no_interrupt(0, true);
+    frames(&mut rig, 5);
+    assert_eq!(rig.device.next_deadline(), None);
+    rig.set_no_interrupt(0, false);
+    frames(&mut rig, 1);
+    assert_eq!(rig.device.next_deadline(), Some(1000));
+}
+
+#[test]
+fn a_masked_vector_pends_and_delivers_once_to_its_cpu() {
+    let mut rig = Rig::with_features(config(), FLAGS_ONLY);
+    rig.post(0, 8);
+    rig.device.set_vector_cpu(1, 3);
+    rig.device.set_vector_masked(0, 1, true, &mut rig.host);
+    frames(&mut rig, 3);
+    assert!(rig.host.interrupts.is_empty());
+    assert_eq!(rig.device.counters().interrupts_pended, 3);
+    rig.device.set_vector_masked(20, 1, false, &mut rig.host);
+    rig.device.set_vector_masked(21, 1, true, &mut rig.host);
+    rig.device.set_vector_masked(22, 1, false, &mut rig.host);
+    assert_eq!(rig.host.interrupts, [(20, 1, 3)]);
+}
+
+#[test]
+fn a_timer_meets_the_mask_too() {
+    let mut rig = Rig::new(coalescing(1000, 9));
+    rig.post(0, 8);
+    frames(&mut rig, 1);
+    rig.device.set_vector_masked(1, 1, true, &mut rig.host);
+    rig.advance(2000);
+    assert!(rig.host.interrupts.is_empty());
+    rig.device.set_vector_masked(2001, 1, false, &mut rig.host);
+    assert_eq!(rig.host.interrupts, [(2001, 1, 0)]);
+}
+
+#[test]
+fn reset_forgets_timers_and_pending_bits() {
+    let mut rig = Rig::new(coalescing(1000, 9));
+    rig.post(0, 8);
+    rig.device.set_vector_masked(0, 2, true, &mut rig.host);
+    frames(&mut rig, 1);
+    rig.set_status(0);
+    rig.device.set_vector_masked(0, 2, false, &mut rig.host);
+    rig.advance(10_000);
+    assert!(rig.host.interrupts.is_empty());
+}
