@@ -18,6 +18,30 @@
 //!   the buffers have reached their working size.
 //! - Bad input (filter program, sizes, handles) is a typed error and changes nothing.
 //!
+//! ```
+//! use npf_core::{Adapter, Delivered, Event, Frame, HandleOptions, Host};
+//!
+//! struct Print;
+//! impl Host for Print {
+//!     fn event(&mut self, now: u64, event: Event) {
+//!         println!("{now} {}", event.name());
+//!     }
+//!     fn delivered(&mut self, _now: u64, handle: u32, packet: Delivered<'_>) {
+//!         println!("handle {handle} got {} of {} bytes", packet.caplen, packet.len);
+//!     }
+//!     fn wake(&mut self, _now: u64, _handle: u32) {}
+//! }
+//!
+//! let mut adapter = Adapter::new();
+//! let handle = adapter.open(HandleOptions { snaplen: 14, ..HandleOptions::default() })?;
+//! let frame = Frame { data: &[0; 60], wire_len: 60, tag: 1 };
+//! adapter.tap(0, 0, 0, &[frame], &mut Print);
+//! let mut user_buffer = [0; 4096];
+//! let read = adapter.read(1, handle, &mut user_buffer, &mut Print)?;
+//! assert_eq!((read.packets, read.bytes), (1, 20 + 14 + 2)); // header, frame, padding
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Not checked
 //!
 //! - `now` is taken as it comes; nothing here needs it to grow.

@@ -64,6 +64,10 @@ impl Adapter {
             last = (packet.tag, packet.caplen);
             host.delivered(now, handle, packet);
         })?;
+        let queued = open.engine.queued();
+        if filled.packets == 0 && open.detached {
+            return Err(ReadError::DeviceRemoved { queued });
+        }
         open.event_set = false;
         open.counters.reads += 1;
         open.counters.read_bytes += filled.bytes as u64;
@@ -73,11 +77,6 @@ impl Adapter {
             let (tag, caplen) = last;
             open.counters.truncated += 1;
             host.event(now, Event::Truncated { tag, handle, stored, caplen });
-        }
-
-        let queued = open.engine.queued();
-        if filled.packets == 0 && open.detached {
-            return Err(ReadError::DeviceRemoved { queued });
         }
         let (packets, bytes) = (filled.packets, filled.bytes);
         host.event(now, Event::Read { handle, packets, bytes: bytes as u64, queued });

@@ -19,7 +19,7 @@
 //! | MOD, XOR | same; FreeBSD: newer releases | since 1.81 | refused | same |
 //! | load at negative k rejects the frame | same | -0x1000: VLAN tag | same | ancillary data |
 //! | shift by K >= 32 gives 0 | undefined in C | undefined in C | undefined in C | refused |
-//! | shift by X >= 32 gives 0 | same | undefined in C | undefined in C | not a refusal |
+//! | shift by X >= 32 gives 0 | same | undefined in C | undefined in C | accepted |
 //! | an unwritten scratch word reads 0 | allowed, undefined | allowed | allowed | refused |
 //! | at most 4096 instructions | no limit; BSD kernels 512 | 4096 | 512 | 4096 |
 //! | the empty program is refused | same; FreeBSD: accepts all | same | accepts all | same |
