@@ -1,10 +1,20 @@
 //! The device as a driver and a wire see it, one module per promise.
+//!
+//! `cfg(test)` on each: so that the lint table knows these are tests and lets them unwrap.
 
+#[cfg(test)]
 mod account;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod interrupts;
+#[cfg(test)]
 mod negotiation;
+#[cfg(test)]
 mod receive;
+#[cfg(test)]
 mod rig;
+#[cfg(test)]
 mod steering;
+#[cfg(test)]
 mod transmit;
