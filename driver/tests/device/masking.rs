@@ -31,7 +31,9 @@ fn a_scheduled_queue_is_not_interrupted() {
         assert!(lab.device.receive(0, &frame(10, 60)));
         assert!(lab.device.messages.is_empty(), "still masked between poll and finish");
         assert!(lab.finish(0).again, "what came after the poll is found");
-        assert_eq!(lab.poll(0, 64).frames, 1);
+        assert!(lab.device.receive(0, &frame(11, 60)));
+        assert!(lab.device.messages.is_empty(), "masked again");
+        assert_eq!(lab.poll(0, 64).frames, 2);
         assert!(!lab.finish(0).again);
         let counters = lab.receive(0);
         assert_eq!((counters.masked, counters.unmasked, counters.poll_again), (1, 1, 1));
