@@ -15,6 +15,7 @@
 //! Not checked: that chains do not share descriptors or buffers, and that rings do not overlap; a driver
 //! that does so harms itself only.
 
+mod access;
 mod fault;
 mod reference;
 mod setup;
@@ -24,7 +25,7 @@ pub use fault::{ChainFault, DeviceError, RingFault};
 pub(crate) use reference::Reference;
 pub use setup::{QueueError, QueueSetup};
 
-use vm_memory::{Bytes, GuestAddress, GuestMemory};
+use vm_memory::GuestMemory;
 
 /// A split virtqueue, from the device's side.
 pub(crate) trait Ring {
@@ -122,9 +123,9 @@ impl Chain {
                     room = *next;
                 }
                 let (part, rest) = piece.split_at(piece.len().min(room.len as usize));
-                memory
-                    .write_slice(part, GuestAddress(room.address))
-                    .map_err(|_| RingFault::memory("a buffer", room.address))?;
+                if !access::write(memory, room.address, part) {
+                    return Err(RingFault::memory("a buffer", room.address));
+                }
                 // Within a validated segment: neither address nor length can wrap.
                 room.address += part.len() as u64;
                 room.len -= part.len() as u32;
@@ -143,9 +144,9 @@ impl Chain {
         let mut at = 0;
         for segment in &self.segments[..self.readable] {
             let len = (segment.len as usize).min(out.len() - at);
-            memory
-                .read_slice(&mut out[at..at + len], GuestAddress(segment.address))
-                .map_err(|_| RingFault::memory("a buffer", segment.address))?;
+            if !access::read(memory, segment.address, &mut out[at..at + len]) {
+                return Err(RingFault::memory("a buffer", segment.address));
+            }
             at += len;
         }
         Ok(at)

@@ -4,10 +4,10 @@
 //! silently, so that a truncated chain looks like a whole one, and follows indirect descriptors whether or
 //! not they were negotiated.
 
-use super::{Chain, ChainFault, RingFault, Segment, Shape};
+use super::{Chain, ChainFault, RingFault, Segment, Shape, access};
 use crate::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, DESCRIPTOR_LEN};
 use virtio_queue::desc::split::Descriptor;
-use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
+use vm_memory::{ByteValued, GuestMemory, Permissions};
 
 /// Reads the chain at `head` of the table at `table` with `size` entries into `chain`. Each descriptor is
 /// read exactly once.
@@ -33,9 +33,10 @@ pub(super) fn read_chain<G: GuestMemory>(
         }
         // The table was checked to lie in memory when the queue was set up: no overflow.
         let address = table + u64::from(index) * DESCRIPTOR_LEN;
-        let descriptor: Descriptor = memory
-            .read_obj(GuestAddress(address))
-            .map_err(|_| RingFault::memory("a descriptor", address))?;
+        let mut descriptor = Descriptor::default();
+        if !access::read(memory, address, descriptor.as_mut_slice()) {
+            return Err(RingFault::memory("a descriptor", address));
+        }
         append(memory, &descriptor, shape, chain).map_err(malformed)?;
         if descriptor.flags() & DESC_F_NEXT == 0 {
             return finish(shape, chain).map_err(malformed);
@@ -59,7 +60,7 @@ fn append<G: GuestMemory>(
     if len == 0 {
         return Err(ChainFault::Empty);
     }
-    let access = if flags & DESC_F_WRITE != 0 {
+    let permission = if flags & DESC_F_WRITE != 0 {
         if shape == Shape::Transmit {
             return Err(ChainFault::WritableNotAllowed);
         }
@@ -70,14 +71,14 @@ fn append<G: GuestMemory>(
         }
         Permissions::Read
     };
-    if !memory.check_range(address, len as usize, access) {
+    if !access::contains(memory, address.0, len as usize, permission) {
         return Err(ChainFault::OutsideMemory { address: address.0, len });
     }
     let total = chain.readable_len.checked_add(chain.writable_len).and_then(|n| n.checked_add(len));
     if total.is_none() {
         return Err(ChainFault::TooLong);
     }
-    if access == Permissions::Write {
+    if permission == Permissions::Write {
         chain.writable_len += len;
     } else {
         chain.readable_len += len;
