@@ -1,2 +1,7 @@
-//! (in work)
-fn main() {}
+//! The program `rxlab`. Everything it does is in the library; see [`harness::cli`].
+
+use harness::exit::Exit;
+
+fn main() -> Exit {
+    harness::cli::main()
+}

@@ -115,6 +115,7 @@ impl Fault {
             "u32" => "a whole number from 0 to 4294967295",
             "u64" => "a whole number, not negative",
             "a boolean" => "true or false",
+            "a sequence" => "a list",
             other => other,
         };
         let range = range.strip_prefix("struct ").map_or(range, |_| "a table");

@@ -68,8 +68,7 @@ pub(super) fn print(value: u64, units: UnitTable) -> String {
     texts.min_by_key(String::len).unwrap_or_default()
 }
 
-/// `value` in one unit; `None` if that needs more than three decimals, or a leading zero where a
-/// smaller unit would do.
+/// `value` in one unit; `None` if that needs more than three decimals.
 fn in_unit(value: u64, name: &str, scale: u64) -> Option<String> {
     let thousandths = u128::from(value) * 1000;
     if !thousandths.is_multiple_of(u128::from(scale)) {
@@ -117,7 +116,7 @@ mod tests {
     #[test]
     fn printing_takes_the_unit_a_person_would() {
         for (value, text) in [
-            (0, "0us"),
+            (0, "0ps"),
             (999, "999ps"),
             (1500, "1.5ns"),
             (1_000_001, "1000001ps"),

@@ -147,6 +147,25 @@ pub enum Engine {
     PacketQueue,
 }
 
+impl Engine {
+    /// Every engine there is.
+    pub const ALL: [Self; 1] = [Self::PacketQueue];
+
+    /// The word that selects it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PacketQueue => "packet-queue",
+        }
+    }
+
+    /// The engine of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|engine| engine.name() == name)
+    }
+}
+
 /// `[handle.quirks]`: what the original does, each switch on by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -155,7 +174,8 @@ pub struct Quirks {
     pub soft_limit: bool,
     /// "Received" counts only what the filter accepted.
     pub received_after_filter: bool,
-    /// The packet is cut to the snap length before the room for it is charged.
+    /// A packet too large for the whole user buffer is cut to it; without this it blocks the reader
+    /// for good, as in Npcap before 1.10.
     pub truncate_first: bool,
 }
 
@@ -204,16 +224,28 @@ impl Default for RunOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {
-    /// Write the event stream.
-    pub events: bool,
+    /// Which events `events.ndjson` holds.
+    pub events: EventsOutput,
     /// Which frames the capture file holds.
     pub capture: CaptureOutput,
 }
 
 impl Default for Output {
     fn default() -> Self {
-        Self { events: true, capture: CaptureOutput::Delivered }
+        Self { events: EventsOutput::All, capture: CaptureOutput::Delivered }
     }
+}
+
+/// Which events are written down. The digest always covers all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventsOutput {
+    /// Every step of every frame: some ten lines a frame.
+    All,
+    /// Losses, and what is not about one frame: interrupts, polls, reads, the link, readers.
+    Losses,
+    /// No file.
+    None,
 }
 
 /// Which frames `capture.pcapng` holds.

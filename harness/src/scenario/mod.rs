@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use error::{ScenarioError, Wrong};
-pub use host::{CaptureOutput, Costs, Cpus, Engine, Handle, Output, Quirks, Reader, RunOptions};
+pub use host::{
+    CaptureOutput, Costs, Cpus, Engine, EventsOutput, Handle, Output, Quirks, Reader, RunOptions,
+};
 pub use network::{
     Channels, Coalesce, Dma, Driver, HashKey, HashType, Indirection, Mac, Masking, Nic, Ring, Rxfh,
     Window, Wire,

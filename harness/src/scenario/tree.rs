@@ -87,22 +87,25 @@ pub(super) fn set(root: &mut Node, text: &str, number: usize) -> Result<(), Faul
 
 /// The value of a `--set`: TOML if it is any, the bare text otherwise.
 fn set_value(text: &str, offset: usize, number: usize) -> Result<Node, Fault> {
+    let offset = offset + (text.len() - text.trim_start().len());
+    let text = text.trim();
     let origin = Origin { text: number, span: offset..offset + text.len() };
     match DeValue::parse(text) {
         Ok(value) => node(&value, number, offset),
         // What opens a list, a table or a string was meant as TOML; the rest is text as it stands.
-        Err(error) if text.trim_start().starts_with(['[', '{', '"', '\'']) => {
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => {
             Err(syntax(&error, number, offset, offset + text.len()))
         }
-        Err(_) => Ok(Node { origin, value: Value::Text(text.trim().to_owned()) }),
+        Err(_) => Ok(Node { origin, value: Value::Text(text.to_owned()) }),
     }
 }
 
-/// The child of `node` called `key`, made if it is missing; a missing list is made by index 0.
+/// The child of `node` called `key`, made if it is missing; what is missing becomes a list if a
+/// number follows.
 fn step_into<'a>(node: &'a mut Node, key: &str, origin: &Origin) -> Result<&'a mut Node, Fault> {
     let empty = || Node { origin: origin.clone(), value: Value::Table(Vec::new()) };
     let index = key.parse::<usize>().ok();
-    if let (Value::Table(entries), Some(0)) = (&node.value, index)
+    if let (Value::Table(entries), Some(_)) = (&node.value, index)
         && entries.is_empty()
     {
         node.value = Value::List(Vec::new());

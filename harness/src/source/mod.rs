@@ -53,7 +53,7 @@ pub fn open(scenario: &Scenario) -> Result<Box<dyn Source>, SourceError> {
     let rates = faults::Rates::of(scenario);
     match &scenario.traffic {
         Traffic::Generator(generator) => {
-            let source = generator::GeneratorSource::new(generator, scenario.seed);
+            let source = generator::GeneratorSource::new(generator, scenario);
             Ok(faults::around(source, rates, scenario.seed))
         }
         Traffic::Capture(capture) => {

@@ -7,6 +7,8 @@ use crate::source::{ON_WIRE_EXTRA, headers_len};
 
 /// Generated frames carry a sequence number of 48 bits.
 const FRAMES_MAX: u64 = 1 << 48;
+/// Weights beyond this say nothing more, and products of them would overflow.
+const WEIGHT_MAX: u32 = 1_000_000;
 /// FCS, which the sizes of a scenario count and the frames of the program do not hold.
 const FCS: u64 = 4;
 /// What Ethernet adds to an IP packet: header and FCS.
@@ -40,6 +42,10 @@ fn shape(generator: &Generator) -> Result<(), Impossible> {
         );
     }
     let Mix { ipv4, ipv6, other, udp, tcp } = generator.mix;
+    let named = [("ipv4", ipv4), ("ipv6", ipv6), ("other", other), ("udp", udp), ("tcp", tcp)];
+    for (name, weight) in named {
+        within(&format!("traffic.mix.{name}"), weight, 0, WEIGHT_MAX)?;
+    }
     if [ipv4, ipv6, other].iter().all(|&weight| weight == 0) {
         let keys = ["traffic.mix.ipv4", "traffic.mix.ipv6", "traffic.mix.other", "traffic.mix"];
         return wrong(&keys, "all weights are 0", "one of ipv4, ipv6 and other must be 1 or more");
@@ -53,8 +59,9 @@ fn shape(generator: &Generator) -> Result<(), Impossible> {
 
 fn sizes(generator: &Generator, mtu: u64) -> Result<(), Impossible> {
     let sizes = generator.size.weighted();
-    if sizes.is_empty() {
-        return wrong(&["traffic.size"], "an empty list of sizes", "name one size at least");
+    if sizes.is_empty() || sizes.len() > 1000 {
+        let what = format!("a list of {} sizes", sizes.len());
+        return wrong(&["traffic.size"], what, "name 1 to 1000 sizes");
     }
     let largest = mtu + ETHERNET;
     let (needed, which) = headers_len(&generator.mix);
@@ -63,7 +70,7 @@ fn sizes(generator: &Generator, mtu: u64) -> Result<(), Impossible> {
         let listed = matches!(generator.size, Size::List(_));
         let key = if listed { format!("traffic.size.{index}.size") } else { "traffic.size".into() };
         if listed {
-            within(&format!("traffic.size.{index}.weight"), entry.weight, 1, u32::MAX)?;
+            within(&format!("traffic.size.{index}.weight"), entry.weight, 1, WEIGHT_MAX)?;
         }
         if entry.size.0 > largest {
             let what = format!("{} does not fit an MTU of {mtu}", entry.size);

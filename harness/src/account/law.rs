@@ -1,0 +1,140 @@
+//! The law: `offered = delivered + filtered + dropped + held`, where `held` is what the components
+//! say they hold, not what is missing from the sum.
+//!
+//! It is checked after every event of every run, for whatever the event touched, and for everything
+//! at the end. A breach carries the numbers of both sides.
+
+use super::{Ledger, Tally};
+
+/// The account does not add up, or a drop was not justified: what, and with which numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// One sentence with the numbers.
+    pub what: String,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// What the components say they hold. Asked after every event, so it must be cheap.
+pub trait Holdings {
+    /// Frames in the NIC's FIFO, over all queues.
+    fn fifo(&self) -> u64;
+    /// Frames in the FIFO for one RX queue.
+    fn fifo_of(&self, queue: u16) -> u64;
+    /// Frames written to the used ring of one RX queue and not taken by the driver.
+    fn ring_of(&self, queue: u16) -> u64;
+    /// Packets queued for one handle.
+    fn queued(&self, handle: u32) -> u64;
+    /// Frames that the device says it was offered.
+    fn offered(&self) -> u64;
+}
+
+/// Checks what the last event touched, and the total.
+///
+/// # Errors
+/// The first sum that does not come out.
+#[inline]
+pub fn check_touched(ledger: &mut Ledger, holdings: &impl Holdings) -> Result<(), Broken> {
+    if let Some(fault) = ledger.fault() {
+        return Err(Broken { what: fault.into() });
+    }
+    let mut touched = std::mem::take(&mut ledger.touched_queues);
+    while touched != 0 {
+        check_queue(ledger, holdings, touched.trailing_zeros() as u16)?;
+        touched &= touched - 1;
+    }
+    if std::mem::take(&mut ledger.touched_handles) {
+        check_handles(ledger, holdings)?;
+    }
+    check_total(ledger, holdings)
+}
+
+/// Checks every queue, every handle and the total, reasons included.
+///
+/// # Errors
+/// The first sum that does not come out.
+pub fn check_all(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken> {
+    if let Some(fault) = ledger.fault() {
+        return Err(Broken { what: fault.into() });
+    }
+    for queue in 0..ledger.queues.len() {
+        check_queue(ledger, holdings, queue as u16)?;
+        reasons("queue", queue, &ledger.queues[queue].tally)?;
+    }
+    check_handles(ledger, holdings)?;
+    for (handle, book) in ledger.handles.iter().enumerate() {
+        reasons("handle", handle, &book.tally)?;
+    }
+    reasons("total", 0, &ledger.total)?;
+    let steered: u64 = ledger.queues.iter().map(|book| book.tally.offered).sum();
+    if steered > ledger.total.offered {
+        return broken(format!("{steered} frames steered, {} offered", ledger.total.offered));
+    }
+    check_total(ledger, holdings)
+}
+
+#[inline]
+fn check_queue(ledger: &Ledger, holdings: &impl Holdings, queue: u16) -> Result<(), Broken> {
+    let Some(book) = ledger.queues.get(usize::from(queue)) else {
+        return broken(format!("queue {queue} was touched, there are {}", ledger.queues.len()));
+    };
+    let (fifo, ring) = (holdings.fifo_of(queue), holdings.ring_of(queue));
+    if book.held.fifo != fifo || book.held.ring != ring {
+        return broken(format!(
+            "queue {queue} holds {fifo} frames in the FIFO and {ring} in the ring, the ledger has {} and {}",
+            book.held.fifo, book.held.ring
+        ));
+    }
+    adds_up("queue", queue.into(), &book.tally, fifo + ring + book.held.core)
+}
+
+fn check_handles(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken> {
+    for (handle, book) in ledger.handles.iter().enumerate() {
+        adds_up("handle", handle, &book.tally, holdings.queued(handle as u32))?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn check_total(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken> {
+    if holdings.offered() != ledger.total.offered {
+        return broken(format!(
+            "the device was offered {} frames, the wire offered {}",
+            holdings.offered(),
+            ledger.total.offered
+        ));
+    }
+    // With one handle the core's own count stands in for the ledger's: nothing is taken on trust.
+    let core = match ledger.handles.len() {
+        1 => holdings.queued(0),
+        _ => ledger.held.core,
+    };
+    adds_up("total", 0, &ledger.total, holdings.fifo() + ledger.held.ring + core)
+}
+
+#[inline]
+fn adds_up(what: &str, which: usize, tally: &Tally, held: u64) -> Result<(), Broken> {
+    if tally.offered == tally.settled() + held {
+        return Ok(());
+    }
+    broken(format!(
+        "{what} {which}: offered {} is not delivered {} + filtered {} + dropped {} + held {held}",
+        tally.offered, tally.delivered, tally.filtered, tally.dropped
+    ))
+}
+
+fn reasons(what: &str, which: usize, tally: &Tally) -> Result<(), Broken> {
+    if tally.reasons_add_up() {
+        return Ok(());
+    }
+    broken(format!("{what} {which}: the reasons do not add up to {} drops", tally.dropped))
+}
+
+#[cold]
+fn broken(what: String) -> Result<(), Broken> {
+    Err(Broken { what })
+}

@@ -1,0 +1,303 @@
+//! The oracle: asks of every drop whether the state justified it.
+//!
+//! It keeps its own picture of what is full, built from the events alone: bytes in the FIFO,
+//! descriptors the device may still fetch, bytes charged to each handle. A drop record says what the
+//! component believed; the oracle says what the events imply. When the two disagree the run breaks,
+//! whichever of them is wrong. This is what catches a drop like Npcap #317's, made while there was
+//! room, if somebody calls it `buffer_full`.
+//!
+//! It does not check whether a *filter* was right to refuse a frame; the filter's tests do.
+
+use super::{Ledger, Reason};
+use nic_model::DropReason as Nic;
+use npf_core::DropReason as Npf;
+
+/// What the scenario grants: the capacities that drops are measured against.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The NIC's FIFO, in bytes.
+    pub fifo_bytes: u64,
+    /// A frame shorter than this is a runt.
+    pub min_frame: u64,
+    /// Largest payload of a frame; Ethernet header and up to two VLAN tags come on top.
+    pub mtu: u64,
+    /// Bytes that one receive buffer takes, virtio header included.
+    pub buffer_bytes: u64,
+    /// Per handle: kernel buffer in bytes, and whether its limit is soft.
+    pub handles: Vec<HandleLimit>,
+}
+
+/// One handle's limit.
+#[derive(Clone, Copy, Debug)]
+pub struct HandleLimit {
+    /// Kernel buffer in bytes.
+    pub capacity: u64,
+    /// Npcap's rule since 0.9997: a packet is taken while anything is free, even if it does not fit.
+    pub soft: bool,
+}
+
+/// The oracle's own picture. See the module's contract.
+pub struct Oracle {
+    limits: Limits,
+    fifo_bytes: u64,
+    available: Vec<u64>,
+    charged: Vec<u64>,
+    link_up: bool,
+    ready: bool,
+    bad_fcs: bool,
+}
+
+/// The numbers of a drop record, of whichever component.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Frame.
+    pub tag: u64,
+    /// RX queue, if the frame had been steered.
+    pub queue: Option<u16>,
+    /// Handle, for the NPF core's drops.
+    pub handle: Option<u32>,
+    /// What was used.
+    pub occupancy: u64,
+    /// How much there is.
+    pub capacity: u64,
+    /// What the frame wanted.
+    pub need: u64,
+}
+
+impl Oracle {
+    /// A picture of the empty laboratory.
+    #[must_use]
+    pub fn new(limits: Limits, queues: u16) -> Self {
+        let handles = limits.handles.len();
+        Self {
+            limits,
+            fifo_bytes: 0,
+            available: vec![0; usize::from(queues)],
+            charged: vec![0; handles],
+            link_up: true,
+            ready: false,
+            bad_fcs: false,
+        }
+    }
+
+    /// The frame about to be offered has this frame check sequence.
+    #[inline]
+    pub fn offering(&mut self, fcs_ok: bool) {
+        self.bad_fcs = !fcs_ok;
+    }
+
+    /// The driver has reached DRIVER_OK, or the device was reset.
+    pub fn ready(&mut self, ready: bool) {
+        self.ready = ready;
+    }
+
+    /// The link changed.
+    pub fn link(&mut self, up: bool) {
+        self.link_up = up;
+    }
+
+    /// The driver published `posted` descriptors.
+    #[inline]
+    pub fn posted(&mut self, queue: u16, posted: u64) {
+        self.available[usize::from(queue)] += posted;
+    }
+
+    /// The device fetched one descriptor chain.
+    #[inline]
+    pub fn fetched(&mut self, queue: u16) -> Result<(), String> {
+        match self.available[usize::from(queue)].checked_sub(1) {
+            Some(left) => self.available[usize::from(queue)] = left,
+            None => return Err(format!("queue {queue} fetched a descriptor that nobody posted")),
+        }
+        Ok(())
+    }
+
+    /// A frame of `len` bytes entered the FIFO.
+    #[inline]
+    pub fn entered_fifo(&mut self, len: u64) {
+        self.fifo_bytes += len;
+    }
+
+    /// A frame of `len` bytes left the FIFO.
+    #[inline]
+    pub fn left_fifo(&mut self, len: u64) {
+        self.fifo_bytes = self.fifo_bytes.saturating_sub(len);
+    }
+
+    /// `handle` charged `bytes` for a packet.
+    #[inline]
+    pub fn charged(&mut self, handle: u32, bytes: u64) {
+        self.charged[handle as usize] += bytes;
+    }
+
+    /// `handle` gave `bytes` back.
+    #[inline]
+    pub fn credited(&mut self, handle: u32, bytes: u64) {
+        let charged = &mut self.charged[handle as usize];
+        *charged = charged.saturating_sub(bytes);
+    }
+
+    /// Whether a drop for `reason` is justified now.
+    ///
+    /// # Errors
+    /// The reason that does not hold, with the numbers.
+    pub fn judge(&self, reason: Reason, claim: Claim, ledger: &Ledger) -> Result<(), String> {
+        let Some(flight) = ledger.flight(claim.tag) else {
+            return Err(format!("{} for tag {}, which is not in flight", reason.name(), claim.tag));
+        };
+        let len = flight.bytes.len() as u64;
+        let (holds, facts) = match reason {
+            Reason::Nic(reason) => self.judge_nic(reason, claim, &flight.bytes),
+            Reason::Npf(reason) => self.judge_npf(reason, claim),
+            // The driver's reasons accuse the device; a model that obeys the specification never
+            // gives cause for one, so in this world each of them is a fault of ours.
+            Reason::Driver(_) => (false, "the device obeys the specification here".into()),
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(format!(
+            "frame {} ({len} B) was dropped for {}, which does not hold: {facts}; it is {}",
+            flight.frame,
+            reason.name(),
+            reason.describe()
+        ))
+    }
+
+    fn judge_nic(&self, reason: Nic, claim: Claim, frame: &[u8]) -> (bool, String) {
+        let len = frame.len() as u64;
+        let available = claim.queue.map_or(0, |queue| self.available[usize::from(queue)]);
+        let no_room = self.fifo_bytes + len > self.limits.fifo_bytes;
+        match reason {
+            Nic::LinkDown => (!self.link_up, "the link is up".into()),
+            Nic::BadFcs => (self.bad_fcs, "its frame check sequence is good".into()),
+            Nic::Runt => (len < self.limits.min_frame, "it is long enough".into()),
+            Nic::Giant => {
+                let limit = self.limits.mtu + 14 + 4 * vlan_tags(frame);
+                (len > limit, format!("{limit} B are allowed"))
+            }
+            Nic::NotReady => (!self.ready, "the driver is ready".into()),
+            Nic::NoDescriptor => (
+                available == 0 && no_room && claim.occupancy == claim.capacity,
+                format!(
+                    "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {} of {} descriptors are used",
+                    self.fifo_bytes, self.limits.fifo_bytes, claim.occupancy, claim.capacity
+                ),
+            ),
+            Nic::FifoOverflow => (
+                available > 0 && no_room && claim.occupancy == self.fifo_bytes,
+                format!(
+                    "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {}",
+                    self.fifo_bytes, self.limits.fifo_bytes, claim.occupancy
+                ),
+            ),
+            Nic::BufferTooSmall => (
+                len + 12 > self.limits.buffer_bytes,
+                format!("a buffer takes {} B", self.limits.buffer_bytes),
+            ),
+            // No scenario resets the device, disables a queue, breaks a ring or has frames sent.
+            _ => (false, "nothing in this world can cause it".into()),
+        }
+    }
+
+    fn judge_npf(&self, reason: Npf, claim: Claim) -> (bool, String) {
+        let handle = claim.handle.map_or(usize::MAX, |handle| handle as usize);
+        let (Some(limit), Some(charged)) =
+            (self.limits.handles.get(handle), self.charged.get(handle))
+        else {
+            return (reason == Npf::NoHandle, format!("handle {:?} is not open", claim.handle));
+        };
+        match reason {
+            Npf::BufferFull => {
+                let full = if limit.soft {
+                    *charged >= limit.capacity
+                } else {
+                    charged + claim.need > limit.capacity
+                };
+                (
+                    full && claim.occupancy == *charged && claim.capacity == limit.capacity,
+                    format!(
+                        "{charged} of {} B are charged, the record says {} of {} and a need of {}",
+                        limit.capacity, claim.occupancy, claim.capacity, claim.need
+                    ),
+                )
+            }
+            Npf::ZeroBuffer => (limit.capacity == 0, "the handle has a buffer".into()),
+            _ => (false, "nothing in this world can cause it".into()),
+        }
+    }
+}
+
+/// 802.1Q and 802.1ad tags in front of the payload, two at most.
+fn vlan_tags(frame: &[u8]) -> u64 {
+    let is_tag = |at: usize| matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8]));
+    u64::from(is_tag(12)) + u64::from(is_tag(12) && is_tag(16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oracle() -> Oracle {
+        let handles = vec![HandleLimit { capacity: 1000, soft: true }];
+        let limits =
+            Limits { fifo_bytes: 100, min_frame: 60, mtu: 1500, buffer_bytes: 2048, handles };
+        let mut oracle = Oracle::new(limits, 2);
+        oracle.ready(true);
+        oracle
+    }
+
+    fn claim(tag: u64) -> Claim {
+        Claim { tag, queue: Some(0), handle: Some(0), occupancy: 0, capacity: 0, need: 0 }
+    }
+
+    #[test]
+    fn no_descriptor_holds_only_with_an_empty_ring_and_a_full_fifo() {
+        let mut ledger = Ledger::new(2, 1);
+        let tag = ledger.offer(0, &[0; 60]);
+        let mut oracle = oracle();
+        let judge =
+            |oracle: &Oracle| oracle.judge(Reason::Nic(Nic::NoDescriptor), claim(tag), &ledger);
+        assert!(judge(&oracle).is_err(), "the FIFO has room");
+        oracle.entered_fifo(60);
+        assert!(judge(&oracle).is_ok());
+        oracle.posted(0, 1);
+        let error = judge(&oracle).unwrap_err();
+        assert!(error.contains("1 descriptors are available"), "{error}");
+        oracle.fetched(0).unwrap();
+        assert!(judge(&oracle).is_ok());
+        assert!(oracle.fetched(0).is_err());
+    }
+
+    #[test]
+    fn buffer_full_holds_only_when_the_charges_say_so_and_the_record_agrees() {
+        let mut ledger = Ledger::new(2, 1);
+        let tag = ledger.offer(0, &[0; 60]);
+        let mut oracle = oracle();
+        let full = Claim { occupancy: 1040, capacity: 1000, need: 80, ..claim(tag) };
+        let judge =
+            |oracle: &Oracle, claim| oracle.judge(Reason::Npf(Npf::BufferFull), claim, &ledger);
+        oracle.charged(0, 960);
+        assert!(
+            judge(&oracle, Claim { occupancy: 960, ..full }).is_err(),
+            "40 B are free: soft limit"
+        );
+        oracle.charged(0, 80);
+        assert!(judge(&oracle, full).is_ok());
+        assert!(judge(&oracle, Claim { occupancy: 999, ..full }).is_err(), "the record lies");
+    }
+
+    #[test]
+    fn a_giant_is_longer_than_mtu_header_and_tags() {
+        let mut ledger = Ledger::new(2, 1);
+        let oracle = oracle();
+        let mut frame = vec![0; 1518];
+        frame[12..14].copy_from_slice(&[0x81, 0x00]);
+        let tagged = ledger.offer(0, &frame);
+        frame[12..14].copy_from_slice(&[0x08, 0x00]);
+        let plain = ledger.offer(0, &frame);
+        let judge = |tag| oracle.judge(Reason::Nic(Nic::Giant), claim(tag), &ledger);
+        assert!(judge(tagged).is_err());
+        assert!(judge(plain).is_ok());
+    }
+}

@@ -1,0 +1,252 @@
+//! `rxlab run`: load, build, play, write, report.
+
+use super::RunArgs;
+use super::watch::Watcher;
+use crate::event::Detail;
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::output::file::{OutputError, RecordFile, write_whole};
+use crate::output::pcapng::PcapngError;
+use crate::report::{json::ResultFile, text};
+use crate::scenario::{
+    self, CaptureOutput, Engine, EventsOutput, Scenario, ScenarioError, Traffic,
+};
+use crate::world::capture::Capture;
+use crate::world::embedded::Embedded;
+use crate::world::outcome::{End, Outcome};
+use crate::world::setup::{self, Parts, SetupError};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+/// What ends a run before it began, or while it wrote.
+enum Failure {
+    Scenario(Box<ScenarioError>),
+    Usage(String),
+    Setup(SetupError),
+    Output(String),
+}
+
+/// Plays what `args` name.
+pub(super) fn run(args: &RunArgs) -> Exit {
+    match try_run(args) {
+        Ok(exit) => exit,
+        Err(Failure::Scenario(error)) => {
+            eprintln!("{:?}", miette::Report::new(*error));
+            Exit::Usage
+        }
+        Err(Failure::Usage(what)) => {
+            eprintln!("rxlab: {what}");
+            Exit::Usage
+        }
+        Err(Failure::Setup(error)) => {
+            eprintln!("rxlab: {error}");
+            Exit::Usage
+        }
+        Err(Failure::Output(what)) => {
+            eprintln!("rxlab: {what}");
+            Exit::Unexpected
+        }
+    }
+}
+
+fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
+    let interrupt =
+        Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
+    let scenario = load(args)?;
+    let mut parts = setup::build(&scenario).map_err(Failure::Setup)?;
+    if let Some(out) = &args.out {
+        open_outputs(&mut parts, &scenario, out)?;
+    }
+    let started = Instant::now();
+    let mut watcher = Watcher::new(interrupt, frames(&scenario));
+    let mut finished = Embedded::new(&scenario, parts).run(&mut watcher);
+    drop(watcher);
+    let wall_s = started.elapsed().as_secs_f64();
+    let mut failed = Vec::new();
+    for error in finished.close_outputs() {
+        failed.push(error);
+    }
+    let outcome = &finished.outcome;
+    let recorded_wall = (!args.no_wall).then_some(wall_s);
+    let result = ResultFile::new(&scenario, outcome, recorded_wall).to_text();
+    if let Some(out) = &args.out
+        && let Err(error) = write_whole(&out.join("result.json"), result.as_bytes())
+    {
+        failed.push(error.to_string());
+    }
+    let report = if args.json {
+        result
+    } else {
+        text::report(&scenario, outcome, wall_s, &repeat(args, &scenario))
+    };
+    // A closed pipe (`| head`) is the reader's choice, not an error.
+    let _ = std::io::stdout().write_all(report.as_bytes());
+    if !outcome.last_events.is_empty() {
+        eprintln!("rxlab: {}\nthe last events:\n{}", outcome.end, outcome.last_events);
+    }
+    for error in &failed {
+        eprintln!("rxlab: {error}");
+    }
+    Ok(exit_of(outcome, &failed))
+}
+
+/// The worst thing that happened decides.
+fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
+    match &outcome.end {
+        End::Broken(_) => Exit::AccountBroken,
+        End::Stuck(_) => Exit::NoProgress,
+        End::Interrupted => Exit::Interrupted,
+        End::SourceFault(fault) => {
+            eprintln!("rxlab: {fault}");
+            Exit::Unexpected
+        }
+        End::Complete if failed.is_empty() => Exit::Ok,
+        End::Complete => Exit::Unexpected,
+    }
+}
+
+fn load(args: &RunArgs) -> Result<Scenario, Failure> {
+    let load = |result: Result<Scenario, ScenarioError>| {
+        result.map_err(|error| Failure::Scenario(Box::new(error)))
+    };
+    let mut sets = Vec::new();
+    if let Some(pcap) = &args.pcap {
+        let file = std::path::absolute(pcap).unwrap_or_else(|_| pcap.clone());
+        let file = toml::Value::String(file.to_string_lossy().into_owned());
+        sets.push(format!("traffic={{ source = \"capture\", file = {file} }}"));
+    }
+    if let Some(seed) = &args.seed {
+        sets.push(format!("seed={seed}"));
+    }
+    sets.extend(args.set.iter().cloned());
+    let mut scenario = match (&args.scenario, &args.pcap) {
+        (Some(path), _) => load(Scenario::load(path, &sets))?,
+        (None, None) => load(Scenario::parse(scenario::DEFAULT, "(built-in scenario)", &sets))?,
+        (None, Some(pcap)) => {
+            let mut scenario = load(Scenario::parse("", "(plain scenario)", &sets))?;
+            scenario.name = format!("{} through a plain laboratory", pcap.display());
+            scenario
+        }
+    }
+    .resolved();
+    for handle in &mut scenario.handle {
+        if let Some(filter) = &args.filter {
+            handle.filter = Some(filter_from_here(filter));
+        }
+        if let Some(engine) = &args.engine {
+            handle.engine = engine_named(engine)?;
+        }
+    }
+    Ok(scenario)
+}
+
+/// A program file named on the command line is relative to where the command runs.
+fn filter_from_here(filter: &str) -> String {
+    match filter.strip_prefix('@') {
+        Some(file) => {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
+            format!("@{}", file.display())
+        }
+        None => filter.into(),
+    }
+}
+
+fn engine_named(name: &str) -> Result<Engine, Failure> {
+    Engine::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Engine::ALL.iter().map(|engine| engine.name()).collect();
+        Failure::Usage(format!("there is no engine `{name}`; --engine takes {}", known.join(", ")))
+    })
+}
+
+/// How many frames will be offered, where the scenario says so.
+fn frames(scenario: &Scenario) -> Option<u64> {
+    match &scenario.traffic {
+        Traffic::Generator(generator) => Some(generator.frames),
+        Traffic::Capture(capture) => capture.limit,
+    }
+}
+
+/// Creates the files of a run; nothing is written to them before the first event.
+fn open_outputs(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(), Failure> {
+    let output = |error: OutputError| Failure::Output(error.to_string());
+    let capture = |error: PcapngError| Failure::Output(error.to_string());
+    let detail = match scenario.output.events {
+        EventsOutput::All => Some(Detail::All),
+        EventsOutput::Losses => Some(Detail::Losses),
+        EventsOutput::None => None,
+    };
+    if let Some(detail) = detail {
+        let file = RecordFile::create(&out.join("events.ndjson")).map_err(output)?;
+        parts.book.recorder.write_to(file, detail);
+    }
+    if scenario.output.capture == CaptureOutput::None {
+        return Ok(());
+    }
+    for (index, handle) in scenario.handle.iter().enumerate() {
+        let name = match index {
+            0 => "capture.pcapng".to_owned(),
+            _ => format!("capture-{index}.pcapng"),
+        };
+        let file = RecordFile::create(&out.join(name)).map_err(output)?;
+        let with_dropped = scenario.output.capture == CaptureOutput::All;
+        parts.book.captures.push(
+            Capture::new(
+                file,
+                scenario.channels.combined,
+                scenario.wire.rate.0,
+                handle.snaplen,
+                handle.filter.as_deref(),
+                with_dropped,
+            )
+            .map_err(capture)?,
+        );
+    }
+    Ok(())
+}
+
+/// The command that repeats this run, with every choice that `args` made.
+fn repeat(args: &RunArgs, scenario: &Scenario) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "rxlab".into());
+    let mut words = vec![program, "run".into()];
+    if let Some(path) = &args.scenario {
+        words.push(path.to_string_lossy().into_owned());
+    }
+    let options = [
+        ("--pcap", args.pcap.as_ref().map(|pcap| pcap.to_string_lossy().into_owned())),
+        ("--filter", args.filter.clone()),
+        ("--engine", args.engine.clone()),
+        ("--seed", Some(scenario.seed.to_string())),
+    ];
+    for (option, value) in options {
+        if let Some(value) = value {
+            words.extend([option.to_owned(), value]);
+        }
+    }
+    for set in &args.set {
+        words.extend(["--set".to_owned(), set.clone()]);
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(quoted("ring.rx=512"), "ring.rx=512");
+        assert_eq!(quoted("udp port 53"), "'udp port 53'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

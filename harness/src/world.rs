@@ -1,0 +1,21 @@
+//! Worlds: places where the three components meet. This one is `embedded`, in one process under a
+//! virtual clock.
+//!
+//! - [`embedded`]: the event loop; who runs when.
+//! - [`book`]: what every effect of a component does to the account, the events and the outputs.
+//! - [`port`]: the driver's registers, which are the device's.
+//! - [`cpu`], [`schedule`]: virtual CPUs and the list of what is due.
+//! - [`reader`]: the rhythm of each reading application.
+//! - [`outcome`]: what a run leaves behind.
+
+pub mod book;
+pub mod capture;
+pub mod cpu;
+pub mod embedded;
+mod holdings;
+pub mod outcome;
+pub mod port;
+pub mod reader;
+pub mod schedule;
+pub mod setup;
+mod tap;

@@ -1,0 +1,353 @@
+//! The book: what every effect of a component does to the account, the event stream and the outputs.
+//!
+//! The components call back into the book (it is their `Host`); the book never calls them. What the
+//! world must act on (interrupts to serve, readers to wake) it leaves in two lists, which the world
+//! empties after each event.
+
+use super::capture::{Capture, Loss};
+use crate::account::{Broken, Claim, Flight, Ledger, Limits, Oracle, Reason};
+use crate::event::{Event, Recorder, WorldEvent};
+use npf_core::{Delivered, DropReason as Npf};
+use std::collections::VecDeque;
+
+/// A drop record with its time, whichever component made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// Picoseconds.
+    pub at: u64,
+    /// Why.
+    pub reason: Reason,
+    /// Frame number.
+    pub frame: u64,
+    /// RX queue, if it had been steered.
+    pub queue: Option<u16>,
+    /// Virtual CPU, if one was at work on it.
+    pub cpu: Option<u16>,
+    /// Handle that dropped it.
+    pub handle: Option<u32>,
+    /// What was used, in the reason's unit.
+    pub occupancy: u64,
+    /// How much there is.
+    pub capacity: u64,
+    /// What the frame wanted.
+    pub need: u64,
+    /// Room of the same kind that existed, but not for this frame.
+    pub free_elsewhere: u64,
+}
+
+/// How long frames took from the wire to one handle's reader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// Sum over all delivered frames, in picoseconds.
+    pub sum: u128,
+    /// The longest.
+    pub max: u64,
+}
+
+/// See the module's contract.
+pub struct Book {
+    /// Frames in flight and fates.
+    pub ledger: Ledger,
+    /// Judge of drops.
+    pub oracle: Oracle,
+    /// Event stream.
+    pub recorder: Recorder,
+    /// Captures, by handle; none when the run writes none.
+    pub captures: Vec<Capture>,
+    /// Interrupts that left the device and were not handed to a CPU yet: (vector, cpu).
+    pub interrupts: Vec<(u16, u16)>,
+    /// Handles whose read event was set.
+    pub wakes: Vec<u32>,
+    /// The first drop for each reason, by index.
+    pub first_drops: Vec<Option<Drop>>,
+    /// Latency by handle.
+    pub latency: Vec<Latency>,
+    /// Bytes of each handle's packets delivered.
+    pub bytes_delivered: Vec<u64>,
+    /// Charges of the packets that each handle holds, oldest first.
+    charges: Vec<VecDeque<u64>>,
+    /// Per handle and RX queue: the next frame number that may be delivered. Order is kept per queue.
+    next_frame: Vec<Vec<u64>>,
+    broken: Option<Broken>,
+}
+
+impl Book {
+    /// An empty book for so many RX queues and handles.
+    #[must_use]
+    pub fn new(queues: u16, limits: Limits) -> Self {
+        let handles = limits.handles.len();
+        Self {
+            ledger: Ledger::new(queues, handles),
+            oracle: Oracle::new(limits, queues),
+            recorder: Recorder::default(),
+            captures: Vec::new(),
+            interrupts: Vec::new(),
+            wakes: Vec::new(),
+            first_drops: vec![None; Reason::COUNT],
+            latency: vec![Latency::default(); handles],
+            bytes_delivered: vec![0; handles],
+            charges: vec![VecDeque::new(); handles],
+            next_frame: vec![vec![0; usize::from(queues)]; handles],
+            broken: None,
+        }
+    }
+
+    /// The first thing found wrong outside the sums: an unjustified drop, a changed byte.
+    #[inline]
+    #[must_use]
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
+    /// An event of the world itself.
+    pub fn world_event(&mut self, now: u64, event: WorldEvent) {
+        self.recorder.record(now, Event::World(event), None);
+    }
+
+    /// The tap has shown `tag` to every handle.
+    #[inline]
+    pub fn shown_to_all(&mut self, tag: u64) {
+        self.ledger.shown_to_all(tag);
+    }
+
+    #[inline]
+    fn record(&mut self, now: u64, event: Event, tag: Option<u64>) {
+        let frame = tag.and_then(|tag| self.ledger.flight(tag)).map(|flight| flight.frame);
+        self.recorder.record(now, event, frame);
+    }
+
+    #[inline]
+    fn enter_fifo(&mut self, tag: u64) {
+        let len = self.ledger.flight(tag).map_or(0, |flight| flight.bytes.len());
+        self.ledger.entered_fifo(tag);
+        self.oracle.entered_fifo(len as u64);
+    }
+
+    #[cold]
+    fn break_with(&mut self, what: String) {
+        self.broken.get_or_insert(Broken { what });
+    }
+
+    /// A drop: recorded, judged, written down and only then counted, because counting may be the
+    /// end of the frame.
+    fn drop(&mut self, now: u64, reason: Reason, claim: Claim, cpu: Option<u16>, elsewhere: u64) {
+        if let Err(what) = self.oracle.judge(reason, claim, &self.ledger) {
+            self.break_with(what);
+        }
+        let Some(flight) = self.ledger.flight(claim.tag) else { return };
+        let (frame, queue) = (flight.frame, flight.queue);
+        let before_tap = !matches!(reason, Reason::Npf(_));
+        let loss = Loss {
+            reason: reason.name(),
+            occupancy: claim.occupancy,
+            capacity: claim.capacity,
+            need: claim.need,
+            unit: reason.unit(),
+            before_tap,
+            data: &flight.bytes,
+        };
+        for (handle, capture) in self.captures.iter_mut().enumerate() {
+            if claim.handle.is_none_or(|dropped_by| dropped_by as usize == handle) {
+                capture.dropped(now, frame, queue, loss);
+            }
+        }
+        self.first_drops[reason.index()].get_or_insert(Drop {
+            at: now,
+            reason,
+            frame,
+            queue,
+            cpu,
+            handle: claim.handle,
+            occupancy: claim.occupancy,
+            capacity: claim.capacity,
+            need: claim.need,
+            free_elsewhere: elsewhere,
+        });
+        if flight.is_in_the_fifo() {
+            self.oracle.left_fifo(flight.bytes.len() as u64);
+        }
+        match (claim.handle, reason) {
+            (None, _) => self.ledger.dropped(claim.tag, reason),
+            // These two strike packets that were stored before.
+            (Some(handle), Reason::Npf(Npf::Flushed | Npf::Closed)) => {
+                let charge = self.charges[handle as usize].pop_front().unwrap_or_default();
+                self.oracle.credited(handle, charge);
+                self.ledger.discarded_by(claim.tag, handle, reason);
+            }
+            (Some(handle), _) => self.ledger.refused_by(claim.tag, handle, reason),
+        }
+    }
+}
+
+impl nic_model::Host for Book {
+    #[inline]
+    fn event(&mut self, now: u64, event: nic_model::Event) {
+        use nic_model::Event as Nic;
+        let tag = match event {
+            Nic::Offered { tag, .. }
+            | Nic::Steered { tag, .. }
+            | Nic::Held { tag, .. }
+            | Nic::NoDescriptorHeld { tag, .. }
+            | Nic::DmaStart { tag, .. }
+            | Nic::Written { tag, .. } => Some(tag),
+            Nic::Dropped(record) => Some(record.tag),
+            _ => None,
+        };
+        self.record(now, Event::Nic(event), tag);
+        match event {
+            Nic::Steered { tag, queue, .. } => self.ledger.steered(tag, queue),
+            Nic::Held { tag, .. } => self.enter_fifo(tag),
+            Nic::DmaStart { tag, queue, .. } => {
+                // A frame that finds the engine idle does not wait; it takes up its room all the same.
+                if self.ledger.flight(tag).is_some_and(Flight::is_on_the_wire) {
+                    self.enter_fifo(tag);
+                }
+                if let Err(what) = self.oracle.fetched(queue) {
+                    self.break_with(what);
+                }
+            }
+            Nic::Written { tag, .. } => {
+                let len = self.ledger.flight(tag).map_or(0, |flight| flight.bytes.len());
+                self.ledger.written(tag);
+                self.oracle.left_fifo(len as u64);
+            }
+            Nic::Dropped(record) => {
+                let claim = Claim {
+                    tag: record.tag,
+                    queue: record.queue,
+                    handle: None,
+                    occupancy: record.occupancy,
+                    capacity: record.capacity,
+                    need: record.need,
+                };
+                let reason = Reason::Nic(record.reason);
+                self.drop(now, reason, claim, None, record.free_elsewhere);
+            }
+            Nic::LinkChanged { up } => self.oracle.link(up),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn interrupt(&mut self, _now: u64, vector: u16, cpu: u16) {
+        self.interrupts.push((vector, cpu));
+    }
+
+    fn transmit(&mut self, _now: u64, _queue: u16, _frame: &[u8]) {
+        // Nothing in a scenario sends yet; the device's own event counts it.
+    }
+}
+
+impl npf_core::Host for Book {
+    #[inline]
+    fn event(&mut self, now: u64, event: npf_core::Event) {
+        use npf_core::Event as Npf;
+        let tag = match event {
+            Npf::Filtered { tag, .. } | Npf::Stored { tag, .. } | Npf::Truncated { tag, .. } => {
+                Some(tag)
+            }
+            Npf::Dropped(record) => Some(record.tag),
+            _ => None,
+        };
+        self.record(now, Event::Npf(event), tag);
+        match event {
+            Npf::Filtered { tag, handle } => {
+                self.ledger.filtered_by(handle);
+                let queue = self.ledger.flight(tag).and_then(|flight| flight.queue);
+                if let (Some(capture), Some(queue)) =
+                    (self.captures.get_mut(handle as usize), queue)
+                {
+                    capture.filtered(queue);
+                }
+            }
+            Npf::Stored { tag, handle, charge, .. } => {
+                self.ledger.stored_by(tag, handle);
+                self.oracle.charged(handle, charge);
+                self.charges[handle as usize].push_back(charge);
+            }
+            Npf::Dropped(record) => {
+                let claim = Claim {
+                    tag: record.tag,
+                    queue: record.queue,
+                    handle: record.handle,
+                    occupancy: record.occupancy,
+                    capacity: record.capacity,
+                    need: record.need,
+                };
+                let reason = Reason::Npf(record.reason);
+                self.drop(now, reason, claim, record.cpu, record.free_elsewhere);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn delivered(&mut self, now: u64, handle: u32, packet: Delivered<'_>) {
+        let tag = packet.tag;
+        let index = handle as usize;
+        let Some(flight) = self.ledger.flight(tag) else {
+            return self.break_with(format!("handle {handle} delivered tag {tag}: no such frame"));
+        };
+        let (frame, latency) = (flight.frame, now - flight.arrival);
+        if flight.bytes.get(..packet.data.len()) != Some(packet.data)
+            || flight.bytes.len() != packet.len as usize
+        {
+            let (offered, len) = (flight.bytes.len(), packet.len);
+            self.break_with(format!(
+                "frame {frame} ({offered} B) reached handle {handle} as {len} B with other bytes"
+            ));
+            return;
+        }
+        let next = &mut self.next_frame[index][usize::from(packet.queue)];
+        if frame < std::mem::replace(next, frame + 1) {
+            let queue = packet.queue;
+            self.break_with(format!(
+                "frame {frame} of queue {queue} reached handle {handle} out of order"
+            ));
+            return;
+        }
+        if let Some(capture) = self.captures.get_mut(index) {
+            capture.delivered(now, frame, flight.arrival, &packet);
+        }
+        self.latency[index].sum += u128::from(latency);
+        self.latency[index].max = self.latency[index].max.max(latency);
+        self.bytes_delivered[index] += packet.data.len() as u64;
+        let (queue, caplen) = (packet.queue, packet.caplen);
+        let event = WorldEvent::Delivered { tag, handle, queue, caplen, latency };
+        self.recorder.record(now, Event::World(event), Some(frame));
+        // The engine is a queue, so the oldest charge is this packet's.
+        let charge = self.charges[index].pop_front().unwrap_or_default();
+        self.oracle.credited(handle, charge);
+        self.ledger.delivered_by(tag, handle);
+    }
+
+    #[inline]
+    fn wake(&mut self, _now: u64, handle: u32) {
+        self.wakes.push(handle);
+    }
+}
+
+impl Book {
+    /// An event of the driver. It names frames by their place in the used ring.
+    #[inline]
+    pub fn driver_event(&mut self, now: u64, event: driver::Event) {
+        let driver::Event::Dropped(record) = event else {
+            if let driver::Event::Refilled { queue, posted, .. } = event {
+                self.oracle.posted(queue, posted.into());
+            }
+            return self.record(now, Event::Driver(event), None);
+        };
+        let queue = record.queue.unwrap_or_default();
+        let Some(tag) = self.ledger.taken(queue, record.tag) else { return };
+        self.record(now, Event::Driver(event), Some(tag));
+        let claim = Claim {
+            tag,
+            queue: record.queue,
+            handle: None,
+            occupancy: record.occupancy,
+            capacity: record.capacity,
+            need: record.need,
+        };
+        self.drop(now, Reason::Driver(record.reason), claim, record.cpu, record.free_elsewhere);
+    }
+}

@@ -1,0 +1,446 @@
+//! The embedded world: one process, one thread, virtual time.
+//!
+//! The loop takes whatever is due next: what the device does by itself (DMA, coalescing timers),
+//! what was scheduled (ends of jobs, timeouts, the link), or the next frame from the wire, in this
+//! order when they are due at the same picosecond. After each step the effects it had are carried
+//! on (interrupts to CPUs, wake-ups to readers) and the law is checked.
+//!
+//! When a job's effect happens: an interrupt handler masks when it starts and schedules the poll
+//! when it ends; a poll takes its frames and shows them to the tap when it starts, and gives the
+//! buffers back when it ends; a read takes effect when the system call ends. So a batch enters the
+//! capture buffer as one, as an NDIS indication does, and its descriptors return only after the work.
+
+use super::book::Book;
+use super::cpu::{Cpu, Next, Work};
+use super::holdings::Held;
+use super::outcome::{Components, End, Finished};
+use super::port::{Device, Port};
+use super::reader::{Reader, State, Step};
+use super::schedule::{Action, Schedule};
+use super::setup::Parts;
+use super::tap::{DriverEvents, Tap};
+use crate::account::law;
+use crate::event::WorldEvent;
+use crate::scenario::{Costs, Scenario};
+use crate::source::{Source, SourceFault};
+use driver::{Driver, Interrupt};
+use nic_model::wire::Wire;
+use npf_core::{Adapter, TapWork};
+use std::cell::RefCell;
+
+/// How many steps pass between two looks at the stop request and the progress report.
+const STEPS_PER_LOOK: u64 = 1024;
+
+/// Who watches a run from outside.
+pub trait Watch {
+    /// Asked now and then: whether to stop, given what was offered so far and the virtual time.
+    fn stop(&mut self, offered: u64, now_ps: u64) -> bool;
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn stop(&mut self, _offered: u64, _now_ps: u64) -> bool {
+        false
+    }
+}
+
+/// The world with everything in it.
+pub struct Embedded {
+    now: u64,
+    device: Device,
+    driver: Driver,
+    adapter: Adapter,
+    book: RefCell<Book>,
+    cpus: Vec<Cpu>,
+    readers: Vec<Reader>,
+    schedule: Schedule,
+    source: Box<dyn Source>,
+    wire: Wire,
+    arrival: Option<Arrival>,
+    frame: Vec<u8>,
+    source_fault: Option<SourceFault>,
+    ended_at: Option<u64>,
+    at_source_end: Option<(u64, u64)>,
+    costs: Costs,
+    budget: u16,
+    drain_ps: u64,
+    min_frame: u64,
+    queue_cpu: Vec<u16>,
+    /// Per vector: its handler is queued on a CPU and has not started; more messages merge.
+    pending: Vec<bool>,
+    handle_names: Vec<String>,
+    thorough: bool,
+}
+
+/// The frame that arrives next; its bytes are in `Embedded::frame`.
+#[derive(Clone, Copy)]
+struct Arrival {
+    at: u64,
+    fcs_ok: bool,
+}
+
+impl Embedded {
+    /// Puts the parts together; nothing has happened yet, the driver is up.
+    #[must_use]
+    pub fn new(scenario: &Scenario, parts: Parts) -> Self {
+        let queues = usize::from(scenario.channels.combined);
+        let mut schedule = Schedule::default();
+        for window in &scenario.wire.link_down {
+            schedule.add(window.at.0, Action::Link { up: false });
+            schedule.add(window.end_ps(), Action::Link { up: true });
+        }
+        Self {
+            now: 0,
+            device: parts.device,
+            driver: parts.driver,
+            adapter: parts.adapter,
+            book: RefCell::new(parts.book),
+            cpus: parts.cpus,
+            readers: parts.readers,
+            schedule,
+            source: parts.source,
+            wire: Wire::new(scenario.wire.rate.0),
+            arrival: None,
+            frame: Vec::with_capacity(2048),
+            source_fault: None,
+            ended_at: None,
+            at_source_end: None,
+            costs: scenario.costs,
+            budget: scenario.driver.budget,
+            drain_ps: scenario.run.drain.0,
+            min_frame: scenario.min_frame().0,
+            queue_cpu: parts.queue_cpu,
+            pending: vec![false; queues + 1],
+            handle_names: parts.handle_names,
+            thorough: false,
+        }
+    }
+
+    /// Checks the whole account after every event, not only what the event touched.
+    pub fn check_everything(&mut self) {
+        self.thorough = true;
+    }
+
+    /// Plays the scenario to its end.
+    pub fn run(mut self, watch: &mut impl Watch) -> Finished {
+        self.fetch_arrival();
+        for handle in 0..self.readers.len() {
+            self.continue_reader(handle as u32);
+        }
+        let mut steps = 0u64;
+        let end = loop {
+            if let Err(broken) = self.check() {
+                break End::Broken(broken);
+            }
+            if self.finished() {
+                break End::Complete;
+            }
+            if steps.is_multiple_of(STEPS_PER_LOOK) {
+                let offered = self.book.get_mut().ledger.total.offered;
+                if watch.stop(offered, self.now) {
+                    break End::Interrupted;
+                }
+            }
+            steps += 1;
+            if !self.step() {
+                break self.nothing_due();
+            }
+            self.carry_effects();
+        };
+        self.finish(end)
+    }
+
+    /// Does what is due next; false if nothing ever is.
+    fn step(&mut self) -> bool {
+        let device = self.device.next_deadline().unwrap_or(u64::MAX);
+        let scheduled = self.schedule.next_at().unwrap_or(u64::MAX);
+        let arrival = self.arrival.map_or(u64::MAX, |arrival| arrival.at);
+        let next = device.min(scheduled).min(arrival);
+        if next == u64::MAX {
+            return false;
+        }
+        self.now = next;
+        if device == next {
+            self.device.advance(next, self.book.get_mut());
+        } else if scheduled == next {
+            if let Some(action) = self.schedule.take() {
+                self.act(action);
+            }
+        } else {
+            self.receive();
+        }
+        true
+    }
+
+    /// The next frame has arrived: it is offered to the device.
+    fn receive(&mut self) {
+        let Some(arrival) = self.arrival.take() else { return };
+        let book = self.book.get_mut();
+        book.oracle.offering(arrival.fcs_ok);
+        let tag = book.ledger.offer(self.now, &self.frame);
+        self.device.receive(self.now, &self.frame, arrival.fcs_ok, tag, book);
+        self.fetch_arrival();
+    }
+
+    /// Asks the source for the next frame and the wire for when it will have arrived.
+    fn fetch_arrival(&mut self) {
+        match self.source.next(&mut self.frame) {
+            Ok(Some(next)) => {
+                let len = self.frame.len();
+                // A runt is what comes of a sender that does not pad.
+                let at = match (len as u64) < self.min_frame {
+                    true => self.wire.arrive_unpadded(next.earliest_ps, len),
+                    false => self.wire.arrive(next.earliest_ps, len),
+                };
+                self.arrival = Some(Arrival { at, fcs_ok: next.fcs_ok });
+                return;
+            }
+            Ok(None) => {}
+            Err(fault) => self.source_fault = Some(fault),
+        }
+        self.ended_at = Some(self.now);
+        let book = self.book.get_mut();
+        let frames = book.ledger.total.offered;
+        book.world_event(self.now, WorldEvent::SourceEnded { frames });
+        self.at_source_end = Some((book.recorder.count(), book.ledger.in_flight()));
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::JobEnds { cpu, token } => {
+                if let Some(work) = self.cpus[usize::from(cpu)].ended(self.now, token) {
+                    self.end_job(work);
+                    let next = self.cpus[usize::from(cpu)].next(self.now, &mut self.schedule);
+                    self.start(cpu, next);
+                }
+            }
+            Action::ReadTimeout { handle, token } => {
+                if self.readers[handle as usize].state == State::Waiting(token) {
+                    let event = WorldEvent::ReadTimeout { handle };
+                    self.book.get_mut().world_event(self.now, event);
+                    self.wake_reader(handle);
+                }
+            }
+            Action::ReaderResumes { handle } => {
+                self.readers[handle as usize].was_asleep = true;
+                self.continue_reader(handle);
+            }
+            Action::Link { up } => self.device.set_link(self.now, up, self.book.get_mut()),
+        }
+    }
+
+    /// Hands interrupts to their CPUs and wake-ups to their readers.
+    #[inline]
+    fn carry_effects(&mut self) {
+        while let Some((vector, cpu)) = self.book.get_mut().interrupts.pop() {
+            // As an interrupt controller: a vector that is already pending stays pending once.
+            if !std::mem::replace(&mut self.pending[usize::from(vector)], true) {
+                self.submit(cpu, Work::Interrupt { vector });
+            }
+        }
+        while let Some(handle) = self.book.get_mut().wakes.pop() {
+            if matches!(self.readers[handle as usize].state, State::Waiting(_)) {
+                self.wake_reader(handle);
+            }
+        }
+    }
+
+    fn submit(&mut self, cpu: u16, work: Work) {
+        let next = self.cpus[usize::from(cpu)].submit(self.now, work);
+        self.start(cpu, next);
+    }
+
+    fn start(&mut self, cpu: u16, next: Next) {
+        if let Next::Start(work) = next {
+            let cost = self.begin_job(cpu, work);
+            self.cpus[usize::from(cpu)].run(self.now, work, cost, &mut self.schedule);
+        }
+    }
+
+    /// A job starts on `cpu`: what it does first, and how long it will take.
+    fn begin_job(&mut self, cpu: u16, work: Work) -> u64 {
+        let costs = &self.costs;
+        match work {
+            Work::Interrupt { vector } => {
+                self.pending[usize::from(vector)] = false;
+                let event = WorldEvent::InterruptServed { vector, cpu };
+                self.book.get_mut().world_event(self.now, event);
+                costs.interrupt_entry.0
+            }
+            Work::Poll { queue } => self.begin_poll(cpu, queue),
+            Work::Read { handle } => {
+                let asleep = self.readers[handle as usize].was_asleep;
+                costs.system_call.0 + if asleep { costs.wake_up.0 } else { 0 }
+            }
+            Work::Consume { handle } => {
+                let reader = &self.readers[handle as usize];
+                let (bytes, packets) = reader.last;
+                let frame = costs.read_record.0 + reader.frame_ps;
+                bytes * (costs.copy_byte.0 + costs.reader_byte.0) + packets * frame
+            }
+        }
+    }
+
+    /// A job has run to its end.
+    fn end_job(&mut self, work: Work) {
+        match work {
+            Work::Interrupt { vector } => self.serve_interrupt(vector),
+            Work::Poll { queue } => self.end_poll(queue),
+            Work::Read { handle } => self.end_read(handle),
+            Work::Consume { handle } => self.continue_reader(handle),
+        }
+    }
+
+    fn serve_interrupt(&mut self, vector: u16) {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut events = DriverEvents { book: &self.book };
+        let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut events);
+        if let Interrupt::Poll(queue) = interrupt {
+            self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
+        }
+    }
+
+    /// The poll takes up to a budget of frames and shows them to the tap.
+    fn begin_poll(&mut self, cpu: u16, queue: u16) -> u64 {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut tap =
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work: TapWork::default() };
+        let polled = self.driver.poll(self.now, queue, self.budget, &mut port, &mut tap);
+        let work = tap.work;
+        let costs = &self.costs;
+        let frames = u64::from(polled.frames + polled.dropped);
+        costs.poll_entry.0
+            + frames * costs.poll_frame.0
+            + polled.bytes * costs.copy_byte.0
+            + u64::from(work.frames) * costs.tap_frame.0
+            + work.instructions * costs.filter_instruction.0
+            + work.bytes_copied * costs.copy_byte.0
+            + frames * costs.refill_frame.0
+    }
+
+    /// The poll gives buffers back and either ends with the interrupt unmasked, or goes on.
+    fn end_poll(&mut self, queue: u16) {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut events = DriverEvents { book: &self.book };
+        let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut events);
+        if finished.again {
+            self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
+        }
+    }
+
+    fn end_read(&mut self, handle: u32) {
+        let reader = &mut self.readers[handle as usize];
+        let book = self.book.get_mut();
+        // A read that is refused gives nothing; the reader comes back as after an empty one.
+        let read = self.adapter.read(self.now, handle, &mut reader.buffer, book);
+        let (bytes, packets) =
+            read.map_or((0, 0), |read| (read.bytes as u64, u64::from(read.packets)));
+        reader.did_read(self.now, bytes, packets);
+        if packets > 0 {
+            self.submit(self.readers[handle as usize].cpu, Work::Consume { handle });
+        } else {
+            self.continue_reader(handle);
+        }
+    }
+
+    /// A waiting reader is woken: by the read event or by its timeout.
+    fn wake_reader(&mut self, handle: u32) {
+        let reader = &mut self.readers[handle as usize];
+        reader.state = State::Busy;
+        reader.was_asleep = true;
+        let cpu = reader.cpu;
+        self.submit(cpu, Work::Read { handle });
+    }
+
+    /// A reader that is not on a CPU goes on with its rhythm.
+    fn continue_reader(&mut self, handle: u32) {
+        let event_set = self.adapter.event_set(handle);
+        let reader = &mut self.readers[handle as usize];
+        let book = self.book.get_mut();
+        match reader.next(self.now, event_set) {
+            Step::Read => {
+                let cpu = reader.cpu;
+                self.submit(cpu, Work::Read { handle });
+            }
+            Step::Wait { token, timeout_at } => {
+                book.world_event(self.now, WorldEvent::ReaderWaits { handle });
+                if let Some(at) = timeout_at {
+                    self.schedule.add(at, Action::ReadTimeout { handle, token });
+                }
+            }
+            Step::Sleep { until, stall } => {
+                if stall {
+                    book.world_event(self.now, WorldEvent::ReaderStalls { handle, until });
+                }
+                self.schedule.add(until, Action::ReaderResumes { handle });
+            }
+            Step::Stop => book.world_event(self.now, WorldEvent::ReaderStops { handle }),
+        }
+    }
+
+    #[inline]
+    fn check(&mut self) -> Result<(), crate::account::Broken> {
+        let book = self.book.get_mut();
+        if let Some(broken) = book.broken() {
+            return Err(broken.clone());
+        }
+        let held = Held { device: &self.device, driver: &self.driver, adapter: &self.adapter };
+        if self.thorough {
+            law::check_all(&book.ledger, &held)?;
+        }
+        law::check_touched(&mut book.ledger, &held)
+    }
+
+    /// The source has ended and nothing is held, or only for good, or the drain time is over.
+    #[inline]
+    fn finished(&mut self) -> bool {
+        let Some(ended_at) = self.ended_at else { return false };
+        let held = self.book.get_mut().ledger.in_flight();
+        held == 0 || self.now.saturating_sub(ended_at) > self.drain_ps
+    }
+
+    /// Nothing is due any more although frames are held: fine if only stopped readers hold them.
+    fn nothing_due(&mut self) -> End {
+        let held = self.book.get_mut().ledger.held;
+        if held.fifo + held.ring == 0 {
+            return End::Complete;
+        }
+        End::Stuck(format!(
+            "{} frames in the FIFO, {} in the used rings, and no interrupt, kick or timer is due",
+            held.fifo, held.ring
+        ))
+    }
+
+    fn finish(self, end: End) -> Finished {
+        let holdings = self.holdings();
+        let end = match (end, law::check_all(&self.book.borrow().ledger, &holdings)) {
+            (End::Broken(broken), _) | (_, Err(broken)) => End::Broken(broken),
+            (end, Ok(())) => end,
+        };
+        let end = match (end, self.source_fault) {
+            (End::Complete, Some(fault)) => End::SourceFault(fault),
+            (end, _) => end,
+        };
+        let components = Components {
+            device: &self.device,
+            driver: &self.driver,
+            adapter: &self.adapter,
+            readers: &self.readers,
+            handle_names: self.handle_names,
+            cpus: &self.cpus,
+        };
+        let mut book = self.book.into_inner();
+        let mut outcome = components.outcome(&mut book, end, self.now);
+        outcome.notices =
+            self.source.notices().iter().map(|n| format!("{} {}", n.count, n.text)).collect();
+        outcome.at_source_end = self.at_source_end;
+        Finished { outcome, book }
+    }
+
+    #[inline]
+    fn holdings(&self) -> Held<'_> {
+        Held { device: &self.device, driver: &self.driver, adapter: &self.adapter }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a run leaves behind: the account and everything that the reports are made of.
+
+use super::book::{Book, Drop, Latency};
+use super::cpu::Cpu;
+use super::port::Device;
+use super::reader::Reader;
+use crate::account::{Broken, Held, Tally};
+use crate::source::SourceFault;
+use driver::Driver;
+use npf_core::Adapter;
+use std::fmt;
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum End {
+    /// Every frame met its fate, or the scenario holds it for good, or the drain time was over.
+    Complete,
+    /// The source broke off; everything offered before was played to the end.
+    SourceFault(SourceFault),
+    /// Ctrl-C: the account is that of the moment.
+    Interrupted,
+    /// The account is broken or a drop unjustified.
+    Broken(Broken),
+    /// Frames are held in the NIC or the rings, and nothing will ever move them.
+    Stuck(String),
+}
+
+/// One handle at the end of a run.
+#[derive(Debug)]
+pub struct HandleOutcome {
+    /// Name from the scenario.
+    pub name: String,
+    /// Fates of the frames that the tap showed it.
+    pub tally: Tally,
+    /// Packets still queued.
+    pub held: u64,
+    /// The counters that an application sees.
+    pub stats: npf_core::Stats,
+    /// Kernel buffer in bytes.
+    pub capacity: u64,
+    /// The most bytes that were ever charged.
+    pub peak: u64,
+    /// Reads done.
+    pub reads: u64,
+    /// Reads that gave nothing.
+    pub empty_reads: u64,
+    /// Bytes of packets delivered.
+    pub bytes_delivered: u64,
+    /// From the last bit on the wire to the read.
+    pub latency: Latency,
+}
+
+/// One RX queue at the end of a run.
+#[derive(Debug)]
+pub struct QueueOutcome {
+    /// Fates of the frames steered to it.
+    pub tally: Tally,
+    /// Frames still held, by place.
+    pub held: Held,
+    /// Events that are not drops, by name.
+    pub events: Vec<(&'static str, u64)>,
+}
+
+/// How busy one virtual CPU was, in picoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuOutcome {
+    /// In interrupt handlers.
+    pub interrupt: u64,
+    /// In polls.
+    pub poll: u64,
+    /// In readers.
+    pub reader: u64,
+}
+
+/// A whole run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// Fates of all frames.
+    pub total: Tally,
+    /// Frames still held, by place.
+    pub held: Held,
+    /// Per RX queue.
+    pub queues: Vec<QueueOutcome>,
+    /// Per handle.
+    pub handles: Vec<HandleOutcome>,
+    /// Per virtual CPU.
+    pub cpus: Vec<CpuOutcome>,
+    /// The first drop for each reason that occurred, in the order of a frame's life.
+    pub first_drops: Vec<Drop>,
+    /// Picoseconds of virtual time.
+    pub sim_time_ps: u64,
+    /// Events recorded.
+    pub events: u64,
+    /// When the source ended: events recorded by then, and frames held then.
+    pub at_source_end: Option<(u64, u64)>,
+    /// Digest of the event stream.
+    pub digest: u64,
+    /// The last events, as lines of JSON; only when the run broke or stuck.
+    pub last_events: String,
+    /// What the source noticed on the way (frames cut by a snap length, times going backwards).
+    pub notices: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether the account adds up and every drop was justified.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        !matches!(self.end, End::Broken(_))
+    }
+
+    /// The drops of one reason, in total.
+    #[must_use]
+    pub fn dropped_for(&self, name: &str) -> u64 {
+        self.total.occurred().filter(|(reason, _)| reason.name() == name).map(|(_, n)| n).sum()
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("complete"),
+            Self::SourceFault(fault) => write!(f, "the source broke off: {fault}"),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Broken(broken) => write!(f, "the account is broken: {broken}"),
+            Self::Stuck(what) => write!(f, "no progress: {what}"),
+        }
+    }
+}
+
+/// A finished run: its outcome, and the outputs that are still open.
+pub struct Finished {
+    /// What is reported.
+    pub outcome: Outcome,
+    pub(super) book: Book,
+}
+
+impl Finished {
+    /// Writes the captures' statistics and closes all files; gives what went wrong with them.
+    pub fn close_outputs(&mut self) -> Vec<String> {
+        let mut failed = Vec::new();
+        if let Err(error) = self.book.recorder.finish() {
+            failed.push(error.to_string());
+        }
+        for capture in self.book.captures.drain(..) {
+            if let Err(error) = capture.finish(self.outcome.sim_time_ps, &self.book.ledger) {
+                failed.push(error.to_string());
+            }
+        }
+        failed
+    }
+}
+
+/// The parts of a world that an outcome is read from.
+pub(super) struct Components<'a> {
+    pub device: &'a Device,
+    pub driver: &'a Driver,
+    pub adapter: &'a Adapter,
+    pub readers: &'a [Reader],
+    pub handle_names: Vec<String>,
+    pub cpus: &'a [Cpu],
+}
+
+impl Components<'_> {
+    /// Reads everything that is reported.
+    pub fn outcome(self, book: &mut Book, end: End, now: u64) -> Outcome {
+        let unhappy = matches!(end, End::Broken(_) | End::Stuck(_));
+        Outcome {
+            end,
+            total: book.ledger.total.clone(),
+            held: book.ledger.held,
+            queues: self.queues(book),
+            cpus: self.cpus.iter().map(cpu_outcome).collect(),
+            first_drops: book.first_drops.iter().flatten().copied().collect(),
+            sim_time_ps: now,
+            events: book.recorder.count(),
+            at_source_end: None,
+            digest: book.recorder.digest(),
+            last_events: if unhappy { book.recorder.last_events() } else { String::new() },
+            notices: Vec::new(),
+            handles: self.handles(book),
+        }
+    }
+
+    fn queues(&self, book: &Book) -> Vec<QueueOutcome> {
+        let outcome = |(queue, of): (u16, &crate::account::QueueBook)| {
+            let mut events = Vec::new();
+            let mut keep = |name, count| events.push((name, count));
+            self.device.queue_counters(queue).visit(&mut keep);
+            if let Some(counters) = self.driver.queue_counters(queue) {
+                counters.visit(&mut keep);
+            }
+            QueueOutcome { tally: of.tally.clone(), held: of.held, events }
+        };
+        (0u16..).zip(&book.ledger.queues).map(outcome).collect()
+    }
+
+    fn handles(self, book: &Book) -> Vec<HandleOutcome> {
+        let outcome = |(index, name): (usize, String)| {
+            let handle = index as u32;
+            let (of, reader) = (&book.ledger.handles[index], &self.readers[index]);
+            let occupancy = self.adapter.occupancy(handle);
+            HandleOutcome {
+                name,
+                tally: of.tally.clone(),
+                held: of.held,
+                stats: self.adapter.stats(handle).unwrap_or_default(),
+                capacity: occupancy.capacity,
+                peak: occupancy.peak,
+                reads: reader.reads,
+                empty_reads: reader.empty_reads,
+                bytes_delivered: book.bytes_delivered[index],
+                latency: book.latency[index],
+            }
+        };
+        self.handle_names.into_iter().enumerate().map(outcome).collect()
+    }
+}
+
+fn cpu_outcome(cpu: &Cpu) -> CpuOutcome {
+    let [reader, poll, interrupt] = cpu.busy;
+    CpuOutcome { interrupt, poll, reader }
+}

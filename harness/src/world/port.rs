@@ -1,0 +1,106 @@
+//! The embedded transport: the driver's register accesses reach the device in the same instant.
+//!
+//! Contract: one method is one access of virtio-pci's common configuration, notification area or
+//! MSI-X table; the device's effects go to the book at the time of the access.
+
+use super::book::Book;
+use driver::{QueueSetup, Transport, TransportError};
+use nic_model::QueueError;
+use std::cell::RefCell;
+use std::sync::Arc;
+use vm_memory::GuestMemoryMmap;
+
+/// The device of this world.
+pub type Device = nic_model::Device<Arc<GuestMemoryMmap>>;
+
+/// The driver's view of the device for the time of one call.
+pub struct Port<'a> {
+    /// Time of the accesses.
+    pub now: u64,
+    /// The device behind the registers.
+    pub device: &'a mut Device,
+    /// Where the device's effects go.
+    pub book: &'a RefCell<Book>,
+}
+
+impl Transport for Port<'_> {
+    fn device_features(&mut self) -> u64 {
+        self.device.device_features()
+    }
+
+    fn set_driver_features(&mut self, features: u64) {
+        self.device.set_driver_features(features);
+    }
+
+    fn status(&mut self) -> u8 {
+        self.device.status()
+    }
+
+    fn set_status(&mut self, status: u8) {
+        self.device.set_status(self.now, status, &mut *self.book.borrow_mut());
+    }
+
+    fn config_generation(&mut self) -> u8 {
+        self.device.config_generation()
+    }
+
+    fn read_config(&mut self, offset: u32, out: &mut [u8]) {
+        self.device.read_config(offset, out);
+    }
+
+    fn num_queues(&mut self) -> u16 {
+        self.device.num_queues()
+    }
+
+    fn queue_max_size(&mut self, queue: u16) -> u16 {
+        self.device.queue_max_size(queue)
+    }
+
+    fn setup_queue(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), TransportError> {
+        let setup = nic_model::QueueSetup {
+            size: setup.size,
+            descriptor_table: setup.descriptor_table,
+            available_ring: setup.available_ring,
+            used_ring: setup.used_ring,
+            vector: setup.vector,
+        };
+        let refused = |error| TransportError::QueueRefused { queue, why: why(&error) };
+        self.device.setup_queue(queue, &setup).map_err(refused)
+    }
+
+    fn enable_queue(&mut self, queue: u16) -> Result<(), TransportError> {
+        let refused = |error| TransportError::QueueRefused { queue, why: why(&error) };
+        self.device.enable_queue(queue).map_err(refused)
+    }
+
+    fn set_config_vector(&mut self, vector: Option<u16>) -> Result<(), TransportError> {
+        let refused = |error| TransportError::VectorRefused {
+            vector: vector.unwrap_or_default(),
+            why: why(&error),
+        };
+        self.device.set_config_vector(vector).map_err(refused)
+    }
+
+    fn set_vector_masked(&mut self, vector: u16, masked: bool) {
+        self.device.set_vector_masked(self.now, vector, masked, &mut *self.book.borrow_mut());
+    }
+
+    fn notify(&mut self, queue: u16) {
+        self.device.notify(self.now, queue, &mut *self.book.borrow_mut());
+    }
+}
+
+/// The device's reason to refuse a queue or a vector, in the words that a transport has for it.
+fn why(error: &QueueError) -> &'static str {
+    match error {
+        QueueError::NoSuchQueue(_) => "there is no such queue with these features",
+        QueueError::FeaturesNotNegotiated => "the features are not agreed yet",
+        QueueError::AlreadyEnabled(_) => "the queue is in use",
+        QueueError::NotSetUp(_) => "the queue was not set up",
+        QueueError::Size { .. } => "the size is no power of two, or too large",
+        QueueError::Misaligned { .. } => "a part of the queue is not aligned",
+        QueueError::OutsideMemory { .. } => "a part of the queue is outside guest memory",
+        QueueError::AvailableRingAtZero => "the available ring is at address 0",
+        QueueError::NoSuchVector(_) => "there is no such MSI-X vector",
+    }
+}

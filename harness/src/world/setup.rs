@@ -1,0 +1,304 @@
+//! From a scenario to a laboratory: builds device, driver, adapter, CPUs and readers, and brings the
+//! driver up.
+//!
+//! Guest memory is one region from address 0. Vector 0 is the configuration's, vector 1 + i that of
+//! RX queue i. Bring-up happens before time 0 of the run, at time 0: its events are part of the
+//! stream, its cost is not.
+
+use super::book::Book;
+use super::cpu::Cpu;
+use super::port::{Device, Port};
+use super::reader::Reader;
+use super::tap::DriverEvents;
+use crate::account::{HandleLimit, Limits};
+use crate::libpcap::{self, FilterError};
+use crate::scenario::{Engine, Handle, Masking, Scenario};
+use crate::source::{self, Source, SourceError};
+use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
+use nic_model::spec::feature;
+use nic_model::{Coalesce, DeviceConfig};
+use npf_core::filter::{Instruction, Program, ProgramError};
+use npf_core::{Adapter, ControlError, EngineKind, HandleOptions, Quirks};
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
+
+/// Everything that a world is made of.
+pub struct Parts {
+    /// The NIC.
+    pub device: Device,
+    /// Its driver, running.
+    pub driver: Driver,
+    /// The NPF core with every handle open.
+    pub adapter: Adapter,
+    /// The book, with the bring-up in it.
+    pub book: Book,
+    /// Virtual CPUs.
+    pub cpus: Vec<Cpu>,
+    /// One reader per handle.
+    pub readers: Vec<Reader>,
+    /// Where frames come from.
+    pub source: Box<dyn Source>,
+    /// Which CPU polls which RX queue.
+    pub queue_cpu: Vec<u16>,
+    /// Names of the handles.
+    pub handle_names: Vec<String>,
+}
+
+/// Why a scenario cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The device refuses its configuration.
+    #[error("the NIC cannot be configured so: {0}")]
+    Device(#[from] nic_model::ConfigError),
+    /// The driver does not come up.
+    #[error("the driver does not come up: {0}")]
+    Driver(#[from] DriverError),
+    /// Guest memory cannot be mapped.
+    #[error("cannot map {bytes} bytes of guest memory: {cause}; use fewer or smaller rings")]
+    Memory {
+        /// Bytes asked for.
+        bytes: u64,
+        /// What the system said.
+        cause: String,
+    },
+    /// A handle is refused.
+    #[error("handle {index} is refused: {cause}")]
+    Handle {
+        /// Which `[[handle]]`, from 0.
+        index: usize,
+        /// Why.
+        cause: ControlError,
+    },
+    /// A filter expression does not compile.
+    #[error("filter of handle {index}: {cause}")]
+    Filter {
+        /// Which `[[handle]]`, from 0.
+        index: usize,
+        /// Why.
+        cause: FilterError,
+    },
+    /// A filter program is not valid.
+    #[error("filter program of handle {index}: {cause}")]
+    Program {
+        /// Which `[[handle]]`, from 0.
+        index: usize,
+        /// Where and why.
+        cause: ProgramError,
+    },
+    /// A filter program file cannot be read.
+    #[error("filter program {file}: {cause}")]
+    ProgramFile {
+        /// The file.
+        file: String,
+        /// Why.
+        cause: String,
+    },
+    /// The source cannot be opened.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// Builds everything that `scenario` names. `scenario` must be resolved.
+///
+/// # Errors
+/// The first part that refuses.
+pub fn build(scenario: &Scenario) -> Result<Parts, SetupError> {
+    let queues = scenario.channels.combined;
+    let config = driver_config(scenario);
+    let bytes = config.memory_needed().map_err(DriverError::from)?;
+    let region = guest_memory(bytes)?;
+    let memory = GuestMemoryMmap::from_arc_regions(vec![Arc::clone(&region)])
+        .map_err(|cause| memory_error(bytes, &cause))?;
+    let mut device = Device::new(device_config(scenario), Arc::new(memory))?;
+    let queue_cpu: Vec<u16> = (0..queues).map(|queue| scenario.rx_cpu(queue)).collect();
+    for (vector, cpu) in (1..).zip(&queue_cpu) {
+        device.set_vector_cpu(vector, *cpu);
+    }
+    let mut adapter = Adapter::new();
+    let mut readers = Vec::new();
+    let mut handle_names = Vec::new();
+    for (index, handle) in scenario.handle.iter().enumerate() {
+        let options = handle_options(index, handle)?;
+        adapter.open(options).map_err(|cause| SetupError::Handle { index, cause })?;
+        readers.push(reader(scenario, handle));
+        handle_names.push(handle.name.clone());
+    }
+    let book = RefCell::new(Book::new(queues, limits(scenario)));
+    let driver = bring_up(config, region, &mut device, &book)?;
+    Ok(Parts {
+        device,
+        driver,
+        adapter,
+        book: book.into_inner(),
+        cpus: (0..scenario.cpu_count()).map(Cpu::new).collect(),
+        readers,
+        source: source::open(scenario)?,
+        queue_cpu,
+        handle_names,
+    })
+}
+
+/// The filter of a handle as a program: an expression for libpcap, or `@FILE` with `tcpdump -ddd`.
+///
+/// # Errors
+/// What libpcap, the file or the validator says.
+pub fn program(index: usize, filter: &str, snaplen: u32) -> Result<Program, SetupError> {
+    let invalid = |cause| SetupError::Program { index, cause };
+    if let Some(file) = filter.strip_prefix('@') {
+        let text = std::fs::read_to_string(Path::new(file)).map_err(|cause| {
+            SetupError::ProgramFile { file: file.into(), cause: cause.to_string() }
+        })?;
+        return Program::parse_ddd(&text).map_err(|cause| SetupError::ProgramFile {
+            file: file.into(),
+            cause: cause.to_string(),
+        });
+    }
+    let raw =
+        libpcap::compile(filter, snaplen).map_err(|cause| SetupError::Filter { index, cause })?;
+    let program =
+        raw.into_iter().map(|i| Instruction { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+    Program::new(program).map_err(invalid)
+}
+
+fn bring_up(
+    config: DriverConfig,
+    region: Arc<GuestRegionMmap>,
+    device: &mut Device,
+    book: &RefCell<Book>,
+) -> Result<Driver, SetupError> {
+    let mut driver = Driver::new(config, DmaRegion::new(region))?;
+    let mut port = Port { now: 0, device, book };
+    let mut events = DriverEvents { book };
+    // The device answers a control command within the kick, so a driver that still waits after one
+    // more step waits for ever: past its time limit it says so itself.
+    let mut progress = driver.start(0, &mut port, &mut events)?;
+    for _ in 0..2 {
+        if let Progress::Waiting { deadline } = progress {
+            progress = driver.step(deadline.saturating_add(1), &mut port, &mut events)?;
+        }
+    }
+    let oracle = &mut book.borrow_mut().oracle;
+    oracle.ready(true);
+    // The first filling of the rings is part of the bring-up, not of a poll that would tell.
+    for queue in 0..driver.config().queue_pairs {
+        oracle.posted(queue, driver.posted(queue));
+    }
+    Ok(driver)
+}
+
+fn guest_memory(bytes: u64) -> Result<Arc<GuestRegionMmap>, SetupError> {
+    let size = usize::try_from(bytes).map_err(|cause| memory_error(bytes, &cause))?;
+    let region = GuestRegionMmap::from_range(GuestAddress(0), size, None)
+        .map_err(|cause| memory_error(bytes, &cause))?;
+    Ok(Arc::new(region))
+}
+
+fn memory_error(bytes: u64, cause: &dyn std::fmt::Display) -> SetupError {
+    SetupError::Memory { bytes, cause: cause.to_string() }
+}
+
+fn device_config(scenario: &Scenario) -> DeviceConfig {
+    let mut features = feature::VERSION_1
+        | feature::MAC
+        | feature::STATUS
+        | feature::MTU
+        | feature::CTRL_VQ
+        | feature::MQ
+        | feature::RSS;
+    if scenario.nic.event_idx {
+        features |= feature::EVENT_IDX;
+    }
+    DeviceConfig {
+        mac: scenario.nic.mac.0,
+        mtu: scenario.wire.mtu as u16,
+        max_queue_pairs: scenario.channels.combined,
+        queue_size_max: scenario.ring.rx.max(scenario.ring.tx),
+        features,
+        fifo_bytes: scenario.nic.fifo.0,
+        min_frame: scenario.min_frame().0 as u16,
+        dma_frame_ps: scenario.dma.frame.0,
+        dma_byte_ps: scenario.dma.byte.0,
+        vectors: scenario.vectors(),
+        rx_coalesce: Coalesce {
+            max_ps: scenario.coalesce.rx_usecs.0,
+            max_frames: scenario.coalesce.rx_frames,
+        },
+    }
+}
+
+fn driver_config(scenario: &Scenario) -> DriverConfig {
+    let rxfh = &scenario.rxfh;
+    let rss = rxfh.enabled.then(|| RssSettings {
+        hash_types: rxfh.hash_type_bits(),
+        key: rxfh.key.0.to_vec(),
+        table: rxfh.table(scenario.channels.combined),
+        unclassified: rxfh.unclassified_queue,
+    });
+    DriverConfig {
+        queue_pairs: scenario.channels.combined,
+        rx_ring: scenario.ring.rx,
+        tx_ring: scenario.ring.tx,
+        buffer_size: scenario.driver.buffer.0 as u32,
+        refill_threshold: scenario.driver.refill_threshold,
+        mask: match scenario.driver.masking {
+            Masking::Ring => driver::Masking::Ring,
+            Masking::Msix => driver::Masking::Msix,
+        },
+        rss,
+        control_timeout_ps: scenario.driver.control_timeout.0,
+        ..DriverConfig::default()
+    }
+}
+
+fn handle_options(index: usize, handle: &Handle) -> Result<HandleOptions, SetupError> {
+    let filter = match &handle.filter {
+        Some(filter) => Some(program(index, filter, handle.snaplen)?),
+        None => None,
+    };
+    let quirks = Quirks {
+        soft_limit: handle.quirks.soft_limit,
+        received_after_filter: handle.quirks.received_after_filter,
+        truncate_first: handle.quirks.truncate_first,
+        ..Quirks::CURRENT
+    };
+    let engine = match handle.engine {
+        Engine::PacketQueue => EngineKind::PacketQueue(quirks),
+    };
+    Ok(HandleOptions {
+        engine,
+        kernel_buffer: handle.kernel_buffer.0,
+        min_to_copy: handle.min_to_copy.0,
+        snaplen: handle.snaplen,
+        filter,
+        ..HandleOptions::default()
+    })
+}
+
+fn reader(scenario: &Scenario, handle: &Handle) -> Reader {
+    let reader = &handle.reader;
+    Reader::new(
+        reader.cpu.unwrap_or(scenario.cpu_count() - 1),
+        handle.user_buffer.0 as usize,
+        reader.frame.unwrap_or(scenario.costs.reader_frame).0,
+        handle.read_timeout.0,
+        reader.period.map_or(0, |period| period.0),
+        reader.stall.clone(),
+        reader.stop_at.map(|at| at.0),
+    )
+}
+
+fn limits(scenario: &Scenario) -> Limits {
+    let limit = |handle: &Handle| HandleLimit {
+        capacity: handle.kernel_buffer.0,
+        soft: handle.quirks.soft_limit,
+    };
+    Limits {
+        fifo_bytes: scenario.nic.fifo.0,
+        min_frame: scenario.min_frame().0,
+        mtu: scenario.wire.mtu.into(),
+        buffer_bytes: scenario.driver.buffer.0,
+        handles: scenario.handle.iter().map(limit).collect(),
+    }
+}

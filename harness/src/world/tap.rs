@@ -1,0 +1,64 @@
+//! Between driver and NPF core: what the driver indicates goes to the tap of the adapter.
+
+use super::book::Book;
+use driver::RxFrame;
+use npf_core::{Adapter, Frame, TapWork};
+use std::cell::RefCell;
+
+/// Frames that the tap is shown at once, at most.
+const BATCH: usize = 64;
+
+/// The driver's host while it only tells: every event but no frames.
+pub struct DriverEvents<'a> {
+    /// Where events and fates go.
+    pub book: &'a RefCell<Book>,
+}
+
+impl driver::Host for DriverEvents<'_> {
+    fn event(&mut self, now: u64, event: driver::Event) {
+        self.book.borrow_mut().driver_event(now, event);
+    }
+
+    fn indicate(&mut self, _now: u64, _queue: u16, _frames: &[RxFrame<'_>]) {}
+}
+
+/// The driver's host during a poll: every batch of frames goes to the tap at once.
+pub struct Tap<'a> {
+    /// CPU that polls.
+    pub cpu: u16,
+    /// Whose handles see the frames.
+    pub adapter: &'a mut Adapter,
+    /// Where events and fates go.
+    pub book: &'a RefCell<Book>,
+    /// What the tap did so far; the caller turns it into time.
+    pub work: TapWork,
+}
+
+impl driver::Host for Tap<'_> {
+    fn event(&mut self, now: u64, event: driver::Event) {
+        self.book.borrow_mut().driver_event(now, event);
+    }
+
+    fn indicate(&mut self, now: u64, queue: u16, frames: &[RxFrame<'_>]) {
+        let book = &mut *self.book.borrow_mut();
+        for batch in frames.chunks(BATCH) {
+            let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; BATCH];
+            let mut count = 0;
+            for frame in batch {
+                let Some(tag) = book.ledger.taken(queue, frame.position) else { continue };
+                let wire_len = frame.data.len() as u32;
+                shown[count] = Frame { data: frame.data, wire_len, tag };
+                count += 1;
+            }
+            let shown = &shown[..count];
+            let work = self.adapter.tap(now, self.cpu, queue, shown, book);
+            self.work.frames += work.frames;
+            self.work.accepted += work.accepted;
+            self.work.instructions += work.instructions;
+            self.work.bytes_copied += work.bytes_copied;
+            for frame in shown {
+                book.shown_to_all(frame.tag);
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Properties of whole runs: any scenario that is possible keeps the promises.
+//!
+//! proptest draws scenarios (queues, rings, buffers, rates, budgets, stalls, filters, seeds), the
+//! embedded world plays them with the whole law checked after every event, and what comes out is
+//! checked again from outside. A failure shrinks to a scenario file; the message names it and the
+//! command that plays it.
+
+use harness::scenario::Scenario;
+use harness::world::embedded::{Embedded, Unwatched};
+use harness::world::outcome::{End, Outcome};
+use harness::world::setup;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+use std::path::PathBuf;
+
+/// Scenarios drawn for each property.
+const CASES: u32 = 96;
+
+fn config() -> Config {
+    // No file of old failures: a failure becomes a scenario file instead.
+    Config { cases: CASES, failure_persistence: None, ..Config::default() }
+}
+
+/// The choices that a scenario is made of, in the shape in which they shrink best.
+#[derive(Clone, Debug)]
+struct Choices {
+    nic: String,
+    traffic: String,
+    host: String,
+    handles: Vec<String>,
+    seed: u64,
+}
+
+impl Choices {
+    fn toml(&self) -> String {
+        let handles = self.handles.concat();
+        format!("seed = {}\n{}{}{}{handles}", self.seed, self.nic, self.traffic, self.host)
+    }
+}
+
+fn nic() -> impl Strategy<Value = String> {
+    let sizes = (1u16..=8, 4u32..=9, 0u64..=65_536, any::<bool>(), 68u32..=1500);
+    let coalesce = (0u64..=200, 0u32..=70, any::<bool>(), 0u64..=500, 0u64..=4000);
+    (sizes, coalesce).prop_map(|((queues, ring, fifo, event_idx, mtu), coalesce)| {
+        let (usecs, frames, rss, dma_frame, dma_byte) = coalesce;
+        format!(
+            "[channels]\ncombined = {queues}\n[ring]\nrx = {}\n[nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\n\
+             [wire]\nmtu = {mtu}\nbad_fcs = \"1/50\"\nrunt = \"1/60\"\ngiant = \"1/70\"\n\
+             [coalesce]\nrx_usecs = \"{usecs}us\"\nrx_frames = {frames}\n[rxfh]\nenabled = {rss}\n\
+             [dma]\nframe = \"{dma_frame}ns\"\nbyte = \"{dma_byte}ps\"\n",
+            1 << ring
+        )
+    })
+}
+
+fn traffic() -> impl Strategy<Value = String> {
+    let rate = prop_oneof![
+        Just("line".to_owned()),
+        (10u64..=5000).prop_map(|k| format!("{k}kpps")),
+        (1u64..=9000).prop_map(|m| format!("{m}Mbit/s")),
+    ];
+    let size = prop_oneof![
+        Just("\"imix\"".to_owned()),
+        (64u64..=1518).prop_map(|bytes| format!("\"{bytes}B\"")),
+    ];
+    (1u64..=1500, rate, size, 1u32..=200, 1u32..=300, 0u32..=100).prop_map(
+        |(frames, rate, size, flows, burst, elephant)| {
+            let skew = if elephant < 50 { "uniform".into() } else { format!("elephant:{elephant}%") };
+            format!(
+                "[traffic]\nsource = \"generator\"\nframes = {frames}\nrate = \"{rate}\"\nsize = {size}\n\
+                 flows = {flows}\nburst = {burst}\nskew = \"{skew}\"\njitter = \"50%\"\n"
+            )
+        },
+    )
+}
+
+fn host() -> impl Strategy<Value = String> {
+    (1u16..=200, 1u16..=16, any::<bool>(), 1u16..=9, 0u64..=5000).prop_map(
+        |(budget, refill, msix, cpus, poll_frame)| {
+            let masking = if msix { "msix" } else { "ring" };
+            format!(
+                "[driver]\nbudget = {budget}\nrefill_threshold = {refill}\nmasking = \"{masking}\"\n\
+                 [cpus]\ncount = {cpus}\n[costs]\npoll_frame = \"{poll_frame}ns\"\n"
+            )
+        },
+    )
+}
+
+fn handle() -> impl Strategy<Value = String> {
+    let buffers = (0u64..=200_000, 64u64..=70_000, 0u64..=40_000, 1u32..=2000);
+    let reader = (0u64..=20_000, 0u64..=3000, 0u64..=2000, 1u64..=5000, any::<bool>());
+    let filter = prop_oneof![
+        Just(String::new()),
+        // Accepts frames with an even last byte of the destination address.
+        Just("filter = \"@programs/even.ddd\"\n".to_owned()),
+    ];
+    (buffers, reader, filter).prop_map(|((kernel, user, min, snaplen), reader, filter)| {
+        let (frame, period, at, lasting, soft) = reader;
+        format!(
+            "[[handle]]\nkernel_buffer = \"{kernel}B\"\nuser_buffer = \"{user}B\"\nmin_to_copy = \"{min}B\"\n\
+             snaplen = {snaplen}\nread_timeout = \"2ms\"\n{filter}quirks = {{ soft_limit = {soft} }}\n\
+             [handle.reader]\nframe = \"{frame}ns\"\nperiod = \"{period}us\"\n\
+             stall = [{{ at = \"{at}us\", for = \"{lasting}us\" }}]\n"
+        )
+    })
+}
+
+fn choices() -> impl Strategy<Value = Choices> {
+    let handles = prop::collection::vec(handle(), 1..=3);
+    (nic(), traffic(), host(), handles, any::<u32>()).prop_map(
+        |(nic, traffic, host, handles, seed)| Choices { nic, traffic, host, handles, seed: seed.into() },
+    )
+}
+
+/// Reads a drawn scenario as if its file lay in the folder of these tests.
+fn scenario(choices: &Choices) -> Scenario {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("drawn.toml");
+    match Scenario::parse(&choices.toml(), &file.display().to_string(), &[]) {
+        Ok(scenario) => scenario.resolved(),
+        Err(error) => panic!("the strategy draws impossible scenarios: {error:?}\n{}", choices.toml()),
+    }
+}
+
+fn play(scenario: &Scenario) -> Outcome {
+    let mut world = Embedded::new(scenario, setup::build(scenario).unwrap());
+    world.check_everything();
+    world.run(&mut Unwatched).outcome
+}
+
+/// Searches for a scenario that `property` refuses; shrinks it, writes it down and says where.
+fn search(name: &str, property: impl Fn(&Outcome) -> Result<(), String>) -> Option<Scenario> {
+    let result = TestRunner::new(config()).run(&choices(), |choices| {
+        property(&play(&scenario(&choices))).map_err(TestCaseError::fail)
+    });
+    match result {
+        Ok(()) => None,
+        Err(TestError::Fail(reason, choices)) => {
+            let found = scenario(&choices);
+            let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.toml"));
+            std::fs::write(&file, found.to_toml()).unwrap();
+            eprintln!("{reason}\nrepeat: cargo run --release -- run {}", file.display());
+            Some(found)
+        }
+        Err(TestError::Abort(reason)) => panic!("no scenario could be drawn: {reason}"),
+    }
+}
+
+/// Law, order, bytes and justification are checked inside the run; here is what they leave.
+#[test]
+fn any_scenario_keeps_the_account_and_drains() {
+    let found = search("any_scenario", |outcome| {
+        if !matches!(outcome.end, End::Complete) {
+            return Err(format!("the run ended otherwise: {}", outcome.end));
+        }
+        let total = &outcome.total;
+        if total.offered != total.delivered + total.filtered + total.dropped + outcome.held.sum() {
+            return Err("the account does not add up".into());
+        }
+        drains(outcome)
+    });
+    assert!(found.is_none(), "see the scenario file named above");
+}
+
+/// After the load stops, everything held is delivered within a bounded number of events.
+fn drains(outcome: &Outcome) -> Result<(), String> {
+    // A packet larger than the user buffer is cut, never stuck, so nothing may stay behind.
+    if outcome.held.sum() != 0 {
+        return Err(format!("{} frames are still held", outcome.held.sum()));
+    }
+    let (events, held) = outcome.at_source_end.ok_or("the source never ended")?;
+    let after = outcome.events - events;
+    // A frame meets ten events at most and each handle three more; timeouts, stalls and idle polls
+    // come on top, a few per handle and queue.
+    let handles = outcome.handles.len() as u64;
+    let bound = held * (10 + 3 * handles) + 200 * (handles + outcome.queues.len() as u64);
+    if after > bound {
+        return Err(format!("{after} events after the load stopped with {held} frames held"));
+    }
+    Ok(())
+}
+
+/// The search itself works: asked for a scenario with a loss, it finds one, shrinks it, and the file
+/// that it writes repeats the loss to the last event.
+#[test]
+fn a_found_scenario_repeats_from_its_file() {
+    let lossless = |outcome: &Outcome| match outcome.dropped_for("buffer_full") {
+        0 => Ok(()),
+        n => Err(format!("{n} packets found the buffer full")),
+    };
+    let found = search("with_a_loss", lossless).expect("drawn scenarios lose packets");
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("with_a_loss.toml");
+    let again = Scenario::load(&file, &[]).unwrap().resolved();
+    let (first, second) = (play(&found), play(&again));
+    assert!(second.dropped_for("buffer_full") > 0);
+    assert_eq!(first.digest, second.digest);
+}
