@@ -8,7 +8,7 @@ use crate::drop::DropRecord;
 /// One thing that happened. The time is that of the [`Host::event`](crate::Host::event) call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// DRIVER_OK is set: features agreed, receive buffers posted.
+    /// DRIVER_OK is set: features agreed, every receive ring full of buffers.
     DriverOk {
         /// The agreed features.
         features: u64,
@@ -79,7 +79,8 @@ pub enum Event {
         /// Bytes indicated, without headers.
         bytes: u64,
     },
-    /// Free buffers were given to the device.
+    /// Free buffers were given to the device. Not told for the first filling, which comes before
+    /// [`Event::DriverOk`].
     Refilled {
         /// The receive queue.
         queue: u16,

@@ -174,6 +174,16 @@ fn the_link_follows_the_configuration() {
 }
 
 #[test]
+fn a_configuration_that_changes_midway_is_read_again() {
+    let mut lab = Lab::new(DriverConfig { rss: Some(rss()), ..config() });
+    let old = lab.device.config;
+    // The address lies in the half that is read before the change.
+    lab.device.change_midway = Some([&[9; 6], &old[6..]].concat().try_into().unwrap());
+    assert_eq!(lab.start(), Ok(Progress::Running));
+    assert_eq!(lab.driver.mac(), Some([9; 6]));
+}
+
+#[test]
 fn refuses_memory_that_does_not_do() {
     let lab = Lab::new(config());
     let need = config().memory_needed().unwrap();

@@ -1,4 +1,4 @@
-//! The driver against a device that is stricter than a real one (`fake.rs`), through public calls only.
+//! The driver against a device that is stricter than a real one (`fake`), through public calls only.
 //!
 //! `cfg(test)` is always on here; it tells clippy that the helpers may unwrap as the tests may.
 
