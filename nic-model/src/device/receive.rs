@@ -57,6 +57,9 @@ where
         let (pair, hash) = self.steering.steer(frame);
         self.queue_counters[usize::from(pair)].steered += 1;
         host.event(now, Event::Steered { tag, queue: pair, hash });
+        if self.dma.is_idle() && self.fifo.frames_of(pair) > 0 {
+            self.look_again(now, pair, host);
+        }
         let queue = &self.queues[2 * usize::from(pair)];
         let reason = match (queue.enabled, queue.broken) {
             (true, false) => {
@@ -94,6 +97,16 @@ where
             }
         }
         None
+    }
+
+    /// The engine idles and frames of this pair wait, so its ring was empty. A driver that has filled it and
+    /// not kicked yet is served all the same, before the next frame asks for room.
+    fn look_again<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
+        match self.receive_ring_offers(pair) {
+            Ok(0) => {}
+            Ok(_) => self.run_dma(now, host),
+            Err(fault) => self.break_ring(now, 2 * pair, fault, host),
+        }
     }
 
     #[inline]

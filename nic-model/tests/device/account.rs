@@ -11,10 +11,11 @@ enum Step {
         port: u16,
         len: usize,
     },
-    /// The driver takes what is used and posts as many again, up to so many.
+    /// The driver takes what is used and posts as many again, up to so many; it may forget to kick.
     Refill {
         pair: u16,
         most: u16,
+        kick: bool,
     },
     Wait(u64),
 }
@@ -22,7 +23,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0_u16..16, 60_usize..1514).prop_map(|(port, len)| Step::Frame { port, len }),
-        1 => (0_u16..4, 1_u16..9).prop_map(|(pair, most)| Step::Refill { pair, most }),
+        1 => (0_u16..4, 1_u16..9, any::<bool>())
+            .prop_map(|(pair, most, kick)| Step::Refill { pair, most, kick }),
         1 => (0_u64..3000).prop_map(Step::Wait),
     ]
 }
@@ -75,11 +77,15 @@ proptest! {
                 Step::Frame { port, len } => {
                     let mut frame = udp(port, len, 0);
                     *frame.last_mut().unwrap() = next_tag as u8;
-                    let before = rig.device.fifo_bytes();
-                    let available = [0, 1, 2, 3].map(|pair| rig.device.available(pair));
                     prop_assert_eq!(rig.frame(&frame), next_tag);
                     next_tag += 1;
-                    if let Some((_, Event::Dropped(record))) = rig.host.events.last() {
+                    let dropped = rig.host.events.iter().rev().find(|(_, event)| {
+                        matches!(event, Event::Dropped(_) | Event::Offered { .. })
+                    });
+                    if let Some((_, Event::Dropped(record))) = dropped {
+                        // Nothing has happened since the drop.
+                        let before = rig.device.fifo_bytes();
+                        let available = [0, 1, 2, 3].map(|pair| rig.device.available(pair));
                         let pair = usize::from(record.queue.unwrap());
                         prop_assert!(before + len as u64 > fifo_bytes, "there was room");
                         let elsewhere: u64 = available.iter().sum::<u64>() - available[pair];
@@ -96,23 +102,30 @@ proptest! {
                         }
                     }
                 }
-                Step::Refill { pair, most } => {
+                Step::Refill { pair, most, kick } => {
                     let driver = &mut drivers[usize::from(pair)];
                     take(&rig, pair, driver);
                     let free = rig.size - (driver.posted - driver.taken);
                     let count = most.min(free);
                     driver.posted += count;
-                    rig.post(pair, count);
+                    rig.post_quietly(pair, count);
+                    if kick {
+                        rig.kick(2 * pair);
+                    }
                 }
                 Step::Wait(time) => rig.advance(rig.now + time),
             }
             prop_assert!(rig.device.fifo_bytes() <= fifo_bytes.max(1514));
+        }
+        for pair in 0..4 {
+            rig.kick(2 * pair);
         }
         rig.advance(rig.now + 1_000_000);
         for pair in 0..4_u16 {
             take(&rig, pair, &mut drivers[usize::from(pair)]);
             let tags = rig.written(pair);
             prop_assert!(tags.is_sorted(), "order of arrival");
+            prop_assert_eq!(&rig.started(pair), &tags, "started on what was then written");
             prop_assert_eq!(rig.device.published(pair), tags.len() as u64);
             let (held, free) = (rig.device.fifo_frames_of(pair), rig.device.available(pair));
             prop_assert!(held == 0 || free == 0, "a frame and a descriptor, and nothing happens");

@@ -126,13 +126,43 @@ fn a_timer_meets_the_mask_too() {
 }
 
 #[test]
-fn reset_forgets_timers_and_pending_bits() {
+fn reset_forgets_timers() {
     let mut rig = Rig::new(coalescing(1000, 9));
     rig.post(0, 8);
-    rig.device.set_vector_masked(0, 2, true, &mut rig.host);
     frames(&mut rig, 1);
     rig.set_status(0);
-    rig.device.set_vector_masked(0, 2, false, &mut rig.host);
+    rig.bring_up(config().features);
     rig.advance(10_000);
     assert!(rig.host.interrupts.is_empty());
+}
+
+#[test]
+fn reset_forgets_pending_bits_but_not_masks() {
+    let mut rig = Rig::with_features(config(), FLAGS_ONLY);
+    rig.post(0, 8);
+    rig.device.set_vector_masked(0, 1, true, &mut rig.host);
+    frames(&mut rig, 1);
+    rig.set_status(0);
+    rig.bring_up(FLAGS_ONLY);
+    rig.post(0, 8);
+    frames(&mut rig, 1);
+    assert!(rig.host.interrupts.is_empty(), "still masked");
+    rig.set_status(0);
+    rig.device.set_vector_masked(0, 1, false, &mut rig.host);
+    assert!(rig.host.interrupts.is_empty());
+}
+
+#[test]
+fn a_queue_without_vector_never_interrupts() {
+    let mut rig = Rig::untouched(config());
+    rig.set_status(3);
+    rig.device.set_driver_features(FLAGS_ONLY);
+    rig.set_status(11);
+    let place = nic_model::QueueSetup { vector: None, ..crate::rig::setup(0, 8) };
+    rig.device.setup_queue(0, &place).unwrap();
+    rig.device.enable_queue(0).unwrap();
+    rig.set_status(15);
+    rig.post(0, 1);
+    frames(&mut rig, 1);
+    assert_eq!((rig.device.published(0), rig.host.interrupts.len()), (1, 0));
 }

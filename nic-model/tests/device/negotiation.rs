@@ -144,6 +144,18 @@ fn a_reset_drops_what_is_held_and_forgets_everything() {
 }
 
 #[test]
+fn no_interrupt_before_driver_ok() {
+    let mut rig = Rig::untouched(config());
+    rig.set_status(EARLY);
+    rig.device.set_driver_features(config().offered_features());
+    rig.set_status(EARLY | status::FEATURES_OK);
+    rig.device.set_config_vector(Some(0)).unwrap();
+    rig.device.set_link(0, false, &mut rig.host);
+    assert!(rig.host.interrupts.is_empty());
+    assert_eq!(rig.device.counters().link_changes, 1);
+}
+
+#[test]
 fn the_link_is_in_the_configuration_space_and_interrupts() {
     let mut rig = Rig::with_features(config(), FLAGS_ONLY);
     let mut link = [0; 2];

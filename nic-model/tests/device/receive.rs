@@ -242,6 +242,7 @@ fn descriptors_posted_without_a_kick_are_found_by_the_next_frame() {
     rig.post_quietly(0, 2);
     let second = rig.frame(&udp(1, 60, 0));
     assert_eq!(rig.written(0), [first, second]);
+    assert_eq!(rig.started(0), [first, second]);
 }
 
 #[test]

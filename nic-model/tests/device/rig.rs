@@ -268,6 +268,19 @@ impl Rig {
         tags
     }
 
+    /// Tags in the order the DMA engine started on them, for a pair.
+    pub fn started(&self, pair: u16) -> Vec<u64> {
+        let mut tags = Vec::new();
+        for (_, event) in &self.host.events {
+            if let Event::DmaStart { tag, queue, .. } = event
+                && *queue == pair
+            {
+                tags.push(*tag);
+            }
+        }
+        tags
+    }
+
     /// Names of the events since `from`.
     pub fn names(&self, from: usize) -> Vec<&'static str> {
         self.host.events[from..].iter().map(|(_, event)| event.name()).collect()

@@ -42,6 +42,7 @@ fn mq_command_spreads_flows_over_the_active_pairs() {
     assert!(!queues.contains(&3));
     assert_eq!(rig.used(rig.control(), 0), (0, 1));
     assert!(rig.host.interrupts.contains(&(0, rig.control() + 1, 0)));
+    assert_eq!(rig.used_flags(rig.control()), 0, "the next one shall kick");
 }
 
 #[test]

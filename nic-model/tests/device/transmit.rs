@@ -32,6 +32,7 @@ fn a_frame_leaves_without_its_header_however_it_is_cut() {
         assert_eq!(rig.host.sent.pop(), Some((1, frame)));
     }
     assert_eq!((rig.used_index(3), rig.used(3, 0)), (4, (0, 0)));
+    assert_eq!(rig.available_event(3), 4, "the next one shall kick");
     assert_eq!(rig.device.queue_counters(1).transmitted, 4);
 }
 
