@@ -92,11 +92,20 @@ impl Classified {
         &self.input[..self.len]
     }
 
-    fn new(hash_type: HashType, source: &[u8], destination: &[u8], ports: &[u8]) -> Self {
-        let mut found = Self { hash_type, input: [0; INPUT_LEN_MAX], len: 0 };
-        for part in [source, destination, ports] {
-            found.input[found.len..found.len + part.len()].copy_from_slice(part);
-            found.len += part.len();
+    /// Lengths are constants, so that the copies are moves.
+    #[inline]
+    fn new<const N: usize>(
+        hash_type: HashType,
+        source: &[u8; N],
+        destination: &[u8; N],
+        ports: Option<&[u8; 4]>,
+    ) -> Self {
+        let mut found = Self { hash_type, input: [0; INPUT_LEN_MAX], len: 2 * N };
+        found.input[..N].copy_from_slice(source);
+        found.input[N..2 * N].copy_from_slice(destination);
+        if let Some(ports) = ports {
+            found.input[2 * N..2 * N + 4].copy_from_slice(ports);
+            found.len += 4;
         }
         found
     }
@@ -134,7 +143,8 @@ fn ipv4(packet: &[u8], hash_types: u32) -> Option<Classified> {
     }
     // More fragments to come, or an offset: 0x3fff without "don't fragment".
     let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
-    let (source, destination) = (&header[12..16], &header[16..20]);
+    let source = header[12..].first_chunk::<4>()?;
+    let destination = header[16..].first_chunk()?;
     if !fragment {
         let with_ports = match header[9] {
             TCP => Some(HashType::TcpIpv4),
@@ -144,11 +154,11 @@ fn ipv4(packet: &[u8], hash_types: u32) -> Option<Classified> {
         if let Some(hash_type) = with_ports.filter(|t| hash_types & t.bit() != 0)
             && let Some(ports) = ports(packet, header_len)
         {
-            return Some(Classified::new(hash_type, source, destination, ports));
+            return Some(Classified::new(hash_type, source, destination, Some(ports)));
         }
     }
     (hash_types & HashType::Ipv4.bit() != 0)
-        .then(|| Classified::new(HashType::Ipv4, source, destination, &[]))
+        .then(|| Classified::new(HashType::Ipv4, source, destination, None))
 }
 
 fn ipv6(packet: &[u8], hash_types: u32) -> Option<Classified> {
@@ -156,7 +166,8 @@ fn ipv6(packet: &[u8], hash_types: u32) -> Option<Classified> {
     if header[0] >> 4 != 6 {
         return None;
     }
-    let (source, destination) = (&header[8..24], &header[24..40]);
+    let source = header[8..].first_chunk()?;
+    let destination = header[24..].first_chunk()?;
     let found = extension_headers(packet, header[6]);
     if found.any {
         let source = found.home_address.unwrap_or(source);
@@ -178,8 +189,8 @@ fn most_specific(
     found: &Extensions<'_>,
     [tcp, udp, addresses]: [HashType; 3],
     hash_types: u32,
-    source: &[u8],
-    destination: &[u8],
+    source: &[u8; 16],
+    destination: &[u8; 16],
 ) -> Option<Classified> {
     let with_ports = match found.protocol {
         Some(TCP) => Some(tcp),
@@ -189,10 +200,10 @@ fn most_specific(
     if let Some(hash_type) = with_ports.filter(|t| hash_types & t.bit() != 0)
         && let Some(ports) = ports(packet, found.offset)
     {
-        return Some(Classified::new(hash_type, source, destination, ports));
+        return Some(Classified::new(hash_type, source, destination, Some(ports)));
     }
     (hash_types & addresses.bit() != 0)
-        .then(|| Classified::new(addresses, source, destination, &[]))
+        .then(|| Classified::new(addresses, source, destination, None))
 }
 
 /// What the extension headers say.
@@ -204,9 +215,9 @@ struct Extensions<'a> {
     /// Where that protocol's header starts.
     offset: usize,
     /// From the home address option.
-    home_address: Option<&'a [u8]>,
+    home_address: Option<&'a [u8; 16]>,
     /// From a routing header of type 2.
-    routed_to: Option<&'a [u8]>,
+    routed_to: Option<&'a [u8; 16]>,
 }
 
 fn extension_headers(packet: &[u8], first: u8) -> Extensions<'_> {
@@ -233,7 +244,7 @@ fn extension_headers(packet: &[u8], first: u8) -> Extensions<'_> {
                 found.home_address = home_address(&header[2..]);
             }
             ROUTING if header[2] == ROUTING_TYPE_2 && header.len() == 24 => {
-                found.routed_to = Some(&header[8..24]);
+                found.routed_to = header[8..].first_chunk();
             }
             _ => {}
         }
@@ -245,7 +256,7 @@ fn extension_headers(packet: &[u8], first: u8) -> Extensions<'_> {
 }
 
 /// The home address among the options of a destination options header.
-fn home_address(mut options: &[u8]) -> Option<&[u8]> {
+fn home_address(mut options: &[u8]) -> Option<&[u8; 16]> {
     loop {
         if *options.first()? == OPTION_PAD1 {
             options = &options[1..];
@@ -253,15 +264,17 @@ fn home_address(mut options: &[u8]) -> Option<&[u8]> {
         }
         let &[kind, len] = options.first_chunk()?;
         let value = options.get(2..2 + usize::from(len))?;
-        if kind == OPTION_HOME_ADDRESS && value.len() == 16 {
-            return Some(value);
+        if kind == OPTION_HOME_ADDRESS
+            && let Ok(address) = value.try_into()
+        {
+            return Some(address);
         }
         options = &options[2 + usize::from(len)..];
     }
 }
 
-fn ports(packet: &[u8], offset: usize) -> Option<&[u8]> {
-    packet.get(offset..offset + 4)
+fn ports(packet: &[u8], offset: usize) -> Option<&[u8; 4]> {
+    packet.get(offset..)?.first_chunk()
 }
 
 #[cfg(test)]
