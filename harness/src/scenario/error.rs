@@ -64,7 +64,6 @@ impl Fault {
             place: if set.is_some() { name.clone() } else { format!("{name}:{line}:{column}") },
             line,
             column,
-            label: help.clone().map_or_else(|| "here".to_owned(), |_| what.clone()),
             written: NamedSource::new(name, source.to_owned()),
             span: origin.span.into(),
             what,
@@ -99,10 +98,9 @@ pub struct Wrong {
     place: String,
     line: usize,
     column: usize,
-    label: String,
     #[source_code]
     written: NamedSource<String>,
-    #[label("{label}")]
+    #[label("here")]
     span: SourceSpan,
     #[help]
     help: Option<String>,

@@ -1,8 +1,8 @@
 //! Scenario files: TOML with ethtool's nouns, and units in the values.
 //!
 //! [`Scenario::load`] reads a file and the `--set key=value` of the command line. The text becomes
-//! a [`tree`] that knows where each value stands, the tree becomes the types below ([`de`]), and
-//! the types are checked against each other ([`validate`]); whatever is wrong points into the text.
+//! a tree that knows where each value stands, the tree becomes the types below (`de`), and
+//! the types are checked against each other (`validate`); whatever is wrong points into the text.
 //!
 //! Contract: a scenario that was loaded is possible: the harness need not check it again.
 //! Not checked: that a capture file is there, and that a filter compiles; whoever opens them says.
@@ -13,6 +13,7 @@ mod error;
 mod host;
 mod network;
 mod resolved;
+mod rxfh;
 mod traffic;
 mod tree;
 mod units;
@@ -29,10 +30,8 @@ pub use error::{ScenarioError, Wrong};
 pub use host::{
     CaptureOutput, Costs, Cpus, Engine, EventsOutput, Handle, Output, Quirks, Reader, RunOptions,
 };
-pub use network::{
-    Channels, Coalesce, Dma, Driver, HashKey, HashType, Indirection, Mac, Masking, Nic, Ring, Rxfh,
-    Window, Wire,
-};
+pub use network::{Channels, Coalesce, Dma, Driver, Mac, Masking, Nic, Ring, Window, Wire};
+pub use rxfh::{HashKey, HashType, Indirection, Rxfh};
 pub use traffic::{Capture, Generator, Mix, Rate, Size, Skew, Timing, Traffic, WeightedSize};
 pub use units::{BitRate, Bytes, Duration, PacketRate, Ratio, parse_seed};
 pub use validate::Impossible;

@@ -9,16 +9,10 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::scenario::Ratio;
 
-/// How many words are drawn at once; a draw then costs a load and a compare.
-const BLOCK: usize = 256;
-
-/// A stream of random numbers for one purpose.
+/// A stream of random numbers for one purpose. The generator behind it makes 256 bytes at once, so
+/// that most draws are a load and a compare.
 #[derive(Clone, Debug)]
-pub struct Stream {
-    generator: ChaCha8Rng,
-    block: [u64; BLOCK],
-    next: usize,
-}
+pub struct Stream(ChaCha8Rng);
 
 impl Stream {
     /// The stream of `purpose` in `component`. The key is frozen: seed (8 bytes, little-endian),
@@ -29,18 +23,13 @@ impl Stream {
         key[8..16].copy_from_slice(&fnv1a(component).to_le_bytes());
         key[16..24].copy_from_slice(&fnv1a(purpose).to_le_bytes());
         key[24..].copy_from_slice(b"rxlab 01");
-        Self { generator: ChaCha8Rng::from_seed(key), block: [0; BLOCK], next: BLOCK }
+        Self(ChaCha8Rng::from_seed(key))
     }
 
     /// 64 random bits.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
-        if self.next == BLOCK {
-            self.refill();
-        }
-        let word = self.block[self.next];
-        self.next += 1;
-        word
+        self.0.next_u64()
     }
 
     /// A number below `bound`, which is not 0. The bias is below `bound / 2^64`: none that a run
@@ -55,14 +44,6 @@ impl Stream {
     #[inline]
     pub fn chance(&mut self, chance: Chance) -> bool {
         u128::from(self.next_u64()) < chance.below
-    }
-
-    #[cold]
-    fn refill(&mut self) {
-        for word in &mut self.block {
-            *word = self.generator.next_u64();
-        }
-        self.next = 0;
     }
 }
 

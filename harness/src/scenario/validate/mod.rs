@@ -81,7 +81,7 @@ fn wrong<T>(
 }
 
 /// `low <= value <= high`.
-fn within<T: PartialOrd + fmt::Display>(
+fn within<T: Copy + PartialOrd + fmt::Display>(
     key: &str,
     value: T,
     low: T,

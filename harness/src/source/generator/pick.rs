@@ -13,9 +13,17 @@ pub(super) enum Pick {
     /// All alike.
     Uniform { count: u64, stream: Stream },
     /// The first by a chance of its own, the others alike.
-    Elephant { chance: Chance, hit: Stream, others: u64, stream: Stream },
+    Elephant(Box<Elephant>),
     /// By weights.
     Weighted { slots: Vec<Slot>, stream: Stream },
+}
+
+/// How the elephant and the others are drawn.
+pub(super) struct Elephant {
+    chance: Chance,
+    hit: Stream,
+    others: u64,
+    stream: Stream,
 }
 
 /// One of Walker's alias table: itself below the threshold, the alias from there on.
@@ -33,7 +41,7 @@ impl Pick {
     /// `count` is 2 or more, unless `part` is all.
     pub(super) fn elephant(part: Ratio, count: u32, hit: Stream, stream: Stream) -> Self {
         let others = u64::from(count.saturating_sub(1).max(1));
-        Self::Elephant { chance: part.into(), hit, others, stream }
+        Self::Elephant(Box::new(Elephant { chance: part.into(), hit, others, stream }))
     }
 
     /// One of `weights.len()`, each as likely as its weight; at least one, none of them 0, their
@@ -52,9 +60,9 @@ impl Pick {
         match self {
             Self::First => 0,
             Self::Uniform { count, stream } => stream.below(*count) as usize,
-            Self::Elephant { chance, hit, others, stream } => {
-                let other = 1 + stream.below(*others) as usize;
-                if hit.chance(*chance) { 0 } else { other }
+            Self::Elephant(elephant) => {
+                let other = 1 + elephant.stream.below(elephant.others) as usize;
+                if elephant.hit.chance(elephant.chance) { 0 } else { other }
             }
             Self::Weighted { slots, stream } => {
                 // The high half of the product is the slot, the low half the place within it.

@@ -88,7 +88,8 @@ impl Writer {
 
     fn section(self) -> Vec<u8> {
         let version = [self.u16(1), self.u16(0)].concat();
-        let body = [&self.u32(0x1a2b_3c4d)[..], &version, &[0xff; 8], &self.option(3, b"os")].concat();
+        let body =
+            [&self.u32(0x1a2b_3c4d)[..], &version, &[0xff; 8], &self.option(3, b"os")].concat();
         self.block(0x0a0d_0d0a, &body)
     }
 
@@ -103,13 +104,8 @@ impl Writer {
     }
 
     fn enhanced(self, interface: u32, time: u64, original: u32, data: &[u8]) -> Vec<u8> {
-        let head = self.words(&[
-            interface,
-            (time >> 32) as u32,
-            time as u32,
-            data.len() as u32,
-            original,
-        ]);
+        let head =
+            self.words(&[interface, (time >> 32) as u32, time as u32, data.len() as u32, original]);
         let padding = vec![0; data.len().next_multiple_of(4) - data.len()];
         let comment = self.option(1, b"a comment");
         self.block(6, &[&head, data, &padding, &comment].concat())

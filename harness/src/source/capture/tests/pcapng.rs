@@ -27,7 +27,10 @@ fn sections_of_both_orders_and_all_packet_blocks() {
     let (played, fault, notices) = play(&file.concat(), &capture());
     assert!(fault.is_none(), "{}", fault.unwrap());
     assert_eq!(played, wanted.collect::<Vec<_>>());
-    assert_eq!(notices.iter().map(|n| (n.name, n.count)).collect::<Vec<_>>(), [("capture_backwards", 1)]);
+    assert_eq!(
+        notices.iter().map(|n| (n.name, n.count)).collect::<Vec<_>>(),
+        [("capture_backwards", 1)]
+    );
 }
 
 #[test]
@@ -45,11 +48,11 @@ fn each_interface_has_its_own_clock() {
             order.interface(1, 0, &[order.option(2, b"eth0"), order.option(9, &[0]), seconds(-50)]),
             order.interface(1, 0, &[order.option(9, &[12]), order.option(0, &[]), seconds(5)]),
             order.interface(1, 0, &[order.option(9, &[15])]),
-            order.enhanced(0, 100_000_000, 1, b"0"),           // 100 s
-            order.enhanced(1, 100_000_000_001, 1, b"1"),       // 100 s and 1 ns
-            order.enhanced(2, 3 << 19, 1, b"2"),               // 100 s and 3/2 s
-            order.enhanced(3, 152, 1, b"3"),                   // 152 s - 50 s
-            order.enhanced(4, 103_000_000_000_007, 1, b"4"),   // 103 s and 7 ps
+            order.enhanced(0, 100_000_000, 1, b"0"), // 100 s
+            order.enhanced(1, 100_000_000_001, 1, b"1"), // 100 s and 1 ns
+            order.enhanced(2, 3 << 19, 1, b"2"),     // 100 s and 3/2 s
+            order.enhanced(3, 152, 1, b"3"),         // 152 s - 50 s
+            order.enhanced(4, 103_000_000_000_007, 1, b"4"), // 103 s and 7 ps
             order.enhanced(5, 104_000_000_000_000_999, 1, b"5"), // 104 s, and less than a ps
         ];
         let starts: Vec<u64> = frames(&file.concat()).into_iter().map(|(start, _)| start).collect();
@@ -60,13 +63,10 @@ fn each_interface_has_its_own_clock() {
 
 #[test]
 fn a_simple_packet_is_cut_by_the_snap_length() {
-    let simple = |original, data: &[u8]| LITTLE.block(3, &[&LITTLE.u32(original)[..], data].concat());
-    let file = [
-        LITTLE.section(),
-        LITTLE.interface(1, 4, &[]),
-        simple(9, b"long"),
-        simple(3, b"abc"),
-    ];
+    let simple =
+        |original, data: &[u8]| LITTLE.block(3, &[&LITTLE.u32(original)[..], data].concat());
+    let file =
+        [LITTLE.section(), LITTLE.interface(1, 4, &[]), simple(9, b"long"), simple(3, b"abc")];
     let (played, _, notices) = play(&file.concat(), &capture());
     assert_eq!(played, [(0, b"long".to_vec()), (0, b"abc".to_vec())]);
     assert_eq!(notices[0].count, 1);
