@@ -163,7 +163,7 @@ pub enum Value {
 
 impl Event {
     /// The event's name, snake_case.
-    #[inline]
+    #[inline(always)]
     pub fn name(&self) -> &'static str {
         match self {
             Self::DriverOk { .. } => "driver_ok",
@@ -193,7 +193,7 @@ impl Event {
     }
 
     /// Visits the fields in their fixed order.
-    #[inline]
+    #[inline(always)]
     pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
         use Value::{Name, Num};
         match *self {

@@ -65,6 +65,7 @@ pub enum WorldEvent {
 
 impl WorldEvent {
     /// The event's name in every output.
+    #[inline(always)]
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -141,6 +142,7 @@ impl Event {
     }
 
     /// The event's name, unique within its component.
+    #[inline(always)]
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -163,7 +165,7 @@ impl Event {
     }
 
     /// The event's fields in their fixed order.
-    #[inline]
+    #[inline(always)]
     pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
         match self {
             Self::Nic(event) => event.fields(&mut |name, value| {

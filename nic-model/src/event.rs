@@ -171,6 +171,7 @@ pub enum Value {
 
 impl Event {
     /// Name in snake_case.
+    #[inline(always)]
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -200,7 +201,7 @@ impl Event {
     }
 
     /// Visits the fields in fixed order; an optional field that is absent is not visited.
-    #[inline]
+    #[inline(always)]
     pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
         use Value::{Name, Num};
         match *self {
@@ -279,7 +280,6 @@ impl Event {
 
 impl DropRecord {
     /// Visits the fields in fixed order, as [`Event::fields`] does.
-    #[inline]
     pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
         use Value::{Name, Num};
         visit("tag", Num(self.tag));

@@ -116,6 +116,7 @@ pub enum Value {
 
 impl Event {
     /// Name in traces.
+    #[inline(always)]
     pub fn name(&self) -> &'static str {
         match self {
             Event::Filtered { .. } => "filtered",
@@ -134,7 +135,7 @@ impl Event {
     }
 
     /// Shows every field by name, in a fixed order.
-    #[inline]
+    #[inline(always)]
     pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
         let mut num = |name, value: u64| visit(name, Value::Num(value));
         match *self {

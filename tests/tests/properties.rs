@@ -108,7 +108,13 @@ fn handle() -> impl Strategy<Value = String> {
 fn choices() -> impl Strategy<Value = Choices> {
     let handles = prop::collection::vec(handle(), 1..=3);
     (nic(), traffic(), host(), handles, any::<u32>()).prop_map(
-        |(nic, traffic, host, handles, seed)| Choices { nic, traffic, host, handles, seed: seed.into() },
+        |(nic, traffic, host, handles, seed)| Choices {
+            nic,
+            traffic,
+            host,
+            handles,
+            seed: seed.into(),
+        },
     )
 }
 
@@ -117,7 +123,9 @@ fn scenario(choices: &Choices) -> Scenario {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("drawn.toml");
     match Scenario::parse(&choices.toml(), &file.display().to_string(), &[]) {
         Ok(scenario) => scenario.resolved(),
-        Err(error) => panic!("the strategy draws impossible scenarios: {error:?}\n{}", choices.toml()),
+        Err(error) => {
+            panic!("the strategy draws impossible scenarios: {error:?}\n{}", choices.toml())
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use xxhash_rust::xxh3::Xxh3;
 /// Words buffered between two updates of the hash.
 const BLOCK: usize = 1024;
 
+/// No event takes more words than this; a longer one would not be cut but panic.
+const EVENT_WORDS: usize = 24;
+
 /// The running digest.
 pub struct Digest {
     hash: Xxh3,
@@ -25,16 +28,33 @@ impl Default for Digest {
 
 impl Digest {
     /// Adds one event that happened at `now`.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, now: u64, event: &Event) {
+        if self.used > BLOCK - EVENT_WORDS {
+            self.flush();
+        }
         self.word(now);
         self.word(kind(event));
-        event.fields(&mut |_, value| {
-            self.word(match value {
-                Value::Num(n) => n,
-                Value::Name(name) => word_of(name),
-            });
-        });
+        match event {
+            Event::Nic(event) => event.fields(&mut |_, value| {
+                self.word(match value {
+                    nic_model::Value::Num(n) => n,
+                    nic_model::Value::Name(name) => word_of(name),
+                });
+            }),
+            Event::Npf(event) => event.fields(&mut |_, value| {
+                self.word(match value {
+                    npf_core::Value::Num(n) => n,
+                    npf_core::Value::Name(name) => word_of(name),
+                });
+            }),
+            event => event.fields(&mut |_, value| {
+                self.word(match value {
+                    Value::Num(n) => n,
+                    Value::Name(name) => word_of(name),
+                });
+            }),
+        }
     }
 
     /// The digest of all that was added.
@@ -44,11 +64,8 @@ impl Digest {
         self.hash.digest()
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&mut self, word: u64) {
-        if self.used == BLOCK {
-            self.flush();
-        }
         self.block[self.used] = word;
         self.used += 1;
     }
@@ -65,7 +82,7 @@ impl Digest {
 }
 
 /// Component and name of an event as one word.
-#[inline]
+#[inline(always)]
 fn kind(event: &Event) -> u64 {
     let component: u64 = match event {
         Event::Nic(_) => 1,
@@ -78,7 +95,7 @@ fn kind(event: &Event) -> u64 {
 
 /// A name as one word, from its length and its first and last eight bytes: this runs several times
 /// a frame, and a test holds it against all names there are.
-#[inline]
+#[inline(always)]
 fn word_of(name: &str) -> u64 {
     let bytes = name.as_bytes();
     let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {

@@ -32,7 +32,7 @@ impl Recorder {
     }
 
     /// Takes one event that happened at `now`; `frame` is the frame's number if it is about one.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, now: u64, event: Event, frame: Option<u64>) {
         self.digest.add(now, &event);
         let slot = (self.count % FLIGHT as u64) as usize;
@@ -81,6 +81,7 @@ impl Recorder {
         }
     }
 
+    #[cold]
     fn write(&mut self, now: u64, event: &Event, frame: Option<u64>) {
         let Some((file, detail)) = &mut self.file else { return };
         if *detail == Detail::Losses && frame.is_some() && !event.is_loss() {

@@ -110,7 +110,7 @@ impl Book {
         self.ledger.shown_to_all(tag);
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, now: u64, event: Event, tag: Option<u64>) {
         let frame = tag.and_then(|tag| self.ledger.flight(tag)).map(|flight| flight.frame);
         self.recorder.record(now, event, frame);
@@ -180,7 +180,7 @@ impl Book {
 }
 
 impl nic_model::Host for Book {
-    #[inline]
+    #[inline(always)]
     fn event(&mut self, now: u64, event: nic_model::Event) {
         use nic_model::Event as Nic;
         let tag = match event {
@@ -239,7 +239,7 @@ impl nic_model::Host for Book {
 }
 
 impl npf_core::Host for Book {
-    #[inline]
+    #[inline(always)]
     fn event(&mut self, now: u64, event: npf_core::Event) {
         use npf_core::Event as Npf;
         let tag = match event {
