@@ -1,6 +1,7 @@
 //! The command line: data goes to stdout, talk to stderr, and the exit code says how it ended.
 
 mod bench;
+mod reasons;
 mod run;
 mod watch;
 
@@ -23,6 +24,8 @@ enum Command {
     /// Without SCENARIO the built-in one is played; with --pcap and without SCENARIO, a plain
     /// laboratory with every default and a fast reader.
     Run(RunArgs),
+    /// List every reason for which a frame can be dropped: its rule, its unit, its names elsewhere.
+    Reasons,
     /// Measure rxlab itself.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -78,6 +81,7 @@ pub fn main() -> Exit {
     };
     match cli.command.unwrap_or_else(|| Command::Run(RunArgs::default())) {
         Command::Run(args) => run::run(&args),
+        Command::Reasons => reasons::reasons(),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
     }
 }

@@ -39,10 +39,18 @@ impl Choices {
 }
 
 fn nic() -> impl Strategy<Value = String> {
-    let sizes = (1u16..=8, 4u32..=9, 0u64..=65_536, any::<bool>(), 68u32..=1500);
+    let sizes = (
+        1u16..=8,
+        4u32..=9,
+        prop_oneof![Just(0u64), 3200u64..=65_536],
+        any::<bool>(),
+        1500u32..=3000,
+    );
     let coalesce = (0u64..=200, 0u32..=70, any::<bool>(), 0u64..=500, 0u64..=4000);
     (sizes, coalesce).prop_map(|((queues, ring, fifo, event_idx, mtu), coalesce)| {
         let (usecs, frames, rss, dma_frame, dma_byte) = coalesce;
+        // Coalescing needs both limits or neither.
+        let frames = if usecs == 0 { 0 } else { frames.max(1) };
         format!(
             "[channels]\ncombined = {queues}\n[ring]\nrx = {}\n[nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\n\
              [wire]\nmtu = {mtu}\nbad_fcs = \"1/50\"\nrunt = \"1/60\"\ngiant = \"1/70\"\n\
@@ -56,7 +64,7 @@ fn nic() -> impl Strategy<Value = String> {
 fn traffic() -> impl Strategy<Value = String> {
     let rate = prop_oneof![
         Just("line".to_owned()),
-        (10u64..=5000).prop_map(|k| format!("{k}kpps")),
+        (10u64..=800).prop_map(|k| format!("{k}kpps")),
         (1u64..=9000).prop_map(|m| format!("{m}Mbit/s")),
     ];
     let size = prop_oneof![
@@ -79,7 +87,7 @@ fn host() -> impl Strategy<Value = String> {
         |(budget, refill, msix, cpus, poll_frame)| {
             let masking = if msix { "msix" } else { "ring" };
             format!(
-                "[driver]\nbudget = {budget}\nrefill_threshold = {refill}\nmasking = \"{masking}\"\n\
+                "[driver]\nbuffer = \"4096B\"\nbudget = {budget}\nrefill_threshold = {refill}\nmasking = \"{masking}\"\n\
                  [cpus]\ncount = {cpus}\n[costs]\npoll_frame = \"{poll_frame}ns\"\n"
             )
         },

@@ -4,7 +4,8 @@
 //! It is checked after every event of every run, for whatever the event touched, and for everything
 //! at the end. A breach carries the numbers of both sides.
 
-use super::{Ledger, Tally};
+use super::{Ledger, Reason, Tally};
+use npf_core::DropReason as Npf;
 
 /// The account does not add up, or a drop was not justified: what, and with which numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,13 @@ pub trait Holdings {
     fn queued(&self, handle: u32) -> u64;
     /// Frames that the device says it was offered.
     fn offered(&self) -> u64;
+    /// Frames that the component of `reason` says it dropped for it, as often as it counts one: a
+    /// frame that two handles drop counts twice.
+    fn dropped(&self, reason: Reason) -> u64;
+    /// Packets that one handle says it delivered.
+    fn delivered(&self, handle: u32) -> u64;
+    /// Frames that one handle says its filter refused.
+    fn filtered(&self, handle: u32) -> u64;
 }
 
 /// Checks what the last event touched, and the total.
@@ -74,7 +82,37 @@ pub fn check_all(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken
     if steered > ledger.total.offered {
         return broken(format!("{steered} frames steered, {} offered", ledger.total.offered));
     }
+    check_counters(ledger, holdings)?;
     check_total(ledger, holdings)
+}
+
+/// The components count for themselves; what they counted must be what the ledger saw.
+fn check_counters(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken> {
+    for reason in Reason::all() {
+        let index = reason.index();
+        // The tap's drops belong to handles; only a frame that no handle was there for has none.
+        let seen = match reason {
+            Reason::Npf(Npf::NoHandle) | Reason::Nic(_) | Reason::Driver(_) => {
+                ledger.total.reasons[index]
+            }
+            Reason::Npf(_) => ledger.handles.iter().map(|book| book.tally.reasons[index]).sum(),
+        };
+        let counted = holdings.dropped(reason);
+        if counted != seen {
+            let name = reason.name();
+            return broken(format!("{name} is counted {counted} times, the ledger has {seen}"));
+        }
+    }
+    for (handle, book) in (0u32..).zip(&ledger.handles) {
+        let counted = (holdings.delivered(handle), holdings.filtered(handle));
+        if counted != (book.tally.delivered, book.tally.filtered) {
+            return broken(format!(
+                "handle {handle} counts {counted:?} delivered and filtered, the ledger has {} and {}",
+                book.tally.delivered, book.tally.filtered
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[inline]

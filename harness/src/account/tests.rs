@@ -14,6 +14,9 @@ struct Say {
     ring: u64,
     queued: Vec<u64>,
     offered: u64,
+    /// (reason, frames) for at most one reason.
+    dropped: Option<(Reason, u64)>,
+    delivered: u64,
 }
 
 impl Holdings for Say {
@@ -31,6 +34,15 @@ impl Holdings for Say {
     }
     fn offered(&self) -> u64 {
         self.offered
+    }
+    fn dropped(&self, reason: Reason) -> u64 {
+        self.dropped.map_or(0, |(of, n)| if of == reason { n } else { 0 })
+    }
+    fn delivered(&self, _handle: u32) -> u64 {
+        self.delivered
+    }
+    fn filtered(&self, _handle: u32) -> u64 {
+        0
     }
 }
 
@@ -62,7 +74,7 @@ fn the_law_holds_at_each_place_of_a_frames_life() {
     (say.ring, say.queued) = (0, vec![1]);
     check_touched(&mut ledger, &say).unwrap();
     ledger.delivered_by(tag, 0);
-    say.queued = vec![0];
+    (say.queued, say.delivered) = (vec![0], 1);
     check_all(&ledger, &say).unwrap();
     assert_eq!((ledger.total.delivered, ledger.in_flight()), (1, 0));
 }
@@ -150,7 +162,11 @@ fn drops_before_steering_belong_to_no_queue() {
     let mut ledger = Ledger::new(1, 1);
     let tag = ledger.offer(0, &[1; 10]);
     ledger.dropped(tag, Reason::Nic(Nic::Runt));
-    let say = Say { queued: vec![0], offered: 1, ..Say::default() };
+    let runt = Some((Reason::Nic(Nic::Runt), 1));
+    let mut say = Say { queued: vec![0], offered: 1, dropped: runt, ..Say::default() };
     check_all(&ledger, &say).unwrap();
+    say.dropped = None;
+    let broken = check_all(&ledger, &say).unwrap_err();
+    assert!(broken.what.contains("runt is counted 0 times"), "{broken}");
     assert_eq!((ledger.total.dropped, ledger.queues[0].tally.offered), (1, 0));
 }

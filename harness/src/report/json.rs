@@ -6,7 +6,7 @@
 use crate::account::Tally;
 use crate::scenario::Scenario;
 use crate::world::book::Drop;
-use crate::world::outcome::{End, HandleOutcome, Outcome, QueueOutcome};
+use crate::world::outcome::{Counters, End, HandleOutcome, Outcome, QueueOutcome};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -97,9 +97,11 @@ fn queue(index: u16, of: &QueueOutcome) -> Value {
     queue.append(&mut tally(&of.tally, of.held.sum()));
     let held = json!({ "fifo": of.held.fifo, "ring": of.held.ring, "core": of.held.core });
     queue.insert("held_in".into(), held);
-    let events: Map<String, Value> =
-        of.events.iter().map(|(name, count)| ((*name).into(), (*count).into())).collect();
-    queue.insert("counters".into(), events.into());
+    let counters = |of: &Counters| -> Map<String, Value> {
+        of.iter().map(|(name, count)| ((*name).into(), (*count).into())).collect()
+    };
+    let counters = json!({ "nic": counters(&of.nic), "driver": counters(&of.driver) });
+    queue.insert("counters".into(), counters);
     queue.into()
 }
 

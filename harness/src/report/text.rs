@@ -93,16 +93,18 @@ fn readers(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 }
 
 fn cpus(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
-    let percent = |part: u64| (u128::from(part) * 100).checked_div(outcome.sim_time_ps.into());
     for (index, cpu) in outcome.cpus.iter().enumerate() {
+        let [interrupt, poll, reader] = [cpu.interrupt, cpu.poll, cpu.reader].map(time);
         writeln!(
             text,
-            "cpu{index}: {}% interrupt, {}% poll, {}% reader",
-            percent(cpu.interrupt).unwrap_or(0),
-            percent(cpu.poll).unwrap_or(0),
-            percent(cpu.reader).unwrap_or(0)
+            "cpu{index}: {interrupt} in interrupts, {poll} in polls, {reader} in readers"
         )?;
     }
+    writeln!(
+        text,
+        "not lost: {} frames had no descriptor and waited in the FIFO",
+        count(outcome.nic_count("no_descriptor_held"))
+    )?;
     writeln!(text)
 }
 

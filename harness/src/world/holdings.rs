@@ -1,9 +1,10 @@
 //! What the components say they hold: the other side of the law.
 
 use super::port::Device;
+use crate::account::Reason;
 use crate::account::law::Holdings;
 use driver::Driver;
-use npf_core::Adapter;
+use npf_core::{Adapter, DropReason as Npf};
 
 /// What the components say they hold.
 pub struct Held<'a> {
@@ -34,5 +35,28 @@ impl Holdings for Held<'_> {
 
     fn offered(&self) -> u64 {
         self.device.counters().offered
+    }
+
+    fn dropped(&self, reason: Reason) -> u64 {
+        match reason {
+            Reason::Nic(reason) => self.device.counters().dropped[reason.index()],
+            Reason::Driver(reason) => (0..self.driver.config().queue_pairs)
+                .filter_map(|queue| self.driver.queue_counters(queue))
+                .map(|counters| counters.dropped[reason.index()])
+                .sum(),
+            Reason::Npf(Npf::NoHandle) => self.adapter.adapter_counters().no_handle,
+            Reason::Npf(reason) => {
+                let handles = self.adapter.handles().filter_map(|h| self.adapter.counters(h).ok());
+                handles.map(|counters| counters.dropped[reason.index()]).sum()
+            }
+        }
+    }
+
+    fn delivered(&self, handle: u32) -> u64 {
+        self.adapter.counters(handle).map_or(0, |counters| counters.delivered)
+    }
+
+    fn filtered(&self, handle: u32) -> u64 {
+        self.adapter.counters(handle).map_or(0, |counters| counters.filtered)
     }
 }

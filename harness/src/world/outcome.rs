@@ -50,6 +50,9 @@ pub struct HandleOutcome {
     pub latency: Latency,
 }
 
+/// Counters as (name, count), in the order in which their component shows them.
+pub type Counters = Vec<(&'static str, u64)>;
+
 /// One RX queue at the end of a run.
 #[derive(Debug)]
 pub struct QueueOutcome {
@@ -57,8 +60,10 @@ pub struct QueueOutcome {
     pub tally: Tally,
     /// Frames still held, by place.
     pub held: Held,
-    /// Events that are not drops, by name.
-    pub events: Vec<(&'static str, u64)>,
+    /// The NIC's counters of this queue, by name.
+    pub nic: Counters,
+    /// The driver's counters of this queue, by name.
+    pub driver: Counters,
 }
 
 /// How busy one virtual CPU was, in picoseconds.
@@ -108,6 +113,13 @@ impl Outcome {
     #[must_use]
     pub fn ok(&self) -> bool {
         !matches!(self.end, End::Broken(_))
+    }
+
+    /// One of the NIC's counters, over all queues.
+    #[must_use]
+    pub fn nic_count(&self, name: &str) -> u64 {
+        let counters = self.queues.iter().flat_map(|queue| &queue.nic);
+        counters.filter(|(counter, _)| *counter == name).map(|(_, count)| count).sum()
     }
 
     /// The drops of one reason, in total.
@@ -185,13 +197,13 @@ impl Components<'_> {
 
     fn queues(&self, book: &Book) -> Vec<QueueOutcome> {
         let outcome = |(queue, of): (u16, &crate::account::QueueBook)| {
-            let mut events = Vec::new();
-            let mut keep = |name, count| events.push((name, count));
-            self.device.queue_counters(queue).visit(&mut keep);
+            let (mut nic, mut driver) = (Counters::new(), Counters::new());
+            let counters = self.device.queue_counters(queue);
+            counters.visit(&mut |name, count| nic.push((name, count)));
             if let Some(counters) = self.driver.queue_counters(queue) {
-                counters.visit(&mut keep);
+                counters.visit(&mut |name, count| driver.push((name, count)));
             }
-            QueueOutcome { tally: of.tally.clone(), held: of.held, events }
+            QueueOutcome { tally: of.tally.clone(), held: of.held, nic, driver }
         };
         (0u16..).zip(&book.ledger.queues).map(outcome).collect()
     }

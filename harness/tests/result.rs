@@ -1,0 +1,128 @@
+//! `result.json` and the shipped scenarios: what they say is what their schema and names promise.
+
+mod common;
+
+use serde_json::Value;
+
+/// The scenarios in `scenarios/`, as paths from the root.
+fn shipped() -> Vec<String> {
+    let mut files: Vec<String> = std::fs::read_dir(common::root().join("scenarios"))
+        .unwrap()
+        .map(|entry| format!("scenarios/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 5);
+    files
+}
+
+fn short(scenario: &str) -> Value {
+    common::result(&["run", scenario, "--set", "traffic.frames=20000"])
+}
+
+#[test]
+fn results_match_the_schema() {
+    let mut schemas = boon::Schemas::new();
+    let file = common::root().join("schemas/result.schema.json");
+    let schema = boon::Compiler::new().compile(file.to_str().unwrap(), &mut schemas).unwrap();
+    for scenario in shipped() {
+        let mut result = short(&scenario);
+        if let Err(error) = schemas.validate(&result, schema) {
+            panic!("{scenario}: {error:#}");
+        }
+        // And the schema is strict enough to notice.
+        result["account"]["held"] = "none".into();
+        assert!(schemas.validate(&result, schema).is_err());
+    }
+}
+
+#[test]
+fn every_shipped_scenario_keeps_its_account() {
+    for scenario in shipped() {
+        let result = short(&scenario);
+        let account = &result["account"];
+        assert_eq!(account["ok"], true, "{scenario}");
+        assert_eq!(account["offered"], 20_000, "{scenario}");
+        let sum = |tally: &Value| {
+            let dropped =
+                tally["dropped"].as_object().unwrap().values().map(|n| n.as_u64().unwrap());
+            let rest = ["delivered", "filtered", "held"].map(|key| tally[key].as_u64().unwrap());
+            dropped.sum::<u64>() + rest.iter().sum::<u64>()
+        };
+        assert_eq!(sum(account), 20_000, "{scenario}");
+        for part in ["queues", "handles"] {
+            for tally in result[part].as_array().unwrap() {
+                assert_eq!(tally["offered"], sum(tally), "{scenario}: {part}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_scenario_tells_its_story() {
+    let fast = common::result(&["run", "scenarios/fast-reader.toml"]);
+    assert_eq!(fast["account"]["offered"], fast["account"]["delivered"]);
+    let slow = common::result(&["run", "scenarios/slow-reader.toml"]);
+    assert!(slow["account"]["dropped"]["buffer_full"].as_u64() > Some(0));
+    let small = common::result(&["run", "scenarios/small-ring.toml"]);
+    let held = small["queues"].as_array().unwrap().iter();
+    let held: u64 =
+        held.map(|q| q["counters"]["nic"]["no_descriptor_held"].as_u64().unwrap()).sum();
+    assert!(held > 0, "a small ring makes frames wait in the FIFO");
+}
+
+#[test]
+fn the_built_in_scenario_loses_frames_at_each_place() {
+    let result = common::result(&["run"]);
+    let dropped = result["account"]["dropped"].as_object().unwrap();
+    for reason in ["link_down", "bad_fcs", "giant", "no_descriptor", "buffer_full"] {
+        assert!(dropped.contains_key(reason), "{reason} is missing in {dropped:?}");
+    }
+    for drop in result["first_drops"].as_array().unwrap() {
+        assert!(dropped.contains_key(drop["reason"].as_str().unwrap()));
+    }
+}
+
+/// `--filter` with a program file works without libpcap, and filtered frames are counted as such.
+#[test]
+fn a_program_file_filters_every_handle() {
+    let result = common::result(&[
+        "run",
+        "scenarios/fast-reader.toml",
+        "--filter",
+        "@tests/programs/even.ddd",
+    ]);
+    let account = &result["account"];
+    assert!(account["filtered"].as_u64() > Some(0) || account["delivered"].as_u64() == Some(0));
+    let settled = ["delivered", "filtered"].map(|key| account[key].as_u64().unwrap());
+    assert_eq!(settled.iter().sum::<u64>(), account["offered"].as_u64().unwrap());
+}
+
+#[test]
+fn reasons_are_printed_from_the_enums() {
+    let (code, stdout, _) = common::run(&["reasons"]);
+    assert_eq!(code, 0);
+    for word in ["no_descriptor", "buffer_full", "short_completion", "rx_missed_errors"] {
+        assert!(stdout.contains(word), "{word} is missing in:\n{stdout}");
+    }
+}
+
+#[test]
+fn the_events_file_tells_what_the_digest_covers() {
+    let out = common::folder("events");
+    let scenario = "scenarios/slow-reader.toml";
+    let args = ["run", scenario, "--set", "traffic.frames=3000", "--out", out.to_str().unwrap()];
+    let mut all = args.to_vec();
+    all.extend(["--set", "output.events=\"all\""]);
+    let result = common::result(&all);
+    let lines = std::fs::read_to_string(out.join("events.ndjson")).unwrap();
+    assert_eq!(result["events"], lines.lines().count());
+    let events: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (seq, event) in events.iter().enumerate() {
+        assert_eq!(event["seq"], seq);
+    }
+    assert!(events.is_sorted_by_key(|event| event["t"].as_u64().unwrap()), "time goes back");
+    let drops = events.iter().filter(|event| event["event"] == "dropped").count();
+    let counted = result["account"]["dropped"].as_object().unwrap().values();
+    assert_eq!(drops as u64, counted.map(|n| n.as_u64().unwrap()).sum::<u64>());
+}
