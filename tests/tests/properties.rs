@@ -13,12 +13,16 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use std::path::PathBuf;
 
-/// Scenarios drawn for each property.
-const CASES: u32 = 96;
+/// Scenarios drawn for each property; the variable PROPTEST_CASES asks for more.
+const CASES: u32 = 400;
 
 fn config() -> Config {
     // No file of old failures: a failure becomes a scenario file instead.
-    Config { cases: CASES, failure_persistence: None, ..Config::default() }
+    let cases = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => Config::default().cases,
+        None => CASES,
+    };
+    Config { cases, failure_persistence: None, ..Config::default() }
 }
 
 /// The choices that a scenario is made of, in the shape in which they shrink best.
