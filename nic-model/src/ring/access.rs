@@ -1,10 +1,114 @@
 //! Guest memory, a span at a time.
 //!
-//! `vm-memory` looks the region up at each access and walks a span that may cross regions piece by piece.
-//! Nearly every span lies within one region; for those one look-up and one copy do. The others take the
-//! library's way.
+//! `vm-memory` walks every span region by region, be it two bytes long. Nearly every span lies within one
+//! region; for those one look-up and one copy do. The others take the library's way. [`direct!`] gives
+//! guest memory that behaves so to whatever is written against [`GuestMemory`], `virtio-queue` included.
 
-use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions, VolatileSlice, bitmap::BS};
+use std::iter::FusedIterator;
+use vm_memory::bitmap::{BS, MS};
+use vm_memory::guest_memory::{
+    GuestMemoryBackendSliceIterator, GuestMemorySliceIterator, MemoryRegionAddress, Result,
+};
+use vm_memory::{
+    Bytes, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryRegion, Permissions,
+    VolatileSlice,
+};
+
+/// Evaluates an expression with guest memory replaced by its [`Direct`] form, where there is no translation
+/// between the device and the regions. Decided at compile time for memory that is never translated.
+macro_rules! direct {
+    ($memory:ident => $body:expr) => {
+        match $memory.physical_memory() {
+            Some(physical) => {
+                let $memory = &$crate::ring::access::Direct(physical);
+                $body
+            }
+            None => $body,
+        }
+    };
+}
+pub(super) use direct;
+
+/// Guest memory of which a span within one region is one look-up.
+pub(super) struct Direct<'m, P: ?Sized>(pub(super) &'m P);
+
+impl<P: GuestMemoryBackend + ?Sized> Direct<'_, P> {
+    /// The span, if it lies within one region and is not empty. The first region is where most of them
+    /// are: no search for those.
+    #[inline]
+    fn span(&self, address: GuestAddress, len: usize) -> Option<VolatileSlice<'_, MS<'_, P>>> {
+        match self.0.iter().next().and_then(|region| within(region, address, len)) {
+            Some(span) => Some(span),
+            None => self.search(address, len),
+        }
+    }
+
+    #[cold]
+    fn search(&self, address: GuestAddress, len: usize) -> Option<VolatileSlice<'_, MS<'_, P>>> {
+        within(self.0.find_region(address)?, address, len)
+    }
+}
+
+/// The span, if all of it lies in this region and it is not empty.
+#[inline]
+fn within<R: GuestMemoryRegion>(
+    region: &R,
+    address: GuestAddress,
+    len: usize,
+) -> Option<VolatileSlice<'_, BS<'_, R::B>>> {
+    let offset = address.0.checked_sub(region.start_addr().0)?;
+    // The region refuses what does not end in it.
+    region.get_slice(MemoryRegionAddress(offset), len).ok().filter(|span| !span.is_empty())
+}
+
+impl<P: GuestMemoryBackend + ?Sized> GuestMemory for Direct<'_, P> {
+    type PhysicalMemory = P;
+    type Bitmap = <P::R as GuestMemoryRegion>::B;
+
+    #[inline]
+    fn check_range(&self, address: GuestAddress, len: usize, _: Permissions) -> bool {
+        self.span(address, len).is_some() || GuestMemoryBackend::check_range(self.0, address, len)
+    }
+
+    #[inline]
+    fn get_slices<'a>(
+        &'a self,
+        address: GuestAddress,
+        len: usize,
+        _: Permissions,
+    ) -> Result<impl GuestMemorySliceIterator<'a, BS<'a, Self::Bitmap>>> {
+        Ok(match self.span(address, len) {
+            Some(span) => Spans::Whole(Some(span)),
+            None => Spans::Pieces(GuestMemoryBackend::get_slices(self.0, address, len)),
+        })
+    }
+
+    fn physical_memory(&self) -> Option<&P> {
+        Some(self.0)
+    }
+}
+
+/// A span in one piece, or in several, or an error.
+enum Spans<'a, P: GuestMemoryBackend + ?Sized> {
+    Whole(Option<VolatileSlice<'a, MS<'a, P>>>),
+    Pieces(GuestMemoryBackendSliceIterator<'a, P>),
+}
+
+impl<'a, P: GuestMemoryBackend + ?Sized> Iterator for Spans<'a, P> {
+    type Item = Result<VolatileSlice<'a, MS<'a, P>>>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Whole(span) => span.take().map(Ok),
+            Self::Pieces(pieces) => pieces.next(),
+        }
+    }
+}
+
+impl<P: GuestMemoryBackend + ?Sized> FusedIterator for Spans<'_, P> {}
+
+impl<'a, P: GuestMemoryBackend + ?Sized> GuestMemorySliceIterator<'a, MS<'a, P>> for Spans<'a, P> {}
 
 /// Is every byte of the span accessible?
 #[inline]
@@ -22,7 +126,7 @@ pub(super) fn contains<G: GuestMemory>(
 #[inline]
 pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> bool {
     match whole(memory, address, out.len(), Permissions::Read) {
-        Some(span) => span.read_slice(out, 0).is_ok(),
+        Some(span) => span.copy_to(out) == out.len(),
         None => memory.read_slice(out, GuestAddress(address)).is_ok(),
     }
 }
@@ -31,7 +135,10 @@ pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> 
 #[inline]
 pub(super) fn write<G: GuestMemory>(memory: &G, address: u64, bytes: &[u8]) -> bool {
     match whole(memory, address, bytes.len(), Permissions::Write) {
-        Some(span) => span.write_slice(bytes, 0).is_ok(),
+        Some(span) => {
+            span.copy_from(bytes);
+            true
+        }
         None => memory.write_slice(bytes, GuestAddress(address)).is_ok(),
     }
 }
@@ -55,18 +162,25 @@ mod tests {
 
     #[test]
     fn spans_may_cross_regions_but_not_leave_them() {
-        let ranges = [(GuestAddress(0x1000), 0x1000), (GuestAddress(0x2000), 0x1000)];
+        let ranges = [0x1000, 0x2000, 0x8000].map(|start| (GuestAddress(start), 0x1000));
         let memory = GuestMemoryMmap::<()>::from_ranges(&ranges).unwrap();
-        for address in [0x1000, 0x1ffd, 0x2ff6] {
+        check(&memory);
+        check(&Direct(&memory));
+    }
+
+    fn check(memory: &impl GuestMemory) {
+        for address in [0x1000, 0x1ffd, 0x2ff6, 0x8000] {
             let bytes: Vec<u8> = (1..=10).collect();
             let mut back = [0; 10];
-            assert!(contains(&memory, address, 10, Permissions::Write));
-            assert!(write(&memory, address, &bytes) && read(&memory, address, &mut back));
+            assert!(contains(memory, address, 10, Permissions::Write));
+            assert!(write(memory, address, &bytes) && read(memory, address, &mut back));
             assert_eq!(back[..], bytes);
         }
-        for address in [0xfff, 0x2ff7, u64::MAX - 2] {
-            assert!(!contains(&memory, address, 10, Permissions::Read));
-            assert!(!write(&memory, address, &[0; 10]) && !read(&memory, address, &mut [0; 10]));
+        for address in [0xfff, 0x2ff7, 0x7fff, 0x8ff7, u64::MAX - 2] {
+            assert!(!contains(memory, address, 10, Permissions::Read));
+            assert!(!write(memory, address, &[0; 10]) && !read(memory, address, &mut [0; 10]));
         }
+        let mut slices = memory.get_slices(GuestAddress(0x1000), 0, Permissions::Read).unwrap();
+        assert!(slices.next().is_none(), "an empty span has no slices");
     }
 }

@@ -123,7 +123,7 @@ impl Chain {
                     room = *next;
                 }
                 let (part, rest) = piece.split_at(piece.len().min(room.len as usize));
-                if !access::write(memory, room.address, part) {
+                if !access::direct!(memory => access::write(memory, room.address, part)) {
                     return Err(RingFault::memory("a buffer", room.address));
                 }
                 // Within a validated segment: neither address nor length can wrap.

@@ -3,6 +3,7 @@
 //! Two things that crate does not do are done here: chains are validated ([`super::validate`]), and
 //! VIRTQ_AVAIL_F_NO_INTERRUPT is obeyed.
 
+use super::access::direct;
 use super::validate::read_chain;
 use super::{Chain, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
 use crate::spec::ring::AVAIL_F_NO_INTERRUPT;
@@ -70,9 +71,7 @@ impl Reference {
 impl Ring for Reference {
     #[inline]
     fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
-        let index = self
-            .queue
-            .avail_idx(memory, Ordering::Acquire)
+        let index = direct!(memory => self.queue.avail_idx(memory, Ordering::Acquire))
             .map_err(|_| RingFault::memory("the available index", self.queue.avail_ring()))?;
         let offered = index.0.wrapping_sub(self.queue.next_avail());
         if offered > self.queue.size() {
@@ -89,10 +88,11 @@ impl Ring for Reference {
         need: u32,
         chain: &mut Chain,
     ) -> Result<Fetched, RingFault> {
-        let Some(head) = self.pop(memory)? else {
+        let Some(head) = direct!(memory => self.pop(memory))? else {
             return Ok(Fetched::Empty);
         };
-        read_chain(memory, self.queue.desc_table(), self.queue.size(), head, shape, chain)?;
+        let (table, size) = (self.queue.desc_table(), self.queue.size());
+        direct!(memory => read_chain(memory, table, size, head, shape, chain))?;
         if chain.writable_len < need {
             self.unfetch();
             return Ok(Fetched::TooSmall { capacity: chain.writable_len });
@@ -108,7 +108,8 @@ impl Ring for Reference {
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
         // The crate stores the index with each element: more stores than needed, the same bytes.
         for Used { head, len } in used {
-            self.queue.add_used(memory, *head, *len).map_err(|_| self.used_fault())?;
+            direct!(memory => self.queue.add_used(memory, *head, *len))
+                .map_err(|_| self.used_fault())?;
         }
         Ok(())
     }
@@ -116,13 +117,14 @@ impl Ring for Reference {
     #[inline]
     fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
         if self.queue.event_idx_enabled() {
-            return self.queue.needs_notification(memory).map_err(|_| self.used_fault());
+            return direct!(memory => self.queue.needs_notification(memory))
+                .map_err(|_| self.used_fault());
         }
         // The used index must be visible before the flag is read: the driver clears the flag and then
         // looks at the index, so one of the two sees the other.
         fence(Ordering::SeqCst);
-        let flags: u16 = memory
-            .load(GuestAddress(self.queue.avail_ring()), Ordering::Relaxed)
+        let flags_at = GuestAddress(self.queue.avail_ring());
+        let flags = direct!(memory => memory.load::<u16>(flags_at, Ordering::Relaxed))
             .map(u16::from_le)
             .map_err(|_| RingFault::memory("the available ring", self.queue.avail_ring()))?;
         Ok(flags & AVAIL_F_NO_INTERRUPT == 0)
