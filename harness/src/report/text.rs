@@ -125,13 +125,18 @@ fn drops(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             write!(text, ", handle {handle}")?;
         }
         let unit = reason.unit();
-        write!(text, ": {} of {} {unit} in use", count(drop.occupancy), count(drop.capacity))?;
-        writeln!(
-            text,
-            ", {} needed, {} free elsewhere",
-            count(drop.need),
-            count(drop.free_elsewhere)
-        )?;
+        let (need, capacity) = (count(drop.need), count(drop.capacity));
+        match (drop.occupancy, drop.capacity) {
+            // Nothing was full: the link was down, or the frame itself was at fault.
+            (_, 0) => writeln!(text)?,
+            (0, _) => writeln!(text, ": {need} {unit}, the limit is {capacity}")?,
+            (used, _) => writeln!(
+                text,
+                ": {} of {capacity} {unit} in use, {need} needed, {} free elsewhere",
+                count(used),
+                count(drop.free_elsewhere)
+            )?,
+        }
     }
     if !outcome.first_drops.is_empty() {
         writeln!(text)?;
