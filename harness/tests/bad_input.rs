@@ -1,5 +1,7 @@
 //! Wrong input on purpose: exit codes, messages that help, outputs that stay well-formed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 mod common;
 
 use common::{folder, run, scenario, told};

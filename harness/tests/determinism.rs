@@ -1,5 +1,7 @@
 //! Same scenario, same seed, same bytes: in two processes, in debug and in release, in every output.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 mod common;
 
 use common::{folder, root};

@@ -1,5 +1,7 @@
 //! Memory is bounded by the frames in flight, not by the frames offered.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 mod common;
 
 /// The peak, in KiB, of a process that plays so many frames of the benchmark's scenario.

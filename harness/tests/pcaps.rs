@@ -1,5 +1,7 @@
 //! Real captures beside the project, when they are there: played, captured, compared byte for byte.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 mod common;
 
 use common::{folder, root, tool};

@@ -1,5 +1,7 @@
 //! `result.json` and the shipped scenarios: what they say is what their schema and names promise.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 mod common;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! The filter interpreter against libpcap's, on what people write and on any bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 use harness::libpcap::{self, FilterError};
 use npf_core::filter::{Instruction, Program};
 use proptest::prelude::*;

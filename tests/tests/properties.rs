@@ -5,6 +5,8 @@
 //! checked again from outside. A failure shrinks to a scenario file; the message names it and the
 //! command that plays it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
+
 use harness::scenario::{Scenario, ScenarioError};
 use harness::world::embedded::{Embedded, Unwatched};
 use harness::world::outcome::{End, Outcome};
