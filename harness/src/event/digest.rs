@@ -108,6 +108,7 @@ fn word_of(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Reason;
     use crate::event::WorldEvent;
 
     #[test]
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn names_have_words_of_their_own() {
-        let mut names: Vec<&str> = crate::account::Reason::all().map(|r| r.name()).collect();
+        let mut names: Vec<&str> = Reason::all().map(Reason::name).collect();
         // The events that most runs consist of, and neighbours that share both ends.
         names.extend(["offered", "steered", "held", "dma_start", "written", "stored", "delivered"]);
         names.extend(["interrupt_raised", "interrupt_pended", "interrupt_served", "read", "reads"]);
