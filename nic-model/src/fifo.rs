@@ -162,10 +162,22 @@ impl Fifo {
         })
     }
 
-    /// Removes the oldest frame of `queue`.
+    /// The same at once, if the frame takes a single block.
     #[inline]
+    pub(crate) fn whole(&self, held: Held) -> Option<&[u8]> {
+        self.block(held.block).get(..header::LEN + held.len as usize)
+    }
+
+    /// Removes the oldest frame of `queue`.
     pub(crate) fn pop(&mut self, queue: u16) -> Option<Held> {
         let held = self.front(queue)?;
+        self.remove(queue, held);
+        Some(held)
+    }
+
+    /// Removes `held`, the oldest frame of `queue`.
+    #[inline]
+    pub(crate) fn remove(&mut self, queue: u16, held: Held) {
         let list = &mut self.lists[usize::from(queue)];
         list.first = self.blocks[held.block as usize].next;
         list.frames -= 1;
@@ -178,7 +190,6 @@ impl Fifo {
             self.free = block;
             block = more;
         }
-        Some(held)
     }
 
     fn take_block(&mut self) -> u32 {
@@ -263,6 +274,9 @@ mod tests {
                         let held = fifo.front(queue).unwrap();
                         prop_assert_eq!(held.tag, *tag);
                         prop_assert_eq!(&bytes_of(&fifo, held)[12..], &frame[..]);
+                        let one_block = frame.len() + 12 <= fifo.block_len;
+                        let whole = one_block.then(|| bytes_of(&fifo, held));
+                        prop_assert_eq!(fifo.whole(held), whole.as_deref());
                     }
                     prop_assert_eq!(fifo.pop(queue).map(|h| h.tag), expected.map(|e| e.0));
                 }

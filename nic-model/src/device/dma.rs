@@ -60,6 +60,12 @@ impl Dma {
         *self = Self { chain: std::mem::take(&mut self.chain), ..Self::default() };
     }
 
+    /// Has the engine time, and something to do?
+    #[inline]
+    fn may_start(&self) -> bool {
+        self.job.is_none() && self.waiting & !self.starved != 0
+    }
+
     /// The next runnable pair, going round from the one served last.
     #[inline]
     fn next_pair(&self) -> Option<u16> {
@@ -89,6 +95,12 @@ where
     /// Starts on frames as long as the engine is idle and there is one to start on.
     #[inline]
     pub(super) fn run_dma<H: Host>(&mut self, now: u64, host: &mut H) {
+        if self.dma.may_start() {
+            self.start_waiting(now, host);
+        }
+    }
+
+    fn start_waiting<H: Host>(&mut self, now: u64, host: &mut H) {
         while self.dma.is_idle()
             && let Some(pair) = self.dma.next_pair()
         {
@@ -119,16 +131,28 @@ where
         };
         // No frame is longer than 64 KiB and a bit.
         let need = len + header::LEN as u32;
-        let mut fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
-        if fetched == Fetched::Empty {
-            if !ring.set_kicks(&*self.memory, true)? {
-                self.dma.starved |= 1 << pair;
-                return Ok(Fetched::Empty);
+        match ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)? {
+            Fetched::Empty => self.fetch_from_empty(pair, need),
+            fetched => {
+                self.end_starvation(pair)?;
+                Ok(fetched)
             }
-            // Filled between the look and the wish for a kick.
-            fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
-            self.dma.starved |= 1 << pair;
         }
+    }
+
+    /// The ring was found empty: asks for a kick, and looks once more.
+    #[cold]
+    fn fetch_from_empty(&mut self, pair: u16, need: u32) -> Result<Fetched, RingFault> {
+        let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else {
+            return Ok(Fetched::Empty);
+        };
+        if !ring.set_kicks(&*self.memory, true)? {
+            self.dma.starved |= 1 << pair;
+            return Ok(Fetched::Empty);
+        }
+        // Filled between the look and the wish for a kick.
+        let fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
+        self.dma.starved |= 1 << pair;
         if fetched != Fetched::Empty {
             self.end_starvation(pair)?;
         }
@@ -174,16 +198,17 @@ where
         let used = Used { head: self.dma.chain.head, len: held.len + header::LEN as u32 };
         let queue = &mut self.queues[2 * usize::from(pair)];
         let Some(ring) = &mut queue.ring else { return };
-        let written = self
-            .dma
-            .chain
-            .write(&*self.memory, self.fifo.pieces(held))
-            .and_then(|()| ring.put_used(&*self.memory, &[used]));
+        let (memory, chain) = (&*self.memory, &self.dma.chain);
+        let written = match self.fifo.whole(held) {
+            Some(bytes) => chain.write(memory, std::iter::once(bytes)),
+            None => chain.write(memory, self.fifo.pieces(held)),
+        };
+        let written = written.and_then(|()| ring.put_used(memory, &[used]));
         if let Err(fault) = written {
             self.break_ring(now, 2 * pair, fault, host);
             return;
         }
-        self.fifo.pop(pair);
+        self.fifo.remove(pair, held);
         self.note_waiting(pair);
         self.published[usize::from(pair)] += 1;
         self.counters.written += 1;

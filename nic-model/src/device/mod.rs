@@ -207,6 +207,17 @@ where
     /// Does what is due before a call at `now` may act; the time to act at.
     #[inline]
     fn catch_up<H: Host>(&mut self, now: u64, host: &mut H) -> u64 {
+        if self.dma.done_at().is_some_and(|at| at <= now)
+            || self.coalescer.next_deadline().is_some_and(|at| at <= now)
+        {
+            self.do_due(now, host);
+        }
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
+    /// Does everything the engine and the timers have to do up to `now`.
+    fn do_due<H: Host>(&mut self, now: u64, host: &mut H) {
         // At the same instant the DMA engine goes first: its frame may complete a coalesced count.
         loop {
             let dma = self.dma.done_at().filter(|at| *at <= now);
@@ -218,8 +229,6 @@ where
                 (_, Some(fires)) => self.fire_timer(fires, host),
             }
         }
-        self.clock = self.clock.max(now);
-        self.clock
     }
 
     /// Loses a frame, with everything that must be told about it.

@@ -110,18 +110,6 @@ impl<P: GuestMemoryBackend + ?Sized> FusedIterator for Spans<'_, P> {}
 
 impl<'a, P: GuestMemoryBackend + ?Sized> GuestMemorySliceIterator<'a, MS<'a, P>> for Spans<'a, P> {}
 
-/// Is every byte of the span accessible?
-#[inline]
-pub(super) fn contains<G: GuestMemory>(
-    memory: &G,
-    address: u64,
-    len: usize,
-    access: Permissions,
-) -> bool {
-    whole(memory, address, len, access).is_some()
-        || memory.check_range(GuestAddress(address), len, access)
-}
-
 /// Reads the whole of `out`; false if that is not possible.
 #[inline]
 pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> bool {
@@ -144,7 +132,7 @@ pub(super) fn write<G: GuestMemory>(memory: &G, address: u64, bytes: &[u8]) -> b
 }
 
 /// The span, if it lies within one region.
-#[inline]
+#[inline(always)]
 fn whole<G: GuestMemory>(
     memory: &G,
     address: u64,
@@ -172,12 +160,12 @@ mod tests {
         for address in [0x1000, 0x1ffd, 0x2ff6, 0x8000] {
             let bytes: Vec<u8> = (1..=10).collect();
             let mut back = [0; 10];
-            assert!(contains(memory, address, 10, Permissions::Write));
+            assert!(memory.check_range(GuestAddress(address), 10, Permissions::Write));
             assert!(write(memory, address, &bytes) && read(memory, address, &mut back));
             assert_eq!(back[..], bytes);
         }
         for address in [0xfff, 0x2ff7, 0x7fff, 0x8ff7, u64::MAX - 2] {
-            assert!(!contains(memory, address, 10, Permissions::Read));
+            assert!(!memory.check_range(GuestAddress(address), 10, Permissions::Read));
             assert!(!write(memory, address, &[0; 10]) && !read(memory, address, &mut [0; 10]));
         }
         let mut slices = memory.get_slices(GuestAddress(0x1000), 0, Permissions::Read).unwrap();

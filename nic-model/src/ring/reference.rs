@@ -80,7 +80,8 @@ impl Ring for Reference {
         Ok(offered)
     }
 
-    #[inline]
+    // The callers know the shape, and half of the checks depend on it.
+    #[inline(always)]
     fn fetch<G: GuestMemory>(
         &mut self,
         memory: &G,

@@ -71,7 +71,7 @@ fn append<G: GuestMemory>(
         }
         Permissions::Read
     };
-    if !access::contains(memory, address.0, len as usize, permission) {
+    if !memory.check_range(address, len as usize, permission) {
         return Err(ChainFault::OutsideMemory { address: address.0, len });
     }
     let total = chain.readable_len.checked_add(chain.writable_len).and_then(|n| n.checked_add(len));
