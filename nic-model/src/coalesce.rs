@@ -27,8 +27,10 @@ pub(crate) struct Coalescer {
 pub(crate) enum Decision {
     /// Nobody wants one.
     None,
-    /// It waits, until then at the latest.
-    Wait { deadline: u64 },
+    /// It waits, until then at the latest: the timer starts.
+    Start { deadline: u64 },
+    /// It waits for a timer that runs already.
+    Wait,
     /// It is due.
     Send,
 }
@@ -50,7 +52,8 @@ impl Coalescer {
             return if wanted { Decision::Send } else { Decision::None };
         }
         let index = usize::from(queue);
-        if self.owed[index] == 0 {
+        let starts = self.owed[index] == 0;
+        if starts {
             if !wanted {
                 return Decision::None;
             }
@@ -63,7 +66,7 @@ impl Coalescer {
             self.settle(queue);
             return Decision::Send;
         }
-        Decision::Wait { deadline: self.deadlines[index] }
+        if starts { Decision::Start { deadline: self.deadlines[index] } } else { Decision::Wait }
     }
 
     /// The earliest timer.
@@ -124,8 +127,8 @@ mod tests {
     fn count_comes_first_and_includes_frames_behind_the_wish() {
         let mut c = coalescer(100, 3);
         assert_eq!(c.published(10, 1, false), Decision::None);
-        assert_eq!(c.published(20, 1, true), Decision::Wait { deadline: 120 });
-        assert_eq!(c.published(30, 1, false), Decision::Wait { deadline: 120 });
+        assert_eq!(c.published(20, 1, true), Decision::Start { deadline: 120 });
+        assert_eq!(c.published(30, 1, false), Decision::Wait);
         assert_eq!(c.published(40, 1, false), Decision::Send);
         assert_eq!(c.next_deadline(), None);
     }
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn a_timer_at_the_end_of_time_still_fires() {
         let mut c = coalescer(100, 9);
-        assert_eq!(c.published(u64::MAX, 0, true), Decision::Wait { deadline: u64::MAX - 1 });
+        assert_eq!(c.published(u64::MAX, 0, true), Decision::Start { deadline: u64::MAX - 1 });
         assert_eq!(c.take_due(u64::MAX), Some(0));
     }
 }

@@ -82,7 +82,8 @@ pub enum Event {
         /// Receive queue; `None` for transmit and control.
         queue: Option<u16>,
     },
-    /// The driver wants an interrupt; it is being put off until enough frames or enough time.
+    /// The driver wants an interrupt; it is put off until enough frames or enough time: the timer starts.
+    /// What is published before that ends is counted as coalesced but not told again.
     InterruptCoalesced {
         /// Receive queue.
         queue: u16,

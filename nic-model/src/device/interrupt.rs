@@ -32,11 +32,11 @@ where
         };
         match self.coalescer.published(now, pair, wanted) {
             Decision::None => self.suppressed(now, Some(pair), host),
-            Decision::Wait { deadline } => {
-                self.counters.interrupts_coalesced += 1;
-                self.queue_counters[usize::from(pair)].interrupts_coalesced += 1;
+            Decision::Start { deadline } => {
+                self.put_off(pair);
                 host.event(now, Event::InterruptCoalesced { queue: pair, deadline });
             }
+            Decision::Wait => self.put_off(pair),
             Decision::Send => self.interrupt(now, Some(pair), vector, host),
         }
     }
@@ -99,6 +99,12 @@ where
                 host.event(now, Event::InterruptPended { queue, vector });
             }
         }
+    }
+
+    #[inline]
+    fn put_off(&mut self, pair: u16) {
+        self.counters.interrupts_coalesced += 1;
+        self.queue_counters[usize::from(pair)].interrupts_coalesced += 1;
     }
 
     fn suppressed<H: Host>(&mut self, now: u64, queue: Option<u16>, host: &mut H) {

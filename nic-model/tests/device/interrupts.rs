@@ -1,7 +1,7 @@
 //! Suppression by both methods, coalescing, MSI-X: in this order.
 
 use crate::rig::{FLAGS_ONLY, Rig, config, udp};
-use nic_model::{Coalesce, DeviceConfig};
+use nic_model::{Coalesce, DeviceConfig, Event};
 
 fn coalescing(max_ps: u64, max_frames: u32) -> DeviceConfig {
     DeviceConfig { rx_coalesce: Coalesce { max_ps, max_frames }, ..config() }
@@ -75,6 +75,20 @@ fn coalescing_by_time_from_the_first_frame() {
     rig.advance(5000);
     assert_eq!(rig.host.interrupts, [(1050, 1, 0)], "one for both, at its own time");
     assert_eq!(rig.device.next_deadline(), None);
+}
+
+#[test]
+fn coalescing_is_told_when_the_timer_starts_and_counted_for_each_frame() {
+    let mut rig = Rig::with_features(coalescing(1000, 4), FLAGS_ONLY);
+    rig.post(0, 8);
+    frames(&mut rig, 3);
+    rig.advance(10);
+    frames(&mut rig, 3);
+    let told: Vec<Event> = rig.host.events.iter().map(|(_, event)| *event).collect();
+    let starts = told.iter().filter(|event| matches!(event, Event::InterruptCoalesced { .. }));
+    let timer = |deadline| Event::InterruptCoalesced { queue: 0, deadline };
+    assert_eq!(starts.copied().collect::<Vec<_>>(), [timer(1000), timer(1010)]);
+    assert_eq!(rig.device.counters().interrupts_coalesced, 5, "the fourth frame is not put off");
 }
 
 #[test]
