@@ -102,7 +102,7 @@ impl Fifo {
     }
 
     /// Appends a frame to the list of `queue`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, queue: u16, frame: &[u8], len: u32, tag: u64) {
         let first = self.take_block();
         let mut block = first;

@@ -205,7 +205,7 @@ where
     }
 
     /// Does what is due before a call at `now` may act; the time to act at.
-    #[inline]
+    #[inline(always)]
     fn catch_up<H: Host>(&mut self, now: u64, host: &mut H) -> u64 {
         if self.dma.done_at().is_some_and(|at| at <= now)
             || self.coalescer.next_deadline().is_some_and(|at| at <= now)
@@ -217,6 +217,7 @@ where
     }
 
     /// Does everything the engine and the timers have to do up to `now`.
+    #[inline(never)]
     fn do_due<H: Host>(&mut self, now: u64, host: &mut H) {
         // At the same instant the DMA engine goes first: its frame may complete a coalesced count.
         loop {

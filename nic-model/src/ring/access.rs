@@ -120,7 +120,7 @@ pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> 
 }
 
 /// Writes all of `bytes`; false if that is not possible.
-#[inline]
+#[inline(always)]
 pub(super) fn write<G: GuestMemory>(memory: &G, address: u64, bytes: &[u8]) -> bool {
     match whole(memory, address, bytes.len(), Permissions::Write) {
         Some(span) => {

@@ -35,7 +35,7 @@ impl Reference {
     }
 
     /// The next chain's head, taken out of the available ring.
-    #[inline]
+    #[inline(always)]
     fn pop<G: GuestMemory>(&mut self, memory: &G) -> Result<Option<u16>, RingFault> {
         let next = match self.queue.iter(memory) {
             Ok(mut chains) => chains.next(),
@@ -105,7 +105,7 @@ impl Ring for Reference {
         self.queue.go_to_previous_position();
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
         // The crate stores the index with each element: more stores than needed, the same bytes.
         for Used { head, len } in used {
@@ -115,7 +115,7 @@ impl Ring for Reference {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
         if self.queue.event_idx_enabled() {
             return direct!(memory => self.queue.needs_notification(memory))

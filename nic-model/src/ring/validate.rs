@@ -11,7 +11,7 @@ use vm_memory::{ByteValued, GuestMemory, Permissions};
 
 /// Reads the chain at `head` of the table at `table` with `size` entries into `chain`. Each descriptor is
 /// read exactly once.
-#[inline]
+#[inline(always)]
 pub(super) fn read_chain<G: GuestMemory>(
     memory: &G,
     table: u64,
@@ -46,7 +46,7 @@ pub(super) fn read_chain<G: GuestMemory>(
     Err(malformed(ChainFault::Loop))
 }
 
-#[inline]
+#[inline(always)]
 fn append<G: GuestMemory>(
     memory: &G,
     descriptor: &Descriptor,
