@@ -200,7 +200,7 @@ where
         let Some(ring) = &mut queue.ring else { return };
         let (memory, chain) = (&*self.memory, &self.dma.chain);
         let written = match self.fifo.whole(held) {
-            Some(bytes) => chain.write(memory, std::iter::once(bytes)),
+            Some(bytes) => chain.write_one(memory, bytes),
             None => chain.write(memory, self.fifo.pieces(held)),
         };
         let written = written.and_then(|()| ring.put_used(memory, &[used]));

@@ -111,7 +111,7 @@ impl<P: GuestMemoryBackend + ?Sized> FusedIterator for Spans<'_, P> {}
 impl<'a, P: GuestMemoryBackend + ?Sized> GuestMemorySliceIterator<'a, MS<'a, P>> for Spans<'a, P> {}
 
 /// Reads the whole of `out`; false if that is not possible.
-#[inline]
+#[inline(always)]
 pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> bool {
     match whole(memory, address, out.len(), Permissions::Read) {
         Some(span) => span.copy_to(out) == out.len(),

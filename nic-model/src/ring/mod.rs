@@ -106,6 +106,25 @@ pub(crate) struct Used {
 }
 
 impl Chain {
+    /// Writes `bytes` into the segments to write: with one copy, if the first has room for them.
+    #[inline]
+    pub(crate) fn write_one<G: GuestMemory>(
+        &self,
+        memory: &G,
+        bytes: &[u8],
+    ) -> Result<(), RingFault> {
+        match self.segments.get(self.readable) {
+            Some(first) if first.len as usize >= bytes.len() => {
+                if access::direct!(memory => access::write(memory, first.address, bytes)) {
+                    Ok(())
+                } else {
+                    Err(RingFault::memory("a buffer", first.address))
+                }
+            }
+            _ => self.write(memory, std::iter::once(bytes)),
+        }
+    }
+
     /// Writes the pieces one after the other into the segments to write.
     #[inline]
     pub(crate) fn write<'a, G: GuestMemory>(
