@@ -2,7 +2,7 @@
 
 use super::RunArgs;
 use super::watch::Watcher;
-use crate::event::Detail;
+use crate::event::{Detail, Recorder};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::file::{OutputError, RecordFile, write_whole};
@@ -54,19 +54,23 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
     let scenario = load(args)?;
-    let mut parts = setup::build(&scenario).map_err(Failure::Setup)?;
+    let recorder = || match &args.out {
+        Some(out) => open_recorder(&scenario, out),
+        None => Ok(Recorder::default()),
+    };
+    let mut parts = setup::build_recorded(&scenario, recorder).map_err(|error| match error {
+        SetupError::Output(error) => Failure::Output(error.to_string()),
+        error => Failure::Setup(error),
+    })?;
     if let Some(out) = &args.out {
-        open_outputs(&mut parts, &scenario, out)?;
+        open_captures(&mut parts, &scenario, out)?;
     }
     let started = Instant::now();
     let mut watcher = Watcher::new(interrupt, frames(&scenario));
     let mut finished = Embedded::new(&scenario, parts).run(&mut watcher);
     drop(watcher);
     let wall_s = started.elapsed().as_secs_f64();
-    let mut failed = Vec::new();
-    for error in finished.close_outputs() {
-        failed.push(error);
-    }
+    let mut failed = finished.close_outputs();
     let outcome = &finished.outcome;
     let recorded_wall = (!args.no_wall).then_some(wall_s);
     let result = ResultFile::new(&scenario, outcome, recorded_wall).to_text();
@@ -167,19 +171,20 @@ fn frames(scenario: &Scenario) -> Option<u64> {
     }
 }
 
-/// Creates the files of a run; nothing is written to them before the first event.
-fn open_outputs(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(), Failure> {
+/// The event stream's file, if the scenario wants one.
+fn open_recorder(scenario: &Scenario, out: &Path) -> Result<Recorder, OutputError> {
+    let detail = match scenario.output.events {
+        EventsOutput::All => Detail::All,
+        EventsOutput::Losses => Detail::Losses,
+        EventsOutput::None => return Ok(Recorder::default()),
+    };
+    Ok(Recorder::to_file(RecordFile::create(&out.join("events.ndjson"))?, detail))
+}
+
+/// One capture per handle, if the scenario wants any.
+fn open_captures(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(), Failure> {
     let output = |error: OutputError| Failure::Output(error.to_string());
     let capture = |error: PcapngError| Failure::Output(error.to_string());
-    let detail = match scenario.output.events {
-        EventsOutput::All => Some(Detail::All),
-        EventsOutput::Losses => Some(Detail::Losses),
-        EventsOutput::None => None,
-    };
-    if let Some(detail) = detail {
-        let file = RecordFile::create(&out.join("events.ndjson")).map_err(output)?;
-        parts.book.recorder.write_to(file, detail);
-    }
     if scenario.output.capture == CaptureOutput::None {
         return Ok(());
     }

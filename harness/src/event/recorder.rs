@@ -26,9 +26,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Also writes the events to `file`, one line each.
-    pub fn write_to(&mut self, file: RecordFile, detail: Detail) {
-        self.file = Some((file, detail));
+    /// A recorder that also writes the events to `file`, one line each.
+    #[must_use]
+    pub fn to_file(file: RecordFile, detail: Detail) -> Self {
+        Self { file: Some((file, detail)), ..Self::default() }
     }
 
     /// Takes one event that happened at `now`; `frame` is the frame's number if it is about one.

@@ -74,12 +74,12 @@ pub struct Book {
 impl Book {
     /// An empty book for so many RX queues and handles.
     #[must_use]
-    pub fn new(queues: u16, limits: Limits) -> Self {
+    pub fn new(queues: u16, limits: Limits, recorder: Recorder) -> Self {
         let handles = limits.handles.len();
         Self {
             ledger: Ledger::new(queues, handles),
             oracle: Oracle::new(limits, queues),
-            recorder: Recorder::default(),
+            recorder,
             captures: Vec::new(),
             interrupts: Vec::new(),
             wakes: Vec::new(),

@@ -11,7 +11,9 @@ use super::port::{Device, Port};
 use super::reader::Reader;
 use super::tap::DriverEvents;
 use crate::account::{HandleLimit, Limits};
+use crate::event::Recorder;
 use crate::libpcap::{self, FilterError};
+use crate::output::file::OutputError;
 use crate::scenario::{Engine, Handle, Masking, Scenario};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
@@ -98,13 +100,28 @@ pub enum SetupError {
     /// The source cannot be opened.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// An output cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
-/// Builds everything that `scenario` names. `scenario` must be resolved.
+/// Builds everything that `scenario` names, without outputs. `scenario` must be resolved.
 ///
 /// # Errors
 /// The first part that refuses.
 pub fn build(scenario: &Scenario) -> Result<Parts, SetupError> {
+    build_recorded(scenario, || Ok(Recorder::default()))
+}
+
+/// As [`build`], with the event stream going where `open` says. It is called when all that can be
+/// refused was accepted, and before the first event.
+///
+/// # Errors
+/// The first part that refuses, or what `open` says.
+pub fn build_recorded(
+    scenario: &Scenario,
+    open: impl FnOnce() -> Result<Recorder, OutputError>,
+) -> Result<Parts, SetupError> {
     let queues = scenario.channels.combined;
     let config = driver_config(scenario);
     let bytes = config.memory_needed().map_err(DriverError::from)?;
@@ -125,7 +142,8 @@ pub fn build(scenario: &Scenario) -> Result<Parts, SetupError> {
         readers.push(reader(scenario, handle));
         handle_names.push(handle.name.clone());
     }
-    let book = RefCell::new(Book::new(queues, limits(scenario)));
+    let source = source::open(scenario)?;
+    let book = RefCell::new(Book::new(queues, limits(scenario), open()?));
     let driver = bring_up(config, region, &mut device, &book)?;
     Ok(Parts {
         device,
@@ -134,7 +152,7 @@ pub fn build(scenario: &Scenario) -> Result<Parts, SetupError> {
         book: book.into_inner(),
         cpus: (0..scenario.cpu_count()).map(Cpu::new).collect(),
         readers,
-        source: source::open(scenario)?,
+        source,
         queue_cpu,
         handle_names,
     })
