@@ -7,7 +7,7 @@
 //! says what to do. Only two steps may have to wait, the reset and the command; both have a time limit
 //! and are gone on with by [`Driver::step`].
 
-use crate::control::Command;
+use crate::command::Command;
 use crate::device_config::{self, DeviceConfig};
 use crate::error::DriverError;
 use crate::event::Event;

@@ -4,7 +4,6 @@
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
 use crate::config_error::ConfigError;
-use crate::layout::Layout;
 use crate::spec;
 
 /// Least entries of a receive or transmit ring.
@@ -58,15 +57,6 @@ impl Default for DriverConfig {
 }
 
 impl DriverConfig {
-    /// Bytes of DMA memory that rings and buffers of this configuration take.
-    ///
-    /// # Errors
-    /// The configuration breaks a rule.
-    pub fn memory_needed(&self) -> Result<u64, ConfigError> {
-        self.validate()?;
-        Ok(Layout::new(self).total)
-    }
-
     /// Checks every rule stated at the fields.
     ///
     /// # Errors

@@ -11,8 +11,9 @@
 //! line with what the driver writes. Buffer i belongs to descriptor i for ever.
 //! Not checked here: that the region is large enough; [`DmaRegion::check`](crate::DmaRegion) does it.
 
+use crate::command;
 use crate::config::DriverConfig;
-use crate::control;
+use crate::config_error::ConfigError;
 use crate::dma::Window;
 use crate::spec;
 
@@ -70,11 +71,22 @@ impl Layout {
         }
         let control = ControlLayout {
             ring: end.ring(CONTROL_RING),
-            header: end.take(control::HEADER_BYTES),
-            data: end.take(control::largest_command(config)),
+            header: end.take(command::HEADER_BYTES),
+            data: end.take(command::largest_command(config)),
             ack: end.take(1),
         };
         Self { rx, tx, control, total: end.0 as u64 }
+    }
+}
+
+impl DriverConfig {
+    /// Bytes of DMA memory that rings and buffers of this configuration take.
+    ///
+    /// # Errors
+    /// The configuration breaks a rule.
+    pub fn memory_needed(&self) -> Result<u64, ConfigError> {
+        self.validate()?;
+        Ok(Layout::new(self).total)
     }
 }
 

@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod bring_up;
+mod command;
 mod config;
 mod config_error;
 mod control;
