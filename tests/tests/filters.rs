@@ -20,7 +20,7 @@ const EXPRESSIONS: [&str; 14] = [
     "ether[0] & 1 = 1",
     "ip[2:2] - ((ip[0] & 15) << 2) > 100",
     "tcp portrange 1000-2000",
-    "ip broadcast or ether multicast",
+    "ether broadcast or ether multicast",
     "host 192.168.1.1 and (tcp or udp)",
     "ether proto 0x0806 or ip[6:2] & 0x1fff != 0",
 ];
