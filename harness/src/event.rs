@@ -153,12 +153,12 @@ impl Event {
         }
     }
 
-    /// Whether it tells of a loss, or of a frame that only the NIC's FIFO saved from being one.
+    /// Whether it tells of a loss.
     #[must_use]
     pub fn is_loss(&self) -> bool {
         matches!(
             self,
-            Self::Nic(nic_model::Event::Dropped(_) | nic_model::Event::NoDescriptorHeld { .. })
+            Self::Nic(nic_model::Event::Dropped(_))
                 | Self::Driver(driver::Event::Dropped(_))
                 | Self::Npf(npf_core::Event::Dropped(_))
         )

@@ -215,3 +215,43 @@ fn a_closed_pipe_is_no_error() {
     let _ = child.stdin.take().unwrap().write_all(b"");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    for args in [&["run", "--set", "traffic.frames=100"][..], &["reasons"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = common::rxlab().args(args).stdout(full).output().unwrap();
+        let (code, _, stderr) = told(&output);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("standard output"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_run_never_overwrites_the_capture_that_it_plays() {
+    let folder = folder("own_input");
+    let file = folder.join("capture.pcapng");
+    let mut bytes = pcap_header(1);
+    pcap_record(&mut bytes, 60, &[1; 60]);
+    std::fs::write(&file, &bytes).unwrap();
+    let (code, _, stderr) =
+        run(&["run", "--pcap", file.to_str().unwrap(), "--out", folder.to_str().unwrap()]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("give another --out"), "{stderr}");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+}
+
+#[test]
+fn outputs_of_an_earlier_run_do_not_stay_beside_those_of_a_new_one() {
+    let out = folder("earlier");
+    let mut args = vec!["run", "scenarios/fast-reader.toml", "--set", "traffic.frames=100"];
+    args.extend(["--out", out.to_str().unwrap()]);
+    assert_eq!(run(&args).0, 0);
+    std::fs::write(out.join("notes.txt"), "mine").unwrap();
+    args.extend(["--set", "output.events=none", "--set", "output.capture=none"]);
+    assert_eq!(run(&args).0, 0);
+    let mut left: Vec<_> =
+        std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["notes.txt", "result.json"]);
+}

@@ -128,3 +128,20 @@ fn the_events_file_tells_what_the_digest_covers() {
     let counted = result["account"]["dropped"].as_object().unwrap().values();
     assert_eq!(drops as u64, counted.map(|n| n.as_u64().unwrap()).sum::<u64>());
 }
+
+/// A cost that nobody charges would be a promise to the reader of a scenario that nothing keeps.
+#[test]
+fn every_cost_in_the_table_is_charged() {
+    let digest = |cost: Option<&str>| {
+        let mut args = vec!["run", "scenarios/small-ring.toml", "--set", "traffic.frames=300"];
+        args.extend(["--filter", "@tests/programs/even.ddd"]);
+        let set = cost.map(|name| format!("costs.{name}=77ns"));
+        args.extend(set.iter().flat_map(|set| ["--set", set]));
+        common::result(&args)["digest"].as_str().unwrap().to_owned()
+    };
+    let base = digest(None);
+    let scenario = harness::scenario::Scenario::parse("", "(test)", &[]).unwrap();
+    for (name, _) in scenario.costs.named() {
+        assert_ne!(digest(Some(name)), base, "costs.{name} changes nothing");
+    }
+}

@@ -111,7 +111,7 @@ fn handle() -> impl Strategy<Value = String> {
     let reader = (0u64..=20_000, 0u64..=3000, 0u64..=2000, 1u64..=5000, any::<bool>());
     let filter = prop_oneof![
         Just(String::new()),
-        // Accepts frames with an even last byte of the destination address.
+        // Accepts frames with an even source port.
         Just("filter = \"@programs/even.ddd\"\n".to_owned()),
     ];
     (buffers, reader, filter).prop_map(|((kernel, user, min, snaplen), reader, filter)| {

@@ -4,6 +4,7 @@
 //! means nothing. Memory is measured in processes of their own, because a peak never falls.
 
 use crate::exit::Exit;
+use crate::output::stdout;
 use crate::report::text::count;
 use crate::scenario::Scenario;
 use crate::world::embedded::{Embedded, Unwatched};
@@ -40,7 +41,7 @@ pub(super) struct SimArgs {
 pub(super) fn sim(args: &SimArgs) -> Exit {
     let result = match args.memory_probe {
         Some(frames) => probe(frames),
-        None => speed(args).and_then(|()| memory(args)),
+        None => measure(args),
     };
     match result {
         Ok(()) => Exit::Ok,
@@ -51,13 +52,18 @@ pub(super) fn sim(args: &SimArgs) -> Exit {
     }
 }
 
-fn speed(args: &SimArgs) -> Result<(), String> {
+fn measure(args: &SimArgs) -> Result<(), String> {
+    stdout::print(&speed(args)?)?;
+    stdout::print(&memory(args)?)
+}
+
+fn speed(args: &SimArgs) -> Result<String, String> {
     let runs = args.runs.max(1);
-    println!(
-        "{} frames of 64 B per run, one thread, account and digest on, no files; median of {runs}",
+    let mut table = format!(
+        "{} frames of 64 B per run, one thread, account and digest on, no files; median of {runs}\n",
         count(args.frames)
     );
-    println!("{:>7}{:>16}{:>14}{:>12}", "queues", "frames/s", "ns/frame", "events/s");
+    table += &format!("{:>7}{:>16}{:>14}{:>12}\n", "queues", "frames/s", "ns/frame", "events/s");
     let mut times = vec![Vec::new(); QUEUES.len()];
     let mut events = [0; QUEUES.len()];
     for _ in 0..runs {
@@ -70,28 +76,27 @@ fn speed(args: &SimArgs) -> Result<(), String> {
     for (variant, queues) in QUEUES.into_iter().enumerate() {
         let median = median(&mut times[variant]).as_nanos().max(1) as u64;
         let per_second = |n: u64| (u128::from(n) * 1_000_000_000 / u128::from(median)) as u64;
-        println!(
-            "{queues:>7}{:>16}{:>14}{:>12}",
+        table += &format!(
+            "{queues:>7}{:>16}{:>14}{:>12}\n",
             count(per_second(args.frames)),
             median / args.frames.max(1),
             count(per_second(events[variant])),
         );
     }
-    Ok(())
+    Ok(table)
 }
 
-fn memory(args: &SimArgs) -> Result<(), String> {
+fn memory(args: &SimArgs) -> Result<String, String> {
     let large = args.memory_frames;
     let small = large / 10;
     let [less, more] = [peak_of(small)?, peak_of(large)?];
-    println!(
-        "peak memory, 4 queues: {} KiB for {} frames, {} KiB for {} frames",
+    Ok(format!(
+        "peak memory, 4 queues: {} KiB for {} frames, {} KiB for {} frames\n",
         count(less),
         count(small),
         count(more),
         count(large)
-    );
-    Ok(())
+    ))
 }
 
 /// The peak memory, in KiB, of a process that plays so many frames.
@@ -114,8 +119,7 @@ fn probe(frames: u64) -> Result<(), String> {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|rest| rest.split_whitespace().next())
         .ok_or("/proc/self/status has no VmHWM")?;
-    println!("{peak}");
-    Ok(())
+    stdout::print(&format!("{peak}\n"))
 }
 
 /// Plays the scenario once: how long it took, and how many events there were.

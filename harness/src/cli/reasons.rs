@@ -2,7 +2,7 @@
 
 use crate::account::Reason;
 use crate::exit::Exit;
-use std::io::Write as _;
+use crate::output::stdout;
 
 /// Prints the table.
 pub(super) fn reasons() -> Exit {
@@ -13,15 +13,17 @@ pub(super) fn reasons() -> Exit {
             Reason::Driver(_) => "driver",
             Reason::Npf(_) => "npf",
         };
-        text += &format!(
-            "{} ({component}, numbers in {})\n  {}\n  elsewhere: {}\n",
-            reason.name(),
-            reason.unit(),
-            reason.describe(),
-            reason.peers()
-        );
+        let (name, unit, rule) = (reason.name(), reason.unit(), reason.describe());
+        text += &format!("{name} ({component}, numbers in {unit})\n  {rule}\n");
+        if !reason.peers().is_empty() {
+            text += &format!("  elsewhere: {}\n", reason.peers());
+        }
     }
-    // A closed pipe (`| head`) is the reader's choice, not an error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Exit::Ok
+    match stdout::print(&text) {
+        Ok(()) => Exit::Ok,
+        Err(what) => {
+            eprintln!("rxlab: {what}");
+            Exit::Unexpected
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::output::file::{OutputError, RecordFile, write_whole};
 use crate::output::pcapng::PcapngError;
+use crate::output::stdout;
 use crate::report::{json::ResultFile, text};
 use crate::scenario::{
     self, CaptureOutput, Engine, EventsOutput, Scenario, ScenarioError, Traffic,
@@ -15,7 +16,6 @@ use crate::world::capture::Capture;
 use crate::world::embedded::Embedded;
 use crate::world::outcome::{End, Outcome};
 use crate::world::setup::{self, Parts, SetupError};
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
@@ -54,6 +54,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
     let scenario = load(args)?;
+    if let Some(out) = &args.out {
+        clear(out, &scenario)?;
+    }
     let recorder = || match &args.out {
         Some(out) => open_recorder(&scenario, out),
         None => Ok(Recorder::default()),
@@ -84,8 +87,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     } else {
         text::report(&scenario, outcome, wall_s, &repeat(args, &scenario))
     };
-    // A closed pipe (`| head`) is the reader's choice, not an error.
-    let _ = std::io::stdout().write_all(report.as_bytes());
+    if let Err(what) = stdout::print(&report) {
+        failed.push(what);
+    }
     if !outcome.last_events.is_empty() {
         eprintln!("rxlab: {}\nthe last events:\n{}", outcome.end, outcome.last_events);
     }
@@ -171,6 +175,40 @@ fn frames(scenario: &Scenario) -> Option<u64> {
     }
 }
 
+/// Removes what an earlier run left in `out`, so that no file there tells of another run; but never
+/// the capture that this run is to play.
+fn clear(out: &Path, scenario: &Scenario) -> Result<(), Failure> {
+    let played = match &scenario.traffic {
+        Traffic::Capture(capture) => scenario.path(&capture.file).canonicalize().ok(),
+        Traffic::Generator(_) => None,
+    };
+    let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
+    let files = entries.filter_map(Result::ok).map(|entry| entry.path());
+    for file in files.filter(|file| is_output(file)) {
+        if played.is_some() && file.canonicalize().ok() == played {
+            let file = file.display();
+            return Err(Failure::Usage(format!(
+                "the run would overwrite the capture that it is to play, {file}; give another --out"
+            )));
+        }
+        // What cannot be removed cannot be written either, and that says why.
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(())
+}
+
+/// Whether a file has the name of an output: result.json, events.ndjson, capture.pcapng, capture-N.pcapng.
+fn is_output(file: &Path) -> bool {
+    let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return false };
+    let capture = name.strip_prefix("capture").and_then(|rest| rest.strip_suffix(".pcapng"));
+    let numbered = |rest: &str| {
+        let number = rest.strip_prefix('-');
+        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    ["result.json", "events.ndjson"].contains(&name)
+        || capture.is_some_and(|rest| rest.is_empty() || numbered(rest))
+}
+
 /// The event stream's file, if the scenario wants one.
 fn open_recorder(scenario: &Scenario, out: &Path) -> Result<Recorder, OutputError> {
     let detail = match scenario.output.events {
@@ -246,6 +284,16 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outputs_are_known_by_their_names() {
+        for name in ["result.json", "events.ndjson", "capture.pcapng", "capture-12.pcapng"] {
+            assert!(is_output(&Path::new("out").join(name)), "{name}");
+        }
+        for name in ["capture-.pcapng", "capture-mine.pcapng", "my-capture.pcapng", "result.txt"] {
+            assert!(!is_output(&Path::new("out").join(name)), "{name}");
+        }
+    }
 
     #[test]
     fn words_are_quoted_only_where_a_shell_needs_it() {

@@ -11,7 +11,7 @@ const FLIGHT: usize = 64;
 pub enum Detail {
     /// Every event of every frame: about ten lines a frame.
     All,
-    /// Only losses and what is not about a single frame: interrupts, polls, reads, link, readers.
+    /// Only drops.
     Losses,
 }
 
@@ -85,7 +85,7 @@ impl Recorder {
     #[cold]
     fn write(&mut self, now: u64, event: &Event, frame: Option<u64>) {
         let Some((file, detail)) = &mut self.file else { return };
-        if *detail == Detail::Losses && frame.is_some() && !event.is_loss() {
+        if *detail == Detail::Losses && !event.is_loss() {
             return;
         }
         self.line.clear();

@@ -34,6 +34,15 @@ fn write_report(
     for notice in &outcome.notices {
         writeln!(text, "note: {notice}")?;
     }
+    if matches!(outcome.end, End::Complete) && outcome.held.sum() > 0 {
+        writeln!(
+            text,
+            "note: {} frames are still held, {} of them in capture buffers: nothing wakes their reader \
+             within run.drain",
+            count(outcome.held.sum()),
+            count(outcome.held.core)
+        )?;
+    }
     if !matches!(outcome.end, End::Complete) {
         writeln!(text, "end: {}\n", outcome.end)?;
     }
@@ -100,11 +109,14 @@ fn cpus(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             "cpu{index}: {interrupt} in interrupts, {poll} in polls, {reader} in readers"
         )?;
     }
-    writeln!(
-        text,
-        "not lost: {} frames had no descriptor and waited in the FIFO",
-        count(outcome.nic_count("no_descriptor_held"))
-    )?;
+    let waited = outcome.nic_count("no_descriptor_held");
+    if waited > 0 {
+        writeln!(
+            text,
+            "not lost: {} frames had no descriptor and waited in the FIFO",
+            count(waited)
+        )?;
+    }
     writeln!(text)
 }
 

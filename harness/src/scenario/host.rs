@@ -242,7 +242,7 @@ impl Default for Output {
 pub enum EventsOutput {
     /// Every step of every frame: some ten lines a frame.
     All,
-    /// Losses, and what is not about one frame: interrupts, polls, reads, the link, readers.
+    /// Drops only.
     Losses,
     /// No file.
     None,

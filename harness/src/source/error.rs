@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The file cannot be opened or read.
-    #[error("cannot read the capture {}: {error}; check traffic.file, which starts at the folder of the scenario file", path.display())]
+    #[error("cannot read the capture {}: {error}; give the path of a pcap or pcapng file (in a scenario, traffic.file starts at the folder of the scenario file)", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

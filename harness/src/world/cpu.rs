@@ -34,6 +34,8 @@ pub enum Work {
         /// RX queue.
         queue: u16,
     },
+    /// The driver waits for the device to take its kick: a write that leaves the CPU is slow.
+    Kick,
     /// A reader wakes up and calls read.
     Read {
         /// Handle.
@@ -50,7 +52,7 @@ impl Work {
     fn priority(self) -> Priority {
         match self {
             Self::Interrupt { .. } => Priority::Interrupt,
-            Self::Poll { .. } => Priority::Poll,
+            Self::Poll { .. } | Self::Kick => Priority::Poll,
             Self::Read { .. } | Self::Consume { .. } => Priority::Reader,
         }
     }

@@ -5,10 +5,11 @@
 //! order when they are due at the same picosecond. After each step the effects it had are carried
 //! on (interrupts to CPUs, wake-ups to readers) and the law is checked.
 //!
-//! When a job's effect happens: an interrupt handler masks when it starts and schedules the poll
-//! when it ends; a poll takes its frames and shows them to the tap when it starts, and gives the
-//! buffers back when it ends; a read takes effect when the system call ends. So a batch enters the
-//! capture buffer as one, as an NDIS indication does, and its descriptors return only after the work.
+//! When a job's effect happens: an interrupt handler masks and schedules the poll when it ends; a
+//! poll takes its frames and shows them to the tap when it starts, and gives the buffers back when it
+//! ends, kick included, whose cost follows; a read takes effect when the system call ends. So a batch
+//! enters the capture buffer as one, as an NDIS indication does, and its descriptors return only after
+//! the work.
 
 use super::book::Book;
 use super::cpu::{Cpu, Next, Work};
@@ -270,6 +271,7 @@ impl Embedded {
                 costs.interrupt_entry.0
             }
             Work::Poll { queue } => self.begin_poll(cpu, queue),
+            Work::Kick => costs.kick.0,
             Work::Read { handle } => {
                 let asleep = self.readers[handle as usize].was_asleep;
                 costs.system_call.0 + if asleep { costs.wake_up.0 } else { 0 }
@@ -288,6 +290,7 @@ impl Embedded {
         match work {
             Work::Interrupt { vector } => self.serve_interrupt(vector),
             Work::Poll { queue } => self.end_poll(queue),
+            Work::Kick => {}
             Work::Read { handle } => self.end_read(handle),
             Work::Consume { handle } => self.continue_reader(handle),
         }
@@ -325,8 +328,12 @@ impl Embedded {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let mut events = DriverEvents { book: &self.book };
         let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut events);
+        let cpu = self.queue_cpu[usize::from(queue)];
+        if finished.kicked {
+            self.submit(cpu, Work::Kick);
+        }
         if finished.again {
-            self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
+            self.submit(cpu, Work::Poll { queue });
         }
     }
 
