@@ -177,11 +177,18 @@ pub struct Quirks {
     /// A packet too large for the whole user buffer is cut to it; without this it blocks the reader
     /// for good, as in Npcap before 1.10.
     pub truncate_first: bool,
+    /// The snap length holds without a filter too; before Npcap 0.9995 frames were then kept whole.
+    pub snaplen_without_filter: bool,
 }
 
 impl Default for Quirks {
     fn default() -> Self {
-        Self { soft_limit: true, received_after_filter: true, truncate_first: true }
+        Self {
+            soft_limit: true,
+            received_after_filter: true,
+            truncate_first: true,
+            snaplen_without_filter: true,
+        }
     }
 }
 

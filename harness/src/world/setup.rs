@@ -279,7 +279,7 @@ fn handle_options(index: usize, handle: &Handle) -> Result<HandleOptions, SetupE
         soft_limit: handle.quirks.soft_limit,
         received_after_filter: handle.quirks.received_after_filter,
         truncate_first: handle.quirks.truncate_first,
-        ..Quirks::CURRENT
+        snaplen_without_filter: handle.quirks.snaplen_without_filter,
     };
     let engine = match handle.engine {
         Engine::PacketQueue => EngineKind::PacketQueue(quirks),

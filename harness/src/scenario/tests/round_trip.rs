@@ -138,18 +138,20 @@ prop_compose! {
         read_timeout in (0..1u64 << 60).prop_map(Duration),
         snaplen in 1..u32::MAX,
         filter in proptest::option::of("[a-z]{1,5} [0-9\"'\n]{0,5}"),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 4]>(),
         cpu in proptest::option::of(0..2u16),
         times in [(); 3].map(|()| proptest::option::of((0..1u64 << 39).prop_map(Duration))),
         stall in windows(),
     ) -> Handle {
         let [kernel_buffer, user_buffer, min_to_copy] = sizes;
-        let [soft_limit, received_after_filter, truncate_first] = flags;
+        let [soft_limit, received_after_filter, truncate_first, snaplen_without_filter] = flags;
         let [frame, period, stop_at] = times;
         Handle {
             name: String::new(), engine, kernel_buffer, user_buffer, min_to_copy, read_timeout,
             snaplen, filter,
-            quirks: Quirks { soft_limit, received_after_filter, truncate_first },
+            quirks: Quirks {
+                soft_limit, received_after_filter, truncate_first, snaplen_without_filter,
+            },
             reader: Reader { cpu, frame, period, stall, stop_at },
         }
     }

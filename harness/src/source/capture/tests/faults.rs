@@ -107,7 +107,7 @@ fn a_pcapng_file_that_is_wrong() {
 fn a_missing_file_and_a_folder_say_so() {
     for path in ["no/such/file.pcap", "."] {
         let error = CaptureSource::open(&capture(), Path::new(path)).map(drop).unwrap_err();
-        assert!(error.to_string().contains("check traffic.file"), "{error}");
+        assert!(error.to_string().contains("traffic.file starts at"), "{error}");
     }
 }
 
