@@ -71,7 +71,7 @@ pub struct Cpu {
     index: u16,
     running: Option<Running>,
     /// The world is inside a job's start or end: new jobs queue up until it asks for the next.
-    held: bool,
+    deciding: bool,
     paused: Vec<(Work, u64)>,
     waiting: [VecDeque<Work>; PRIORITIES],
     token: u64,
@@ -99,7 +99,7 @@ impl Cpu {
     pub fn submit(&mut self, now: u64, work: Work) -> Next {
         let priority = work.priority();
         let free = match self.running {
-            _ if self.held => false,
+            _ if self.deciding => false,
             None => true,
             Some(running) => running.work.priority() < priority,
         };
@@ -108,13 +108,13 @@ impl Cpu {
             return Next::Nothing;
         }
         self.pause(now);
-        self.held = true;
+        self.deciding = true;
         Next::Start(work)
     }
 
     /// Runs a job that was started for `cost` picoseconds.
     pub fn run(&mut self, now: u64, work: Work, cost: u64, schedule: &mut Schedule) {
-        self.held = false;
+        self.deciding = false;
         self.token += 1;
         self.running = Some(Running { work, started: now, ends: now + cost });
         schedule.add(now + cost, Action::JobEnds { cpu: self.index, token: self.token });
@@ -122,18 +122,18 @@ impl Cpu {
 
     /// The job that ends now; `None` if it was paused since and ends later.
     pub fn ended(&mut self, now: u64, token: u64) -> Option<Work> {
-        if token != self.token || self.held {
+        if token != self.token || self.deciding {
             return None;
         }
         let running = self.running.take()?;
         self.account(running, now);
-        self.held = true;
+        self.deciding = true;
         Some(running.work)
     }
 
     /// After a job ended: the next one, paused or waiting, most urgent first.
     pub fn next(&mut self, now: u64, schedule: &mut Schedule) -> Next {
-        self.held = false;
+        self.deciding = false;
         let paused = self.paused.last().map(|(work, _)| work.priority());
         for priority in [Priority::Interrupt, Priority::Poll, Priority::Reader] {
             if paused == Some(priority)
@@ -143,7 +143,7 @@ impl Cpu {
                 return Next::Nothing;
             }
             if let Some(work) = self.waiting[priority as usize].pop_front() {
-                self.held = true;
+                self.deciding = true;
                 return Next::Start(work);
             }
         }

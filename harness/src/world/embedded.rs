@@ -13,7 +13,7 @@
 
 use super::book::Book;
 use super::cpu::{Cpu, Next, Work};
-use super::holdings::Held;
+use super::holdings::Holding;
 use super::outcome::{Components, End, Finished};
 use super::port::{Device, Port};
 use super::reader::{Reader, State, Step};
@@ -393,7 +393,7 @@ impl Embedded {
         if let Some(broken) = book.broken() {
             return Err(broken.clone());
         }
-        let held = Held { device: &self.device, driver: &self.driver, adapter: &self.adapter };
+        let held = Holding { device: &self.device, driver: &self.driver, adapter: &self.adapter };
         if self.thorough {
             law::check_all(&book.ledger, &held)?;
         }
@@ -447,7 +447,7 @@ impl Embedded {
     }
 
     #[inline]
-    fn holdings(&self) -> Held<'_> {
-        Held { device: &self.device, driver: &self.driver, adapter: &self.adapter }
+    fn holdings(&self) -> Holding<'_> {
+        Holding { device: &self.device, driver: &self.driver, adapter: &self.adapter }
     }
 }

@@ -7,7 +7,7 @@ use driver::Driver;
 use npf_core::{Adapter, DropReason as Npf};
 
 /// What the components say they hold.
-pub struct Held<'a> {
+pub struct Holding<'a> {
     /// FIFO and used rings, from the device's side.
     pub device: &'a Device,
     /// Used rings, from the driver's side.
@@ -16,7 +16,7 @@ pub struct Held<'a> {
     pub adapter: &'a Adapter,
 }
 
-impl Holdings for Held<'_> {
+impl Holdings for Holding<'_> {
     fn fifo(&self) -> u64 {
         self.device.fifo_frames()
     }
