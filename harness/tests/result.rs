@@ -94,7 +94,8 @@ fn a_program_file_filters_every_handle() {
         "@tests/programs/even.ddd",
     ]);
     let account = &result["account"];
-    assert!(account["filtered"].as_u64() > Some(0) || account["delivered"].as_u64() == Some(0));
+    // The program keeps even source ports: of many flows it refuses some and keeps some.
+    assert!(account["filtered"].as_u64() > Some(0) && account["delivered"].as_u64() > Some(0));
     let settled = ["delivered", "filtered"].map(|key| account[key].as_u64().unwrap());
     assert_eq!(settled.iter().sum::<u64>(), account["offered"].as_u64().unwrap());
 }
