@@ -38,13 +38,6 @@ impl Tally {
         self.delivered + self.filtered + self.dropped
     }
 
-    /// Frames that have not: what must still be held somewhere.
-    #[inline]
-    #[must_use]
-    pub fn unsettled(&self) -> Option<u64> {
-        self.offered.checked_sub(self.settled())
-    }
-
     /// Whether the reasons add up to the drops.
     #[must_use]
     pub fn reasons_add_up(&self) -> bool {
