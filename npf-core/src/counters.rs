@@ -84,7 +84,7 @@ impl AdapterCounters {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// bs_recv. Packets that passed the filter, or that were shown to it: see
-    /// [`Quirks::received_after_filter`](crate::Quirks::received_after_filter). Zeroed by a reset.
+    /// [`received_after_filter`](crate::PacketQueueOptions::received_after_filter). Zeroed by a reset.
     pub received: u64,
     /// bs_capt: packets put into the buffer. Zeroed by a reset.
     pub accepted: u64,

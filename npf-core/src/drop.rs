@@ -8,6 +8,16 @@
 pub enum DropReason {
     /// The handle's byte budget is used up.
     BufferFull,
+    /// The segment of the CPU, or the one chosen for the packet, is full, whatever the others hold.
+    SegmentFull,
+    /// Too full for the whole frame before any filter has seen it (WinPcap 2.3).
+    Prefiltered,
+    /// The worker found its ring full when it came to the packet.
+    WorkerFull,
+    /// Every shared buffer that could take it belongs to the reading process.
+    UserOwned,
+    /// The oldest buffer was given up to make room for newer packets.
+    HeadDropped,
     /// The handle's buffer has size 0.
     ZeroBuffer,
     /// The handle may hold no more packet objects.
@@ -22,10 +32,15 @@ pub enum DropReason {
 
 impl DropReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 11;
     /// All of them, by [`DropReason::index`].
     pub const ALL: [DropReason; DropReason::COUNT] = [
         DropReason::BufferFull,
+        DropReason::SegmentFull,
+        DropReason::Prefiltered,
+        DropReason::WorkerFull,
+        DropReason::UserOwned,
+        DropReason::HeadDropped,
         DropReason::ZeroBuffer,
         DropReason::NoMemory,
         DropReason::Flushed,
@@ -42,6 +57,11 @@ impl DropReason {
     pub const fn name(self) -> &'static str {
         match self {
             DropReason::BufferFull => "buffer_full",
+            DropReason::SegmentFull => "segment_full",
+            DropReason::Prefiltered => "prefiltered",
+            DropReason::WorkerFull => "worker_full",
+            DropReason::UserOwned => "user_owned",
+            DropReason::HeadDropped => "head_dropped",
             DropReason::ZeroBuffer => "zero_buffer",
             DropReason::NoMemory => "no_memory",
             DropReason::Flushed => "flushed",
@@ -54,8 +74,25 @@ impl DropReason {
     pub const fn describe(self) -> &'static str {
         match self {
             DropReason::BufferFull => {
-                "dropped when the capture buffer has no free byte left (soft limit), or fewer than \
-                 the packet's 20 + caplen (hard test)"
+                "dropped when the capture buffer has no room for the packet by the rule of its design"
+            }
+            DropReason::SegmentFull => {
+                "dropped when the one segment of the capture buffer that the packet may go to has no \
+                 room for it, even if the other segments are empty"
+            }
+            DropReason::Prefiltered => {
+                "dropped when fewer bytes are free than the whole frame and a header would take, \
+                 before the filter is asked"
+            }
+            DropReason::WorkerFull => {
+                "dropped when the worker comes to the packet and its ring has no room for it"
+            }
+            DropReason::UserOwned => {
+                "dropped when the store buffer is full, or not the kernel's, and the reading process \
+                 has not given the other one back"
+            }
+            DropReason::HeadDropped => {
+                "dropped when newer packets need the buffer and the oldest one is given up for them"
             }
             DropReason::ZeroBuffer => "dropped when the capture buffer has size 0",
             DropReason::NoMemory => {
@@ -73,6 +110,11 @@ impl DropReason {
     pub const fn unit(self) -> &'static str {
         match self {
             DropReason::BufferFull
+            | DropReason::SegmentFull
+            | DropReason::Prefiltered
+            | DropReason::WorkerFull
+            | DropReason::UserOwned
+            | DropReason::HeadDropped
             | DropReason::ZeroBuffer
             | DropReason::Flushed
             | DropReason::Closed => "bytes",
@@ -87,6 +129,15 @@ impl DropReason {
             DropReason::BufferFull => {
                 "Npcap Dropped (in bs_drop, pcap ps_drop); BSD bpf bd_dcount; Linux packet tp_drops"
             }
+            DropReason::SegmentFull => {
+                "Npcap <= 0.9990, WinPcap Dropped (in bs_drop, pcap ps_drop)"
+            }
+            DropReason::Prefiltered => "WinPcap 2.3 Dropped (in bs_drop, pcap ps_drop)",
+            DropReason::WorkerFull => {
+                "Npcap 0.9991 Dropped (in bs_drop, pcap ps_drop), uncounted as first shipped"
+            }
+            DropReason::UserOwned => "FreeBSD bpf bd_dcount (BIOCGSTATS bs_drop)",
+            DropReason::HeadDropped => "XNU bpf bd_dcount (BIOCGSTATS bs_drop)",
             DropReason::ZeroBuffer => "Npcap Dropped (in bs_drop, pcap ps_drop)",
             DropReason::NoMemory => "Npcap ResourceDropped (in bs_drop, pcap ps_drop)",
             DropReason::Flushed | DropReason::Closed | DropReason::NoHandle => "",
@@ -113,8 +164,12 @@ pub struct DropRecord {
     pub capacity: u64,
     /// What the packet wanted or took: its charge, or 1.
     pub need: u64,
-    /// Free bytes in the other handles' buffers (`buffer_full` and `zero_buffer`); otherwise 0.
+    /// Free bytes of the same handle's buffer that this packet could not have: other segments, the
+    /// wasted end of a ring, the other slot. 0 where there is no such thing.
     pub free_elsewhere: u64,
+    /// `Some` if the handle held the packet (it was stored before), with what it was charged: 0 if it
+    /// still waited for the worker.
+    pub held: Option<u64>,
 }
 
 #[cfg(test)]

@@ -22,6 +22,11 @@ pub enum ControlError {
     },
     /// A snap length of 0 keeps nothing.
     ZeroSnaplen,
+    /// A system without CPUs.
+    NoCpu,
+    /// The design fixes its buffers when the handle is opened (FreeBSD: BIOCSBLEN after BIOCSETIF,
+    /// EINVAL).
+    BufferIsFixed,
     /// The adapter has been removed.
     DeviceRemoved,
     /// All 2^32 handle numbers have been used.
@@ -40,6 +45,13 @@ impl fmt::Display for ControlError {
             ControlError::ZeroSnaplen => write!(
                 f,
                 "a snap length of 0 keeps no byte of any frame; use 262144 for whole frames"
+            ),
+            ControlError::NoCpu => {
+                write!(f, "a system needs at least one CPU; set cpus to 1 or more")
+            }
+            ControlError::BufferIsFixed => write!(
+                f,
+                "this design fixes its buffers when the handle is opened; open another handle"
             ),
             ControlError::DeviceRemoved => write!(
                 f,
@@ -72,6 +84,27 @@ pub enum ReadError {
         /// Bytes a record header takes.
         need: usize,
     },
+    /// A read of this handle is in progress (two readers).
+    Busy {
+        /// The handle.
+        handle: u32,
+    },
+    /// A step brought a buffer of another length than the read began with.
+    OtherBuffer {
+        /// Bytes given.
+        len: usize,
+        /// Bytes at the beginning.
+        begun: usize,
+    },
+    /// The design wants reads of exactly one length (BSD: EINVAL).
+    ReadLength {
+        /// Bytes given.
+        len: usize,
+        /// The length it wants.
+        want: usize,
+    },
+    /// The design has no read: its buffers are shared with the reader (FreeBSD: EOPNOTSUPP).
+    NoRead,
     /// The adapter has been removed and this read got nothing (Npcap: STATUS_DEVICE_REMOVED).
     DeviceRemoved {
         /// Packets still queued, which happens only if the user buffer could not take the first one.
@@ -90,6 +123,22 @@ impl fmt::Display for ReadError {
                 f,
                 "a user buffer of {len} bytes cannot hold a record header; give more than {need}"
             ),
+            ReadError::Busy { handle } => write!(
+                f,
+                "handle {handle} is being read by somebody else; wait until that read has ended"
+            ),
+            ReadError::OtherBuffer { len, begun } => write!(
+                f,
+                "the read began with a user buffer of {begun} bytes and goes on with {len}; \
+                 give the same buffer to every step"
+            ),
+            ReadError::ReadLength { len, want } => write!(
+                f,
+                "a user buffer of {len} bytes was given; this design reads exactly {want}"
+            ),
+            ReadError::NoRead => {
+                write!(f, "this design has no read: take packets from the shared buffers")
+            }
             ReadError::DeviceRemoved { queued: 0 } => {
                 write!(f, "the adapter has been removed and nothing is queued; close the handle")
             }

@@ -28,6 +28,17 @@ pub enum Event {
         /// Bytes charged in all, this packet included.
         occupancy: u64,
     },
+    /// The worker put a packet, stored before, into the buffer.
+    Moved {
+        /// The caller's name of the frame.
+        tag: u64,
+        /// The handle.
+        handle: u32,
+        /// Bytes charged to the buffer.
+        charge: u64,
+        /// Bytes charged in all, this packet included.
+        occupancy: u64,
+    },
     /// A packet was dropped.
     Dropped(DropRecord),
     /// The read event went from clear to set.
@@ -82,6 +93,13 @@ pub enum Event {
         /// Those bytes.
         bytes: u64,
     },
+    /// Immediate mode was switched.
+    ImmediateSet {
+        /// The handle.
+        handle: u32,
+        /// Whether each packet wakes the reader from now on.
+        on: bool,
+    },
     /// The most bytes kept of a frame were changed.
     SnaplenSet {
         /// The handle.
@@ -121,6 +139,7 @@ impl Event {
         match self {
             Event::Filtered { .. } => "filtered",
             Event::Stored { .. } => "stored",
+            Event::Moved { .. } => "moved",
             Event::Dropped(_) => "dropped",
             Event::Woken { .. } => "woken",
             Event::Read { .. } => "read",
@@ -128,6 +147,7 @@ impl Event {
             Event::BufferReset { .. } => "buffer_reset",
             Event::FilterSet { .. } => "filter_set",
             Event::MinToCopySet { .. } => "min_to_copy_set",
+            Event::ImmediateSet { .. } => "immediate_set",
             Event::SnaplenSet { .. } => "snaplen_set",
             Event::Detached { .. } => "detached",
             Event::Closed { .. } => "handle_closed",
@@ -147,6 +167,12 @@ impl Event {
                 num("tag", tag);
                 num("handle", handle.into());
                 num("caplen", caplen.into());
+                num("charge", charge);
+                num("occupancy", occupancy);
+            }
+            Event::Moved { tag, handle, charge, occupancy } => {
+                num("tag", tag);
+                num("handle", handle.into());
                 num("charge", charge);
                 num("occupancy", occupancy);
             }
@@ -180,6 +206,10 @@ impl Event {
                 num("handle", handle.into());
                 num("bytes", bytes);
             }
+            Event::ImmediateSet { handle, on } => {
+                num("handle", handle.into());
+                num("on", on.into());
+            }
             Event::Detached { handle, queued } => {
                 num("handle", handle.into());
                 num("queued", queued);
@@ -210,4 +240,7 @@ fn drop_fields(record: &DropRecord, visit: &mut impl FnMut(&'static str, Value))
     visit("capacity", Value::Num(record.capacity));
     visit("need", Value::Num(record.need));
     visit("free_elsewhere", Value::Num(record.free_elsewhere));
+    if let Some(charge) = record.held {
+        visit("held", Value::Num(charge));
+    }
 }

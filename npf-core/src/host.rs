@@ -43,6 +43,9 @@ pub trait Host {
     fn delivered(&mut self, now: u64, handle: u32, packet: Delivered<'_>);
     /// The handle's read event went from clear to set. A read clears it.
     fn wake(&mut self, now: u64, handle: u32);
+    /// The handle's worker, which had nothing to do, has requests now: see
+    /// [`Adapter::work`](crate::Adapter::work).
+    fn work(&mut self, _now: u64, _handle: u32) {}
 }
 
 /// What one tap did, so that the caller can turn it into CPU time.
@@ -72,4 +75,27 @@ pub struct Read {
     /// Bytes of padding after the last record that the buffer had no room for (0..=3). Npcap
     /// reports `bytes + padding_cut` as the length read, which then exceeds the buffer.
     pub padding_cut: u32,
+}
+
+/// What one step of a read came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadStep {
+    /// So many bytes are being copied; the read goes on when that has taken its time.
+    Copying {
+        /// Bytes.
+        bytes: usize,
+    },
+    /// The read is over.
+    Done(Read),
+}
+
+/// What the worker of a handle did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Requests taken off the queue.
+    pub requests: u32,
+    /// Bytes copied into the buffer.
+    pub bytes_copied: u64,
+    /// Requests still queued.
+    pub left: u64,
 }

@@ -2,9 +2,9 @@
 //!
 //! An [`Adapter`] is shown every frame in batches ([`Adapter::tap`]) and shows it to each open
 //! handle. A handle filters it ([`filter`]), stores what the filter keeps in its capture buffer, the
-//! *engine*, and hands records to whoever reads ([`Adapter::read`]). The engine modelled today is
-//! the queue of packet objects of Npcap 0.9992 and later; older choices of the same design are named
-//! switches ([`Quirks`]).
+//! *engine*, and hands records to whoever reads ([`Adapter::read`]). The engines are the designs that
+//! capture systems have shipped ([`EngineKind`]); what differed between releases of one design are
+//! named switches.
 //!
 //! # Contract
 //!
@@ -69,9 +69,11 @@ pub use drop::{DropReason, DropRecord};
 pub use engine::Occupancy;
 pub use error::{ControlError, ReadError};
 pub use event::{Event, Value};
-pub use host::{Delivered, Frame, Host, Read, TapWork};
+pub use host::{Delivered, Frame, Host, Read, ReadStep, TapWork, Work};
 pub use options::{
-    DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_READ_TIMEOUT_PS, DEFAULT_SNAPLEN,
-    DEFAULT_USER_BUFFER, EngineKind, HandleOptions, MAX_KERNEL_BUFFER, Quirks,
+    BufferMode, CpuClamp, DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_READ_TIMEOUT_PS,
+    DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER, EngineKind, FilterReset, HandleOptions,
+    MAX_KERNEL_BUFFER, PacketQueueOptions, RingOptions, SegmentChoice, SegmentsOptions,
+    StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
 };
 pub use record::{RECORD_ALIGNMENT, RECORD_HEADER};

@@ -99,6 +99,12 @@ impl Class {
     }
 }
 
+/// Bytes of the block that a copy lives in.
+#[inline]
+pub(crate) fn block_bytes(copy: CopyRef) -> usize {
+    block_size(usize::from(copy.class))
+}
+
 const fn block_size(class: usize) -> usize {
     SMALLEST << class
 }

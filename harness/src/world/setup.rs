@@ -20,7 +20,7 @@ use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig};
 use npf_core::filter::{Instruction, Program, ProgramError};
-use npf_core::{Adapter, ControlError, EngineKind, HandleOptions, Quirks};
+use npf_core::{Adapter, ControlError, EngineKind, HandleOptions, PacketQueueOptions};
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
@@ -275,14 +275,14 @@ fn handle_options(index: usize, handle: &Handle) -> Result<HandleOptions, SetupE
         Some(filter) => Some(program(index, filter, handle.snaplen)?),
         None => None,
     };
-    let quirks = Quirks {
+    let choices = PacketQueueOptions {
         soft_limit: handle.quirks.soft_limit,
         received_after_filter: handle.quirks.received_after_filter,
         truncate_first: handle.quirks.truncate_first,
         snaplen_without_filter: handle.quirks.snaplen_without_filter,
     };
     let engine = match handle.engine {
-        Engine::PacketQueue => EngineKind::PacketQueue(quirks),
+        Engine::PacketQueue => EngineKind::PacketQueue(choices),
     };
     Ok(HandleOptions {
         engine,

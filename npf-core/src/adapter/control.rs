@@ -4,12 +4,12 @@
 //! event of the control itself. A refused control changes nothing. No control sets or clears the
 //! read event (nmap/npcap `Packet.c`, `Openclos.c`).
 
-use super::{Adapter, Handle};
+use super::Adapter;
 use crate::engine::Engine;
 use crate::filter::Program;
-use crate::pool::Pool;
 use crate::{
-    ControlError, DropReason, Event, HandleCounters, HandleOptions, Host, MAX_KERNEL_BUFFER,
+    ControlError, DropReason, Event, FilterReset, HandleCounters, HandleOptions, Host,
+    MAX_KERNEL_BUFFER,
 };
 
 impl Adapter {
@@ -17,10 +17,13 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// Kernel buffer above 1 GiB, snap length 0, adapter removed, handle numbers used up.
+    /// Kernel buffer above 1 GiB, snap length 0, no CPU, adapter removed, handle numbers used up.
     pub fn open(&mut self, options: HandleOptions) -> Result<u32, ControlError> {
         check_buffer(options.kernel_buffer)?;
         check_snaplen(options.snaplen)?;
+        if options.cpus == 0 {
+            return Err(ControlError::NoCpu);
+        }
         if self.removed {
             return Err(ControlError::DeviceRemoved);
         }
@@ -44,7 +47,7 @@ impl Adapter {
         self.keeps.pop();
         let lost = open.flush(now, DropReason::Closed, &mut self.pool, host);
         host.event(now, Event::Closed { handle, lost });
-        Ok(open.counters)
+        Ok(open.account.counters)
     }
 
     /// Sets the size of the kernel buffer (BIOCSETBUFFERSIZE). The same size changes nothing; any
@@ -66,14 +69,16 @@ impl Adapter {
         if open.detached {
             return Err(ControlError::DeviceRemoved);
         }
+        open.engine.can_resize(bytes)?;
         if open.engine.occupancy().capacity != bytes {
             open.reset(now, bytes, pool, host);
         }
         Ok(())
     }
 
-    /// Sets or removes the filter (BIOCSETF). Flushes the buffer and zeroes the statistics received,
-    /// accepted and buffer-full drops, but not those for lack of memory.
+    /// Sets or removes the filter. [`FilterReset::Yes`] (BIOCSETF) flushes the buffer and zeroes the
+    /// statistics received, accepted and buffer-full drops, but not those for lack of memory;
+    /// [`FilterReset::No`] (BIOCSETFNR) does neither: what the old filter accepted stays readable.
     ///
     /// # Errors
     ///
@@ -83,12 +88,15 @@ impl Adapter {
         now: u64,
         handle: u32,
         filter: Option<Program>,
+        reset: FilterReset,
         host: &mut H,
     ) -> Result<(), ControlError> {
         let (open, pool) = self.get_mut(handle)?;
         let instructions = filter.as_ref().map_or(0, |program| program.len() as u64);
         open.filter = filter;
-        open.reset(now, open.engine.occupancy().capacity, pool, host);
+        if reset == FilterReset::Yes {
+            open.reset(now, open.engine.occupancy().capacity, pool, host);
+        }
         host.event(now, Event::FilterSet { handle, instructions });
         Ok(())
     }
@@ -109,6 +117,24 @@ impl Adapter {
         let (open, _) = self.get_mut(handle)?;
         open.engine.set_min_to_copy(bytes);
         host.event(now, Event::MinToCopySet { handle, bytes });
+        Ok(())
+    }
+
+    /// Sets whether each packet wakes the reader (immediate mode). Holds from the next packet on.
+    ///
+    /// # Errors
+    ///
+    /// No such handle.
+    pub fn set_immediate<H: Host>(
+        &mut self,
+        now: u64,
+        handle: u32,
+        immediate: bool,
+        host: &mut H,
+    ) -> Result<(), ControlError> {
+        let (open, _) = self.get_mut(handle)?;
+        open.engine.set_immediate(immediate);
+        host.event(now, Event::ImmediateSet { handle, on: immediate });
         Ok(())
     }
 
@@ -141,11 +167,6 @@ impl Adapter {
             let queued = open.engine.queued();
             host.event(now, Event::Detached { handle: open.id, queued });
         }
-    }
-
-    fn get_mut(&mut self, handle: u32) -> Result<(&mut Handle, &mut Pool), ControlError> {
-        let at = self.find(handle).ok_or(ControlError::NoSuchHandle { handle })?;
-        Ok((&mut self.handles[at], &mut self.pool))
     }
 }
 

@@ -1,12 +1,10 @@
 //! One open handle: its filter, its buffer, its account.
 
-use crate::engine::{AnyEngine, Engine, Packet};
+use super::account::Account;
+use crate::engine::{AnyEngine, Engine};
 use crate::filter::Program;
 use crate::pool::Pool;
-use crate::{
-    DropReason, DropRecord, EngineKind, Event, Frame, HandleCounters, HandleOptions, Host, Quirks,
-    Stats,
-};
+use crate::{DropReason, Event, Frame, HandleOptions, Host};
 
 /// One open handle.
 #[derive(Debug)]
@@ -16,36 +14,43 @@ pub(super) struct Handle {
     pub filter: Option<Program>,
     pub snaplen: u32,
     pub object_limit: u64,
-    pub quirks: Quirks,
+    /// The statistic *received* counts only what the filter accepted.
+    pub received_after_filter: bool,
+    /// The snap length holds without a filter too.
+    pub snaplen_without_filter: bool,
     /// The read event.
     pub event_set: bool,
     /// The adapter was removed; nothing is shown any more.
     pub detached: bool,
-    pub counters: HandleCounters,
-    /// The driver's own counters; a reset zeroes the first three.
-    pub received: u64,
-    pub accepted: u64,
-    pub full_dropped: u64,
-    pub resource_dropped: u64,
+    /// The read that was begun and not ended.
+    pub reading: Option<Reading>,
+    pub account: Account,
+}
+
+/// A read in progress.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reading {
+    /// Length of the user buffer; every step must bring the same.
+    pub len: usize,
+    /// Bytes and packets that its steps have written.
+    pub bytes: usize,
+    pub packets: u32,
 }
 
 impl Handle {
-    pub(super) fn new(id: u32, engine: AnyEngine, options: HandleOptions) -> Self {
-        let EngineKind::PacketQueue(quirks) = options.engine;
+    pub(super) fn new(id: u32, options: HandleOptions) -> Self {
         Handle {
             id,
-            engine,
+            engine: AnyEngine::new(&options),
             filter: options.filter,
             snaplen: options.snaplen,
             object_limit: options.object_limit.unwrap_or(u64::MAX),
-            quirks,
+            received_after_filter: options.engine.received_after_filter(),
+            snaplen_without_filter: options.engine.snaplen_without_filter(),
             event_set: false,
             detached: false,
-            counters: HandleCounters::default(),
-            received: 0,
-            accepted: 0,
-            full_dropped: 0,
-            resource_dropped: 0,
+            reading: None,
+            account: Account { handle: id, ..Account::default() },
         }
     }
 
@@ -56,7 +61,7 @@ impl Handle {
         // A record cannot say more than 32 bits; no frame comes near.
         let whole = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
         match &self.filter {
-            None if self.quirks.snaplen_without_filter => (Some(whole.min(self.snaplen)), 0),
+            None if self.snaplen_without_filter => (Some(whole.min(self.snaplen)), 0),
             None => (Some(whole), 0),
             Some(program) => {
                 let verdict = program.run(frame.data, frame.wire_len);
@@ -74,13 +79,14 @@ impl Handle {
             return;
         }
         self.event_set = true;
-        self.counters.wakes += 1;
+        self.account.counters.wakes += 1;
         let occupancy = self.engine.occupancy().used;
         host.event(now, Event::Woken { handle: self.id, occupancy });
         host.wake(now, self.id);
     }
 
-    /// Drops everything queued for `reason` and says how many packets that were.
+    /// Drops everything queued for `reason`, ends a read in progress, and says how many packets were
+    /// lost.
     pub(super) fn flush<H: Host>(
         &mut self,
         now: u64,
@@ -88,26 +94,10 @@ impl Handle {
         pool: &mut Pool,
         host: &mut H,
     ) -> u64 {
-        let (id, flushed) = (self.id, self.engine.queued());
-        let capacity = self.engine.occupancy().capacity;
-        self.engine.flush(pool, &mut |packet: &Packet, need, occupancy| {
-            host.event(
-                now,
-                Event::Dropped(DropRecord {
-                    tag: packet.tag,
-                    reason,
-                    queue: Some(packet.queue),
-                    handle: Some(id),
-                    cpu: Some(packet.cpu),
-                    occupancy,
-                    capacity,
-                    need,
-                    free_elsewhere: 0,
-                }),
-            );
-        });
-        self.counters.dropped[reason.index()] += flushed;
-        flushed
+        let flushed = self.engine.queued();
+        self.reading = None;
+        self.engine.flush(pool, &mut self.account.sink(now, reason, host));
+        flushed - self.engine.queued()
     }
 
     /// Empties the buffer, sets its size and zeroes the statistics a reset zeroes; lack of memory is
@@ -121,19 +111,8 @@ impl Handle {
     ) {
         let flushed = self.flush(now, DropReason::Flushed, pool, host);
         self.engine.resize(capacity);
-        self.received = 0;
-        self.accepted = 0;
-        self.full_dropped = 0;
-        self.counters.resets += 1;
+        self.account.reset_statistics();
+        self.account.counters.resets += 1;
         host.event(now, Event::BufferReset { handle: self.id, flushed, capacity });
-    }
-
-    pub(super) fn stats(&self) -> Stats {
-        Stats {
-            received: self.received,
-            accepted: self.accepted,
-            dropped: self.full_dropped + self.resource_dropped,
-            resource_dropped: self.resource_dropped,
-        }
     }
 }

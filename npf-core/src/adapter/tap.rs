@@ -6,7 +6,9 @@
 //! same whether or not they have room (nmap/npcap `Read.c`).
 
 use super::Adapter;
-use crate::engine::{Engine, Packet, Stored};
+use super::handle::Handle;
+use crate::engine::{Engine, Packet, Refusal, Stored};
+use crate::pool::{CopyRef, Pool};
 use crate::{DropReason, DropRecord, Event, Frame, Host, TapWork};
 
 /// Where an indication comes from.
@@ -15,6 +17,24 @@ struct Source {
     now: u64,
     cpu: u16,
     queue: u16,
+}
+
+impl Source {
+    /// The record of a frame that nobody was there for; other drops fill in their own numbers.
+    fn record(&self, tag: u64) -> DropRecord {
+        DropRecord {
+            tag,
+            reason: DropReason::NoHandle,
+            queue: Some(self.queue),
+            handle: None,
+            cpu: Some(self.cpu),
+            occupancy: 0,
+            capacity: 0,
+            need: 1,
+            free_elsewhere: 0,
+            held: None,
+        }
+    }
 }
 
 impl Adapter {
@@ -36,7 +56,8 @@ impl Adapter {
             work.frames += 1;
             if self.removed || self.handles.is_empty() {
                 self.drop_unseen(source, frame, host);
-            } else if let Some(longest) = self.choose(source, frame, &mut work, host) {
+            } else {
+                let longest = self.choose(source, frame, &mut work, host);
                 self.keep(source, frame, longest, &mut work, host);
             }
         }
@@ -44,7 +65,7 @@ impl Adapter {
         work
     }
 
-    /// Lets every handle decide; fills `keeps` and gives the longest part wanted.
+    /// Lets every handle decide; fills `keeps` and gives the longest part that is to be shared.
     #[inline]
     fn choose<H: Host>(
         &mut self,
@@ -55,121 +76,145 @@ impl Adapter {
     ) -> Option<u32> {
         let mut longest = None;
         for (open, keep) in self.handles.iter_mut().zip(&mut self.keeps) {
-            let (wanted, instructions) = open.judge(frame);
-            *keep = wanted;
-            open.counters.shown += 1;
-            open.counters.instructions += u64::from(instructions);
-            work.instructions += u64::from(instructions);
-            if wanted.is_some() || !open.quirks.received_after_filter {
-                open.received += 1;
+            *keep = open.choose(source, frame, work, host);
+            if open.engine.shares() {
+                longest = longest.max(*keep);
             }
-            if wanted.is_none() {
-                open.counters.filtered += 1;
-                host.event(source.now, Event::Filtered { tag: frame.tag, handle: open.id });
-                continue;
-            }
-            let held = open.engine.queued();
-            if held >= open.object_limit {
-                *keep = None;
-                open.resource_dropped += 1;
-                open.counters.dropped[DropReason::NoMemory.index()] += 1;
-                host.event(
-                    source.now,
-                    Event::Dropped(DropRecord {
-                        tag: frame.tag,
-                        reason: DropReason::NoMemory,
-                        queue: Some(source.queue),
-                        handle: Some(open.id),
-                        cpu: Some(source.cpu),
-                        occupancy: held,
-                        capacity: open.object_limit,
-                        need: 1,
-                        free_elsewhere: 0,
-                    }),
-                );
-                continue;
-            }
-            longest = longest.max(wanted);
         }
         longest
     }
 
-    /// Copies the frame's first `longest` bytes once and asks each handle in `keeps` to store it.
+    /// Copies the frame's first `longest` bytes once, if any handle shares copies, and asks each
+    /// handle in `keeps` to store what it wants.
     #[inline]
     fn keep<H: Host>(
         &mut self,
         source: Source,
         frame: &Frame<'_>,
-        longest: u32,
+        longest: Option<u32>,
         work: &mut TapWork,
         host: &mut H,
     ) {
-        let Source { now, cpu, queue } = source;
-        let copy = self.pool.insert(&frame.data[..longest as usize]);
-        work.bytes_copied += u64::from(longest);
-        for at in 0..self.handles.len() {
-            let Some(caplen) = self.keeps[at] else { continue };
-            let tag = frame.tag;
-            let packet =
-                Packet { tag, timestamp: now, copy, caplen, len: frame.wire_len, cpu, queue };
-            let open = &mut self.handles[at];
-            let handle = open.id;
-            match open.engine.store(packet, &mut self.pool) {
-                Stored::Kept { charge, used, wake } => {
-                    work.accepted += 1;
-                    open.accepted += 1;
-                    open.counters.stored += 1;
-                    let occupancy = used;
-                    host.event(now, Event::Stored { tag, handle, caplen, charge, occupancy });
-                    if wake {
-                        open.wake(now, host);
-                    }
-                }
-                Stored::Refused { reason, used, capacity, need, wake } => {
-                    open.full_dropped += 1;
-                    open.counters.dropped[reason.index()] += 1;
-                    let record = DropRecord {
-                        tag,
-                        reason,
-                        queue: Some(queue),
-                        handle: Some(handle),
-                        cpu: Some(cpu),
-                        occupancy: used,
-                        capacity,
-                        need,
-                        free_elsewhere: self.free_elsewhere(at),
-                    };
-                    host.event(now, Event::Dropped(record));
-                    if wake {
-                        self.handles[at].wake(now, host);
-                    }
-                }
+        let copy = longest.map(|longest| {
+            work.bytes_copied += u64::from(longest);
+            self.pool.insert(&frame.data[..longest as usize])
+        });
+        for (open, keep) in self.handles.iter_mut().zip(&self.keeps) {
+            if let Some(caplen) = *keep {
+                open.keep(source, frame, caplen, copy, &mut self.pool, work, host);
             }
         }
-        self.pool.release(copy);
+        if let Some(copy) = copy {
+            self.pool.release(copy);
+        }
     }
 
     fn drop_unseen<H: Host>(&mut self, source: Source, frame: &Frame<'_>, host: &mut H) {
         self.counters.no_handle += 1;
-        host.event(
-            source.now,
-            Event::Dropped(DropRecord {
-                tag: frame.tag,
-                reason: DropReason::NoHandle,
-                queue: Some(source.queue),
-                handle: None,
-                cpu: Some(source.cpu),
-                occupancy: 0,
-                capacity: 0,
-                need: 1,
-                free_elsewhere: 0,
-            }),
-        );
+        host.event(source.now, Event::Dropped(source.record(frame.tag)));
+    }
+}
+
+impl Handle {
+    /// What this handle keeps of a frame; `None` if it rejects it or drops it at once.
+    #[inline]
+    fn choose<H: Host>(
+        &mut self,
+        source: Source,
+        frame: &Frame<'_>,
+        work: &mut TapWork,
+        host: &mut H,
+    ) -> Option<u32> {
+        self.account.counters.shown += 1;
+        if let Some(refusal) = self.engine.refuse_unfiltered(source.cpu, frame.wire_len) {
+            self.account.received += 1;
+            self.refuse(source, frame.tag, refusal, host);
+            return None;
+        }
+        let (wanted, instructions) = self.judge(frame);
+        self.account.counters.instructions += u64::from(instructions);
+        work.instructions += u64::from(instructions);
+        if wanted.is_some() || !self.received_after_filter {
+            self.account.received += 1;
+        }
+        if wanted.is_none() {
+            self.account.counters.filtered += 1;
+            host.event(source.now, Event::Filtered { tag: frame.tag, handle: self.id });
+            return None;
+        }
+        let held = self.engine.queued();
+        if held >= self.object_limit {
+            self.account.resource_dropped += 1;
+            let record = DropRecord {
+                reason: DropReason::NoMemory,
+                handle: Some(self.id),
+                occupancy: held,
+                capacity: self.object_limit,
+                ..source.record(frame.tag)
+            };
+            self.account.dropped(source.now, record, host);
+            return None;
+        }
+        wanted
     }
 
-    /// Free bytes in the buffers of all handles but one.
-    fn free_elsewhere(&self, but: usize) -> u64 {
-        let others = self.handles.iter().enumerate().filter(|(at, _)| *at != but);
-        others.map(|(_, open)| u64::try_from(open.engine.occupancy().free).unwrap_or(0)).sum()
+    /// Asks the engine to store a packet and carries out what it says.
+    #[inline]
+    #[allow(clippy::too_many_arguments)] // split borrows of the adapter
+    fn keep<H: Host>(
+        &mut self,
+        source: Source,
+        frame: &Frame<'_>,
+        caplen: u32,
+        copy: Option<CopyRef>,
+        pool: &mut Pool,
+        work: &mut TapWork,
+        host: &mut H,
+    ) {
+        let Source { now, cpu, queue } = source;
+        let (tag, handle, len) = (frame.tag, self.id, frame.wire_len);
+        let shares = self.engine.shares();
+        let copy = copy.filter(|_| shares);
+        let packet = Packet { tag, timestamp: now, copy, caplen, len, cpu, queue };
+        let idle = self.engine.pending() == 0;
+        let mut sink = self.account.sink(now, DropReason::HeadDropped, host);
+        match self.engine.store(packet, &frame.data[..caplen as usize], pool, &mut sink) {
+            Stored::Kept { charge, used, wake } => {
+                work.accepted += 1;
+                if !shares {
+                    work.bytes_copied += u64::from(caplen);
+                }
+                // A packet that only waits for the worker is not in the buffer yet.
+                self.account.accepted += u64::from(charge > 0);
+                self.account.counters.stored += 1;
+                let occupancy = used;
+                host.event(now, Event::Stored { tag, handle, caplen, charge, occupancy });
+                if wake {
+                    self.wake(now, host);
+                }
+                if idle && self.engine.pending() > 0 {
+                    host.work(now, handle);
+                }
+            }
+            Stored::Refused(refusal) => self.refuse(source, tag, refusal, host),
+        }
+    }
+
+    fn refuse<H: Host>(&mut self, source: Source, tag: u64, refusal: Refusal, host: &mut H) {
+        let Refusal { reason, used, capacity, need, elsewhere, wake } = refusal;
+        self.account.full_dropped += 1;
+        let record = DropRecord {
+            reason,
+            handle: Some(self.id),
+            occupancy: used,
+            capacity,
+            need,
+            free_elsewhere: elsewhere,
+            ..source.record(tag)
+        };
+        self.account.dropped(source.now, record, host);
+        if wake {
+            self.wake(source.now, host);
+        }
     }
 }

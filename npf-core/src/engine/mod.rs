@@ -1,33 +1,25 @@
 //! Capture buffer designs behind one seam; one file each.
 //!
-//! An engine is asked to store packets, each a reference to a shared copy, for the CPU they were
-//! tapped on, and to fill a user buffer when somebody reads. It says what became of each packet and
-//! whether the reader is to be woken. It does not know handles, events or counters: the adapter
-//! keeps the account.
+//! An engine is asked to store packets for the CPU they were tapped on, and to fill a user buffer
+//! when somebody reads. It says what became of each packet and whether the reader is to be woken. It
+//! does not know handles, events or counters: what happens to packets that it already holds it tells
+//! a [`Sink`], and the adapter keeps the account.
 //!
-//! How other designs fit the same seam:
-//! - per-CPU segments: `Packet::cpu` chooses the segment; `free` in [`Occupancy`] is the sum, the
-//!   refusal carries the segment's own numbers;
-//! - a ring that copies bytes in: charges by its own rule and keeps the reference as its bytes;
-//! - store/hold buffers and zero copy: rotate inside `store` and `read`;
-//! - a worker thread with a queue before the buffer: `store` keeps the packet in that queue; what the
-//!   worker later refuses leaves like a flushed packet, as a dropped record after the stored event;
-//! - a buffer that refuses before the filter has run (WinPcap's ring): one more question, asked where
-//!   the tap lets every handle decide;
-//! - a read with rules of its own (exact length, none at all): `read` refuses, with its own error.
-//!
-//! Contract: every packet kept by [`Engine::store`] holds one reference in the pool and leaves by
-//! exactly one of [`Engine::read`] and [`Engine::flush`], in the engine's order.
+//! Contract: every packet that [`Engine::store`] kept leaves by exactly one call of
+//! [`Sink::delivered`] or [`Sink::gone`]. An engine whose [`Engine::shares`] is true holds one
+//! reference to the packet's shared copy for as long as it holds the packet; any other copies the
+//! bytes into memory of its own.
 
+mod any;
 mod packet_queue;
 
-pub(crate) use packet_queue::PacketQueue;
+pub(crate) use any::AnyEngine;
 
 use crate::pool::{CopyRef, Pool};
-use crate::{Delivered, DropReason, EngineKind, HandleOptions, ReadError};
+use crate::{ControlError, Delivered, DropReason, ReadError};
 
-/// How full a handle's buffer is, in bytes as the engine charges them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How full a handle's buffer is, in bytes as the engine charges them, and what it takes in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Occupancy {
     /// Charged for queued packets; may exceed `capacity` under a soft limit.
     pub used: u64,
@@ -37,6 +29,11 @@ pub struct Occupancy {
     pub free: i64,
     /// Highest `used` since the handle was opened or its buffer last reset.
     pub peak: u64,
+    /// Bytes of memory that the design takes now: buffers allocated, packet objects, queued
+    /// requests, the shared copies they refer to (each counted by every handle that refers to it).
+    pub memory: u64,
+    /// Highest `memory` since the handle was opened.
+    pub peak_memory: u64,
 }
 
 /// One packet for one engine.
@@ -45,8 +42,9 @@ pub(crate) struct Packet {
     pub tag: u64,
     /// Picoseconds of the tap.
     pub timestamp: u64,
-    pub copy: CopyRef,
-    /// Bytes of the copy that this handle keeps.
+    /// The shared copy; `Some` exactly for engines that share.
+    pub copy: Option<CopyRef>,
+    /// Bytes of the frame that this handle keeps.
     pub caplen: u32,
     /// Length on the wire.
     pub len: u32,
@@ -54,125 +52,159 @@ pub(crate) struct Packet {
     pub queue: u16,
 }
 
-/// What became of a packet.
+/// What became of a packet that was offered to a buffer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stored {
-    /// It is in the buffer, which now holds `used` bytes.
+    /// The engine holds it; the part of the buffer it is in now holds `used` bytes. A charge of 0:
+    /// it waits for the worker and is not in the buffer yet.
     Kept { charge: u64, used: u64, wake: bool },
-    /// It is not; the pool reference was not taken.
-    Refused { reason: DropReason, used: u64, capacity: u64, need: u64, wake: bool },
+    /// It does not; no reference was taken.
+    Refused(Refusal),
 }
 
-/// What a read did.
+/// Why an engine would not have a packet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal {
+    pub reason: DropReason,
+    /// Bytes charged in the part of the buffer that the packet would have gone to.
+    pub used: u64,
+    /// Size of that part.
+    pub capacity: u64,
+    pub need: u64,
+    /// Free bytes of the same buffer that this packet could not have.
+    pub elsewhere: u64,
+    pub wake: bool,
+}
+
+/// A packet that an engine held and gave up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gone {
+    pub packet: Packet,
+    /// Why, or `None` for the reason of whoever asked for the flush.
+    pub reason: Option<DropReason>,
+    /// What it was charged; 0 if it was not in the buffer yet.
+    pub charge: u64,
+    /// Bytes charged before it left, in its part of the buffer.
+    pub used: u64,
+    /// Size of that part.
+    pub capacity: u64,
+    /// What it would have needed, if it was refused late; its charge otherwise.
+    pub need: u64,
+    pub elsewhere: u64,
+    /// Whether the driver's own statistics count the drop.
+    pub in_statistics: bool,
+}
+
+/// Who is told what becomes of packets that an engine holds.
+pub(crate) trait Sink {
+    /// A reader has it. For a packet that was in the buffer, in the engine's order.
+    fn delivered(&mut self, packet: Delivered<'_>);
+    /// It is lost.
+    fn gone(&mut self, gone: Gone);
+    /// The worker put it into the buffer, which now holds `used` bytes.
+    fn moved(&mut self, packet: &Packet, charge: u64, used: u64);
+}
+
+/// What a read, or one step of it, did.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Filled {
+    /// Bytes written by this step, padding included.
     pub bytes: usize,
+    /// Packets whose last byte was written by this step.
     pub packets: u32,
     /// Padding after the last record that had no room.
     pub padding_cut: usize,
     /// The first record was cut from so many bytes of frame.
     pub truncated_from: Option<u32>,
+    /// The read goes on: call again, with the same buffer, when copying these bytes has taken its
+    /// time. Until then the tap may run.
+    pub more: bool,
+}
+
+/// What a step of the worker did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Worked {
+    pub requests: u32,
+    pub bytes_copied: u64,
+    pub wake: bool,
 }
 
 /// One capture buffer design.
 pub(crate) trait Engine {
-    /// Asks to keep a packet. If kept, the engine has retained the copy.
-    fn store(&mut self, packet: Packet, pool: &mut Pool) -> Stored;
+    /// Whether packets are kept as references to the frame's shared copy.
+    fn shares(&self) -> bool;
 
-    /// Writes records into `out`, giving each packet to `deliver` and its reference back. A refusal
-    /// changes nothing.
+    /// Refuses a frame of `len` bytes before any filter has seen it.
+    #[inline]
+    fn refuse_unfiltered(&self, _cpu: u16, _len: u32) -> Option<Refusal> {
+        None
+    }
+
+    /// Asks to keep a packet, whose kept bytes are `data`. Older packets that have to make room go to
+    /// the sink.
+    fn store(
+        &mut self,
+        packet: Packet,
+        data: &[u8],
+        pool: &mut Pool,
+        sink: &mut impl Sink,
+    ) -> Stored;
+
+    /// Whether a reader that comes now is served without waiting. `event_set`: the read event.
+    #[inline]
+    fn ready(&self, event_set: bool) -> bool {
+        event_set
+    }
+
+    /// Writes records into `out` at `at`, the bytes that earlier steps of the same read wrote. What is
+    /// there is what one gets, also nothing. A refusal changes nothing.
     fn read(
         &mut self,
         out: &mut [u8],
+        at: usize,
         pool: &mut Pool,
-        deliver: &mut impl FnMut(Delivered<'_>),
+        sink: &mut impl Sink,
     ) -> Result<Filled, ReadError>;
 
-    /// Empties the buffer; `gone` gets each packet, what it was charged, and the bytes used before
-    /// it left.
-    fn flush(&mut self, pool: &mut Pool, gone: &mut impl FnMut(&Packet, u64, u64));
+    /// The read in progress ends here.
+    fn end_read(&mut self) {}
 
-    /// Sets the size of an empty buffer.
+    /// Takes the oldest packet out, showing `visit` its bytes in one or two pieces; false if there is
+    /// none to be had. The packet is the caller's: the sink does not hear of it.
+    fn take(&mut self, pool: &mut Pool, visit: &mut impl FnMut(&Packet, u64, [&[u8]; 2])) -> bool;
+
+    /// Packets that wait for the worker.
+    #[inline]
+    fn pending(&self) -> u64 {
+        0
+    }
+
+    /// The worker handles up to `max` requests.
+    fn work(&mut self, _max: u32, _pool: &mut Pool, _sink: &mut impl Sink) -> Worked {
+        Worked::default()
+    }
+
+    /// Gives up everything it holds, a read in progress included. Each packet goes to the sink with
+    /// no reason of its own.
+    fn flush(&mut self, pool: &mut Pool, sink: &mut impl Sink);
+
+    /// Whether the buffer may be given that size now.
+    fn can_resize(&self, _capacity: u64) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    /// Sets the size of an empty buffer; the same size resets it.
     fn resize(&mut self, capacity: u64);
 
     /// Sets the bytes that must be queued before the reader is woken.
     fn set_min_to_copy(&mut self, bytes: u64);
 
+    /// Sets whether each packet wakes the reader.
+    fn set_immediate(&mut self, immediate: bool);
+
     /// How full it is.
     fn occupancy(&self) -> Occupancy;
 
-    /// Packets in it.
+    /// Packets it holds, those that wait for the worker included.
     fn queued(&self) -> u64;
-}
-
-/// The engine of one handle, chosen when it is opened.
-#[derive(Debug)]
-pub(crate) enum AnyEngine {
-    PacketQueue(PacketQueue),
-}
-
-impl AnyEngine {
-    pub(crate) fn new(options: &HandleOptions) -> Self {
-        match options.engine {
-            EngineKind::PacketQueue(quirks) => AnyEngine::PacketQueue(PacketQueue::new(
-                options.kernel_buffer,
-                options.min_to_copy,
-                options.epoch_seconds,
-                quirks,
-            )),
-        }
-    }
-}
-
-impl Engine for AnyEngine {
-    #[inline]
-    fn store(&mut self, packet: Packet, pool: &mut Pool) -> Stored {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.store(packet, pool),
-        }
-    }
-
-    #[inline]
-    fn read(
-        &mut self,
-        out: &mut [u8],
-        pool: &mut Pool,
-        deliver: &mut impl FnMut(Delivered<'_>),
-    ) -> Result<Filled, ReadError> {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.read(out, pool, deliver),
-        }
-    }
-
-    fn flush(&mut self, pool: &mut Pool, gone: &mut impl FnMut(&Packet, u64, u64)) {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.flush(pool, gone),
-        }
-    }
-
-    fn resize(&mut self, capacity: u64) {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.resize(capacity),
-        }
-    }
-
-    fn set_min_to_copy(&mut self, bytes: u64) {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.set_min_to_copy(bytes),
-        }
-    }
-
-    #[inline]
-    fn occupancy(&self) -> Occupancy {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.occupancy(),
-        }
-    }
-
-    #[inline]
-    fn queued(&self) -> u64 {
-        match self {
-            AnyEngine::PacketQueue(engine) => engine.queued(),
-        }
-    }
 }

@@ -15,34 +15,61 @@
 
 use std::collections::VecDeque;
 
-use super::{Engine, Filled, Occupancy, Packet, Stored};
-use crate::pool::Pool;
+use super::{Engine, Filled, Gone, Occupancy, Packet, Refusal, Sink, Stored};
+use crate::pool::{self, Pool};
 use crate::record::{Header, RECORD_HEADER, align};
-use crate::{Delivered, DropReason, Quirks, ReadError};
+use crate::{Delivered, DropReason, HandleOptions, PacketQueueOptions, ReadError};
 
 /// A packet is dropped when the buffer has size 0; when no byte is free (soft limit); or when its
-/// charge exceeds the free bytes (hard test, `Quirks::soft_limit` off). The soft limit looks at what
-/// is free *before* the packet, so one packet may overshoot the capacity.
+/// charge exceeds the free bytes (hard test, `soft_limit` off). The soft limit looks at what is free
+/// *before* the packet, so one packet may overshoot the capacity.
 #[derive(Debug)]
 pub(crate) struct PacketQueue {
     packets: VecDeque<Packet>,
     used: u64,
     capacity: u64,
     min_to_copy: u64,
+    immediate: bool,
     peak: u64,
+    memory: u64,
+    peak_memory: u64,
     epoch_seconds: u32,
-    quirks: Quirks,
+    choices: PacketQueueOptions,
 }
 
 impl PacketQueue {
-    pub(crate) fn new(capacity: u64, min_to_copy: u64, epoch_seconds: u32, quirks: Quirks) -> Self {
-        let packets = VecDeque::new();
-        PacketQueue { packets, used: 0, capacity, min_to_copy, peak: 0, epoch_seconds, quirks }
+    pub(crate) fn new(options: &HandleOptions, choices: PacketQueueOptions) -> Self {
+        PacketQueue {
+            packets: VecDeque::new(),
+            used: 0,
+            capacity: options.kernel_buffer,
+            min_to_copy: options.min_to_copy,
+            immediate: options.immediate,
+            peak: 0,
+            memory: 0,
+            peak_memory: 0,
+            epoch_seconds: options.epoch_seconds,
+            choices,
+        }
+    }
+
+    fn wakes(&self) -> bool {
+        self.immediate || self.used >= self.min_to_copy
+    }
+
+    /// Takes the oldest packet off the list, its charge and memory with it. The reference to its copy
+    /// stays with the caller.
+    #[inline]
+    fn pop(&mut self) -> Option<Packet> {
+        let packet = self.packets.pop_front()?;
+        self.used -= charge(&packet);
+        self.memory -= memory(&packet);
+        Some(packet)
     }
 
     #[inline]
     fn has_room(&self, charge: u64) -> bool {
-        if self.quirks.soft_limit {
+        if self.choices.soft_limit {
             self.used < self.capacity
         } else {
             self.used + charge <= self.capacity
@@ -55,7 +82,7 @@ impl PacketQueue {
     fn take_length(&self, caplen: usize, room: usize, first: bool) -> Option<usize> {
         if caplen <= room {
             Some(caplen)
-        } else if first && self.quirks.truncate_first {
+        } else if first && self.choices.truncate_first {
             Some(room)
         } else {
             None
@@ -65,30 +92,47 @@ impl PacketQueue {
 
 impl Engine for PacketQueue {
     #[inline]
-    fn store(&mut self, packet: Packet, pool: &mut Pool) -> Stored {
+    fn shares(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn store(
+        &mut self,
+        packet: Packet,
+        _data: &[u8],
+        pool: &mut Pool,
+        _sink: &mut impl Sink,
+    ) -> Stored {
         let need = charge(&packet);
         if !self.has_room(need) {
             let empty = self.capacity == 0;
-            return Stored::Refused {
+            return Stored::Refused(Refusal {
                 reason: if empty { DropReason::ZeroBuffer } else { DropReason::BufferFull },
                 used: self.used,
                 capacity: self.capacity,
                 need,
+                elsewhere: 0,
                 wake: !empty,
-            };
+            });
         }
-        pool.retain(packet.copy);
+        if let Some(copy) = packet.copy {
+            pool.retain(copy);
+        }
         self.packets.push_back(packet);
         self.used += need;
         self.peak = self.peak.max(self.used);
-        Stored::Kept { charge: need, used: self.used, wake: self.used >= self.min_to_copy }
+        self.memory += memory(&packet);
+        self.peak_memory = self.peak_memory.max(self.memory);
+        Stored::Kept { charge: need, used: self.used, wake: self.wakes() }
     }
 
     fn read(
         &mut self,
         out: &mut [u8],
+        _at: usize,
         pool: &mut Pool,
-        deliver: &mut impl FnMut(Delivered<'_>),
+        sink: &mut impl Sink,
     ) -> Result<Filled, ReadError> {
         if self.capacity == 0 {
             return Err(ReadError::ZeroBuffer);
@@ -103,38 +147,59 @@ impl Engine for PacketQueue {
             let stored = packet.caplen as usize;
             let room = out.len() - filled.bytes - RECORD_HEADER;
             let Some(taken) = self.take_length(stored, room, filled.packets == 0) else { break };
+            let Some(packet) = self.pop() else { break };
             if taken < stored {
                 filled.truncated_from = Some(packet.caplen);
             }
 
-            let data = pool.bytes(packet.copy, taken);
             let caplen = taken as u32;
             let end = filled.bytes + RECORD_HEADER + taken;
-            let Packet { tag, timestamp, copy, len, cpu, queue, .. } = *packet;
+            let Packet { tag, timestamp, len, cpu, queue, .. } = packet;
             Header { timestamp, epoch_seconds: self.epoch_seconds, caplen, len }
                 .write(&mut out[filled.bytes..]);
-            out[end - taken..end].copy_from_slice(data);
-            deliver(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
+            if let Some(copy) = packet.copy {
+                out[end - taken..end].copy_from_slice(pool.bytes(copy, taken));
+                pool.release(copy);
+            }
+            let data = &out[end - taken..end];
+            sink.delivered(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
 
             let aligned = align(end);
             filled.bytes = aligned.min(out.len());
             filled.padding_cut = aligned - filled.bytes;
             out[end..filled.bytes].fill(0);
             filled.packets += 1;
-
-            self.used -= charge(packet);
-            self.packets.pop_front();
-            pool.release(copy);
         }
         Ok(filled)
     }
 
-    fn flush(&mut self, pool: &mut Pool, gone: &mut impl FnMut(&Packet, u64, u64)) {
-        for packet in self.packets.drain(..) {
+    fn take(&mut self, pool: &mut Pool, visit: &mut impl FnMut(&Packet, u64, [&[u8]; 2])) -> bool {
+        let Some(packet) = self.pop() else { return false };
+        if let Some(copy) = packet.copy {
+            visit(&packet, charge(&packet), [pool.bytes(copy, packet.caplen as usize), &[]]);
+            pool.release(copy);
+        }
+        true
+    }
+
+    fn flush(&mut self, pool: &mut Pool, sink: &mut impl Sink) {
+        loop {
+            let used = self.used;
+            let Some(packet) = self.pop() else { break };
+            if let Some(copy) = packet.copy {
+                pool.release(copy);
+            }
             let charge = charge(&packet);
-            gone(&packet, charge, self.used);
-            self.used -= charge;
-            pool.release(packet.copy);
+            sink.gone(Gone {
+                packet,
+                reason: None,
+                charge,
+                used,
+                capacity: self.capacity,
+                need: charge,
+                elsewhere: 0,
+                in_statistics: false,
+            });
         }
         self.peak = 0;
     }
@@ -147,10 +212,15 @@ impl Engine for PacketQueue {
         self.min_to_copy = bytes;
     }
 
+    fn set_immediate(&mut self, immediate: bool) {
+        self.immediate = immediate;
+    }
+
     #[inline]
     fn occupancy(&self) -> Occupancy {
-        let Self { used, capacity, peak, .. } = *self;
-        Occupancy { used, capacity, free: capacity as i64 - used as i64, peak }
+        let Self { used, capacity, peak, memory, peak_memory, .. } = *self;
+        let free = capacity as i64 - used as i64;
+        Occupancy { used, capacity, free, peak, memory, peak_memory }
     }
 
     #[inline]
@@ -162,4 +232,10 @@ impl Engine for PacketQueue {
 #[inline]
 fn charge(packet: &Packet) -> u64 {
     RECORD_HEADER as u64 + u64::from(packet.caplen)
+}
+
+/// What one packet takes in memory: its object on the list and the block of its copy.
+#[inline]
+fn memory(packet: &Packet) -> u64 {
+    (size_of::<Packet>() + packet.copy.map_or(0, pool::block_bytes)) as u64
 }

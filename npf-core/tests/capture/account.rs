@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::support::{Notes, Packet, records};
 use npf_core::filter::Program;
-use npf_core::{Adapter, DropReason, EngineKind, Event, Frame, HandleOptions, Quirks};
+use npf_core::{Adapter, DropReason, EngineKind, Event, Frame, HandleOptions, PacketQueueOptions};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -159,7 +159,15 @@ impl World {
             }
             Op::Filter { handle, keep } => {
                 let Some(model) = self.models.get_mut(handle) else { return };
-                self.adapter.set_filter(0, model.id, filter(keep), &mut self.notes).unwrap();
+                self.adapter
+                    .set_filter(
+                        0,
+                        model.id,
+                        filter(keep),
+                        npf_core::FilterReset::Yes,
+                        &mut self.notes,
+                    )
+                    .unwrap();
                 model.keep = keep;
                 model.flush();
             }
@@ -182,7 +190,7 @@ impl World {
     }
 
     fn open(&mut self, size: u64, soft: bool, limit: Option<u64>) {
-        let quirks = Quirks { soft_limit: soft, ..Quirks::CURRENT };
+        let quirks = PacketQueueOptions { soft_limit: soft, ..PacketQueueOptions::CURRENT };
         let id = self.adapter.open(HandleOptions {
             engine: EngineKind::PacketQueue(quirks),
             kernel_buffer: size,

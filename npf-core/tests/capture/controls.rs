@@ -39,8 +39,9 @@ fn a_new_buffer_size_flushes_in_order_and_zeroes_all_but_resource_dropped() {
     assert_eq!((two.tag, two.reason, two.need, two.occupancy), (2, DropReason::Flushed, 30, 110));
     assert_eq!((three.tag, three.need, three.occupancy, three.capacity), (3, 80, 80, 100));
     assert_eq!(notes.events[2], Event::BufferReset { handle, flushed: 2, capacity: 5000 });
-    let empty = Occupancy { used: 0, capacity: 5000, free: 5000, peak: 0 };
-    assert_eq!((adapter.queued(handle), adapter.occupancy(handle)), (0, empty));
+    let Occupancy { used, capacity, free, peak, memory, .. } = adapter.occupancy(handle);
+    assert_eq!((used, capacity, free, peak, memory), (0, 5000, 5000, 0, 0));
+    assert_eq!(adapter.queued(handle), 0);
     assert!(adapter.event_set(handle), "a control does not clear the event");
 }
 
@@ -76,13 +77,13 @@ fn buffer_sizes_from_0_to_1_gib_are_granted() {
 fn a_new_filter_flushes_and_then_decides() {
     let (mut adapter, handle, mut notes) = busy();
     let reject = Program::parse_ddd("1\n6 0 0 0").unwrap();
-    adapter.set_filter(0, handle, Some(reject), &mut notes).unwrap();
+    adapter.set_filter(0, handle, Some(reject), npf_core::FilterReset::Yes, &mut notes).unwrap();
     assert_eq!(notes.dropped(DropReason::Flushed), [2, 3]);
     assert_eq!(adapter.stats(handle).unwrap(), AFTER_RESET);
     assert_eq!(notes.events.last(), Some(&Event::FilterSet { handle, instructions: 1 }));
     tap(&mut adapter, 9, 60, &mut notes);
     assert_eq!(notes.events.last(), Some(&Event::Filtered { tag: 9, handle }));
-    adapter.set_filter(0, handle, None, &mut notes).unwrap();
+    adapter.set_filter(0, handle, None, npf_core::FilterReset::Yes, &mut notes).unwrap();
     tap(&mut adapter, 10, 60, &mut notes);
     assert_eq!(adapter.queued(handle), 1);
 }
@@ -134,7 +135,7 @@ fn controls_of_a_handle_that_is_not_open_are_refused() {
     let none = Err(ControlError::NoSuchHandle { handle: 7 });
     assert_eq!(adapter.close(0, 7, &mut notes).map(drop), none);
     assert_eq!(adapter.set_buffer_size(0, 7, 1, &mut notes), none);
-    assert_eq!(adapter.set_filter(0, 7, None, &mut notes), none);
+    assert_eq!(adapter.set_filter(0, 7, None, npf_core::FilterReset::Yes, &mut notes), none);
     assert_eq!(adapter.set_min_to_copy(0, 7, 1, &mut notes), none);
     assert_eq!(adapter.set_snaplen(0, 7, 1, &mut notes), none);
     assert_eq!(adapter.stats(7).map(drop), none);
@@ -150,7 +151,7 @@ fn after_removal_sizes_and_openings_are_refused_and_the_rest_still_works() {
     let gone = Err(ControlError::DeviceRemoved);
     assert_eq!(adapter.set_buffer_size(0, handle, 1, &mut notes), gone);
     assert_eq!(adapter.open(HandleOptions::default()).map(drop), gone);
-    adapter.set_filter(0, handle, None, &mut notes).unwrap();
+    adapter.set_filter(0, handle, None, npf_core::FilterReset::Yes, &mut notes).unwrap();
     assert_eq!(notes.dropped(DropReason::Flushed), [2, 3]);
     adapter.close(0, handle, &mut notes).unwrap();
 }

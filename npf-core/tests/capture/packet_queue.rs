@@ -1,15 +1,15 @@
 //! The packet queue: what it holds, when it wakes, what its statistics say, release by release.
 
 use crate::support::{Notes, one_handle, tap};
-use npf_core::{Adapter, DropReason, EngineKind, Event, HandleOptions, Quirks};
+use npf_core::{Adapter, DropReason, EngineKind, Event, HandleOptions, PacketQueueOptions};
 
-fn options(quirks: Quirks) -> HandleOptions {
+fn options(quirks: PacketQueueOptions) -> HandleOptions {
     HandleOptions { engine: EngineKind::PacketQueue(quirks), ..HandleOptions::default() }
 }
 
 /// Packets of `len` bytes held before the first drop by a buffer of 1 000 000 bytes, and the free
 /// bytes then.
-fn held(quirks: Quirks, len: usize) -> (u64, i64) {
+fn held(quirks: PacketQueueOptions, len: usize) -> (u64, i64) {
     let (mut adapter, handle) = one_handle(options(quirks));
     let mut notes = Notes::default();
     let mut tag = 0;
@@ -28,20 +28,20 @@ fn held(quirks: Quirks, len: usize) -> (u64, i64) {
 
 #[test]
 fn soft_limit_overshoots_by_at_most_one_packet() {
-    assert_eq!(held(Quirks::CURRENT, 60), (12_500, 0));
-    assert_eq!(held(Quirks::CURRENT, 61), (12_346, -26));
-    assert_eq!(held(Quirks::CURRENT, 1514), (652, -168));
+    assert_eq!(held(PacketQueueOptions::CURRENT, 60), (12_500, 0));
+    assert_eq!(held(PacketQueueOptions::CURRENT, 61), (12_346, -26));
+    assert_eq!(held(PacketQueueOptions::CURRENT, 1514), (652, -168));
 }
 
 #[test]
 fn hard_test_of_0_9992_keeps_only_what_fits() {
-    assert_eq!(held(Quirks::NPCAP_0_9992, 60), (12_500, 0));
-    assert_eq!(held(Quirks::NPCAP_0_9992, 61), (12_345, 55));
-    assert_eq!(held(Quirks::NPCAP_0_9992, 1514), (651, 1_366));
+    assert_eq!(held(PacketQueueOptions::NPCAP_0_9992, 60), (12_500, 0));
+    assert_eq!(held(PacketQueueOptions::NPCAP_0_9992, 61), (12_345, 55));
+    assert_eq!(held(PacketQueueOptions::NPCAP_0_9992, 1514), (651, 1_366));
 }
 
 #[test]
-fn each_handle_is_charged_for_the_one_copy_and_free_elsewhere_is_the_others_room() {
+fn each_handle_is_charged_for_the_one_copy_and_has_no_claim_to_anothers_room() {
     let mut adapter = Adapter::new();
     let mut notes = Notes::default();
     let small = HandleOptions { kernel_buffer: 100, ..HandleOptions::default() };
@@ -54,11 +54,10 @@ fn each_handle_is_charged_for_the_one_copy_and_free_elsewhere_is_the_others_room
     assert_eq!((work.frames, work.accepted, work.bytes_copied), (2, 4, 200));
     assert_eq!(adapter.adapter_counters().bytes_copied, 200);
     assert_eq!([first, second, third].map(|id| adapter.occupancy(id).used), [120, 240, 120]);
-    // The first handle loses the second frame before the second handle stores it. The third one's
-    // overshoot is no room and no debt.
+    // The room of the second handle is not the others' to have: nothing is free elsewhere.
     let [one, two] = notes.drops()[..] else { panic!() };
-    assert_eq!((one.handle, one.free_elsewhere), (Some(first), 880));
-    assert_eq!((two.handle, two.free_elsewhere), (Some(third), 760));
+    assert_eq!((one.handle, one.free_elsewhere), (Some(first), 0));
+    assert_eq!((two.handle, two.free_elsewhere), (Some(third), 0));
     assert_eq!((one.cpu, one.queue), (Some(3), Some(2)));
 }
 
@@ -116,7 +115,9 @@ fn a_full_buffer_wakes_the_reader_whatever_min_to_copy_says_and_one_of_size_0_ne
 #[test]
 fn received_counts_before_or_after_the_filter_by_release() {
     let filter = npf_core::filter::Program::parse_ddd("3\n48 0 0 0\n21 0 0 7\n22 0 0 0").unwrap();
-    for (quirks, received) in [(Quirks::CURRENT, 2), (Quirks::NPCAP_1_75, 4)] {
+    for (quirks, received) in
+        [(PacketQueueOptions::CURRENT, 2), (PacketQueueOptions::NPCAP_1_75, 4)]
+    {
         let (mut adapter, handle) = one_handle(HandleOptions {
             filter: Some(filter.clone()),
             kernel_buffer: 1,
@@ -136,7 +137,9 @@ fn received_counts_before_or_after_the_filter_by_release() {
 
 #[test]
 fn snaplen_without_a_filter_by_release() {
-    for (quirks, charge) in [(Quirks::CURRENT, 24), (Quirks::NPCAP_0_9992, 80)] {
+    for (quirks, charge) in
+        [(PacketQueueOptions::CURRENT, 24), (PacketQueueOptions::NPCAP_0_9992, 80)]
+    {
         let (mut adapter, handle) = one_handle(HandleOptions { snaplen: 4, ..options(quirks) });
         tap(&mut adapter, 0, 60, &mut Notes::default());
         assert_eq!(adapter.occupancy(handle).used, charge);

@@ -1,7 +1,9 @@
 //! What a read writes: records, padding, truncation, edges of the user buffer.
 
 use crate::support::{Notes, one_handle, records, tap};
-use npf_core::{DropReason, EngineKind, Event, Frame, HandleOptions, Quirks, ReadError};
+use npf_core::{
+    DropReason, EngineKind, Event, Frame, HandleOptions, PacketQueueOptions, ReadError,
+};
 
 #[test]
 fn records_are_aligned_and_the_rest_stays_queued() {
@@ -93,7 +95,7 @@ fn a_read_into_less_than_a_header_is_refused_and_changes_nothing() {
 
 #[test]
 fn before_1_10_a_record_larger_than_the_user_buffer_wedges_the_handle() {
-    let quirks = Quirks { truncate_first: false, ..Quirks::CURRENT };
+    let quirks = PacketQueueOptions { truncate_first: false, ..PacketQueueOptions::CURRENT };
     let (mut adapter, handle) = one_handle(HandleOptions {
         engine: EngineKind::PacketQueue(quirks),
         ..HandleOptions::default()

@@ -3,6 +3,13 @@
 //! Contract: every default is what libpcap sets on a current Npcap (libpcap `pcap-npf.c`). Sizes are
 //! in bytes. Values out of range are refused when the handle is opened, not here.
 
+mod engine;
+
+pub use engine::{
+    BufferMode, CpuClamp, EngineKind, PacketQueueOptions, RingOptions, SegmentChoice,
+    SegmentsOptions, StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
+};
+
 use crate::filter::Program;
 
 /// Kernel buffer that libpcap asks for (`pcap-npf.c`).
@@ -23,10 +30,14 @@ pub const MAX_KERNEL_BUFFER: u64 = 0x4000_0000;
 pub struct HandleOptions {
     /// Capture buffer design.
     pub engine: EngineKind,
-    /// Kernel buffer, 0..=[`MAX_KERNEL_BUFFER`] bytes; 0 drops everything.
+    /// Kernel buffer, 0..=[`MAX_KERNEL_BUFFER`] bytes; 0 drops everything. With the BSD designs it is
+    /// shared out among the two slots, so that every design compares at the same memory.
     pub kernel_buffer: u64,
-    /// Bytes that must be queued before the reader is woken.
+    /// Bytes that must be queued before the reader is woken; the BSD designs have no such setting
+    /// and wake by their rotation rules.
     pub min_to_copy: u64,
+    /// Wake the reader for each packet: `min_to_copy` counts as 0, BIOCIMMEDIATE with the BSD designs.
+    pub immediate: bool,
     /// Most bytes kept of a frame; at least 1.
     pub snaplen: u32,
     /// Filter; none accepts every frame whole.
@@ -34,6 +45,9 @@ pub struct HandleOptions {
     /// Packets the handle may hold at once, `None` for no limit. Stands for the memory the driver
     /// gets for its packet objects: at the limit a packet is dropped with reason `no_memory`.
     pub object_limit: Option<u64>,
+    /// Logical CPUs of the system on which frames may be tapped, at least 1; the per-CPU designs
+    /// divide their buffer by it.
+    pub cpus: u16,
     /// Seconds since 1970 at which the caller's clock was 0; added to the seconds of each record
     /// (modulo 2^32, as the header's field is).
     pub epoch_seconds: u32,
@@ -42,62 +56,24 @@ pub struct HandleOptions {
 impl Default for HandleOptions {
     fn default() -> Self {
         HandleOptions {
-            engine: EngineKind::PacketQueue(Quirks::CURRENT),
+            engine: EngineKind::PacketQueue(PacketQueueOptions::CURRENT),
             kernel_buffer: DEFAULT_KERNEL_BUFFER,
             min_to_copy: DEFAULT_MIN_TO_COPY,
+            immediate: false,
             snaplen: DEFAULT_SNAPLEN,
             filter: None,
             object_limit: None,
+            cpus: 1,
             epoch_seconds: 0,
         }
     }
 }
 
-/// Which capture buffer design a handle uses.
+/// What a change of the filter does to the packets that the old one accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineKind {
-    /// Npcap 0.9992 and later: a list of packet objects under a byte budget.
-    PacketQueue(Quirks),
-}
-
-/// Choices that differ between releases of the packet queue. Default: [`Quirks::CURRENT`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quirks {
-    /// `true` (0.9997 and later): a packet is kept while any space is free, even if it does not fit,
-    /// so that the buffer overshoots by up to one packet. `false` (0.9992): kept only if it fits.
-    pub soft_limit: bool,
-    /// `true` (1.76 and later, commit 9607c0b5): the statistic *received* counts packets that passed
-    /// the filter. `false` (until 1.75): every packet shown to the handle.
-    pub received_after_filter: bool,
-    /// `true` (1.10 and later): a record that alone exceeds the user buffer is truncated to it.
-    /// `false`: the read returns nothing, for ever (nmap/npcap issue 119).
-    pub truncate_first: bool,
-    /// `true` (0.9995 and later): the snap length also holds without a filter. `false`: without a
-    /// filter frames are kept whole.
-    pub snaplen_without_filter: bool,
-}
-
-impl Quirks {
-    /// The current release.
-    pub const CURRENT: Quirks = Quirks {
-        soft_limit: true,
-        received_after_filter: true,
-        truncate_first: true,
-        snaplen_without_filter: true,
-    };
-    /// 1.75: like the current one, but *received* counts before the filter.
-    pub const NPCAP_1_75: Quirks = Quirks { received_after_filter: false, ..Quirks::CURRENT };
-    /// 0.9992: the first release of this design.
-    pub const NPCAP_0_9992: Quirks = Quirks {
-        soft_limit: false,
-        received_after_filter: false,
-        truncate_first: false,
-        snaplen_without_filter: false,
-    };
-}
-
-impl Default for Quirks {
-    fn default() -> Self {
-        Quirks::CURRENT
-    }
+pub enum FilterReset {
+    /// They are flushed, and statistics start anew (BIOCSETF).
+    Yes,
+    /// They stay (BIOCSETFNR of BSD).
+    No,
 }

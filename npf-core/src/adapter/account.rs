@@ -1,0 +1,99 @@
+//! The account of one handle: what was shown to it and what became of that.
+//!
+//! Contract: every change of a packet's fate is counted here and told to the host in the same step,
+//! so that counters and events cannot disagree.
+
+use crate::engine::{Gone, Packet, Sink};
+use crate::{Delivered, DropReason, DropRecord, Event, HandleCounters, Host, Stats};
+
+/// Counters of one handle.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub handle: u32,
+    pub counters: HandleCounters,
+    /// The driver's own statistics; a reset zeroes the first three.
+    pub received: u64,
+    pub accepted: u64,
+    pub full_dropped: u64,
+    pub resource_dropped: u64,
+}
+
+impl Account {
+    /// An account that tells `host`; packets that the engine gives up without a reason of its own are
+    /// dropped for `reason`.
+    pub(super) fn sink<'a, H: Host>(
+        &'a mut self,
+        now: u64,
+        reason: DropReason,
+        host: &'a mut H,
+    ) -> Teller<'a, H> {
+        Teller { now, reason, account: self, host, last: (0, 0) }
+    }
+
+    /// Counts a drop and tells of it.
+    pub(super) fn dropped<H: Host>(&mut self, now: u64, record: DropRecord, host: &mut H) {
+        self.counters.dropped[record.reason.index()] += 1;
+        host.event(now, Event::Dropped(record));
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            received: self.received,
+            accepted: self.accepted,
+            dropped: self.full_dropped + self.resource_dropped,
+            resource_dropped: self.resource_dropped,
+        }
+    }
+
+    /// Zeroes what a reset of the buffer zeroes; lack of memory is not among it.
+    pub(super) fn reset_statistics(&mut self) {
+        self.received = 0;
+        self.accepted = 0;
+        self.full_dropped = 0;
+    }
+}
+
+/// An account with the host that is told.
+pub(super) struct Teller<'a, H> {
+    now: u64,
+    reason: DropReason,
+    account: &'a mut Account,
+    host: &'a mut H,
+    /// Tag and length of the record delivered last.
+    pub last: (u64, u32),
+}
+
+impl<H: Host> Sink for Teller<'_, H> {
+    #[inline]
+    fn delivered(&mut self, packet: Delivered<'_>) {
+        self.last = (packet.tag, packet.caplen);
+        self.account.counters.delivered += 1;
+        self.host.delivered(self.now, self.account.handle, packet);
+    }
+
+    fn gone(&mut self, gone: Gone) {
+        let Gone { packet, capacity, need, .. } = gone;
+        if gone.in_statistics {
+            self.account.full_dropped += 1;
+        }
+        let record = DropRecord {
+            tag: packet.tag,
+            reason: gone.reason.unwrap_or(self.reason),
+            queue: Some(packet.queue),
+            handle: Some(self.account.handle),
+            cpu: Some(packet.cpu),
+            occupancy: gone.used,
+            capacity,
+            need,
+            free_elsewhere: gone.elsewhere,
+            held: Some(gone.charge),
+        };
+        self.account.dropped(self.now, record, self.host);
+    }
+
+    fn moved(&mut self, packet: &Packet, charge: u64, used: u64) {
+        self.account.accepted += 1;
+        let (tag, handle) = (packet.tag, self.account.handle);
+        self.host.event(self.now, Event::Moved { tag, handle, charge, occupancy: used });
+    }
+}
