@@ -6,7 +6,10 @@
 
 use std::fmt;
 
-use super::{Instruction, MAX_INSTRUCTIONS, Program, ProgramError};
+use super::{Dialect, Instruction, Program, ProgramError};
+
+/// Most instructions that are read.
+const MAX_INSTRUCTIONS: usize = Dialect::Libpcap.max_instructions();
 
 /// Why a text was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub struct DddError {
 pub enum DddFault {
     /// There is no line with anything in it.
     Empty,
-    /// The first line is not one number of instructions between 1 and [`MAX_INSTRUCTIONS`].
+    /// The first line is not one number of instructions between 1 and 4096.
     BadCount,
     /// The line does not have exactly four fields.
     WrongFields {

@@ -1,10 +1,12 @@
 //! The machine that runs a validated program.
 //!
-//! Contract: [`run`] takes operations the validator made; it moves forward by at least one each step
-//! and ends at a return, so it needs at most as many steps as there are operations.
+//! Contract: [`run`] takes operations the validator made. It moves forward by at least one each step,
+//! except for at most [`MAX_BACKWARD_JUMPS`] jumps back, and ends at a return; so it needs at most
+//! that many times more steps than there are operations.
 
-/// Words of scratch memory (BPF_MEMWORDS).
-pub(super) const SCRATCH_WORDS: usize = 16;
+use super::ancillary::Ancillary;
+use super::linux::{self, Place};
+use super::op::{Alu, MAX_BACKWARD_JUMPS, Op, SCRATCH_WORDS, Size, Source, Sum, Test};
 
 /// What a program says about a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,76 +17,14 @@ pub struct Verdict {
     pub executed: u32,
 }
 
-/// One operation of the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
-    Load(Size, u32),
-    LoadIndirect(Size, u32),
-    LoadLength,
-    LoadK(u32),
-    LoadScratch(u8),
-    LoadXK(u32),
-    LoadXScratch(u8),
-    LoadXLength,
-    LoadXHeaderLength(u32),
-    Store(u8),
-    StoreX(u8),
-    Alu(Alu, Source),
-    Negate,
-    Jump(u32),
-    Compare { test: Test, with: Source, jt: u8, jf: u8 },
-    ReturnK(u32),
-    ReturnA,
-    AToX,
-    XToA,
-}
-
-/// How much a load takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Size {
-    Word,
-    Half,
-    Byte,
-}
-
-/// Second operand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
-    K(u32),
-    X,
-}
-
-/// Arithmetic, modulo 2^32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Alu {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Mod,
-    Or,
-    And,
-    Xor,
-    Lsh,
-    Rsh,
-}
-
-/// Comparison of A with an operand, unsigned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Test {
-    Equal,
-    Greater,
-    GreaterOrEqual,
-    AnyBit,
-}
-
 /// Runs validated operations over `data`, what is there of a frame of `wire_len` bytes.
 #[inline]
-pub(super) fn run(ops: &[Op], data: &[u8], wire_len: u32) -> Verdict {
+pub(super) fn run(ops: &[Op], data: &[u8], wire_len: u32, ancillary: &Ancillary) -> Verdict {
     let (mut a, mut x) = (0u32, 0u32);
     let mut scratch = [0u32; SCRATCH_WORDS];
     let mut pc = 0;
     let mut executed = 0;
+    let mut jumps_back = 0;
     // `None` from a load or a division ends the program and rejects the frame.
     macro_rules! or_reject {
         ($value:expr) => {
@@ -100,29 +40,45 @@ pub(super) fn run(ops: &[Op], data: &[u8], wire_len: u32) -> Verdict {
         executed += 1;
         match op {
             Op::Load(size, k) => a = or_reject!(load(data, size, k.into())),
-            Op::LoadIndirect(size, k) => {
-                a = or_reject!(load(data, size, u64::from(x) + u64::from(k)));
+            Op::LoadIndirect(sum, size, k) => {
+                let offset = or_reject!(indirect(sum, x, k, ancillary));
+                a = or_reject!(load(data, size, offset));
             }
+            Op::LoadNetwork(size, k) => {
+                a = or_reject!(load(data, size, behind_network(k, ancillary)));
+            }
+            Op::LoadField(field) => a = ancillary.value(field),
+            Op::FindAttribute => a = linux::attribute(data, a, x),
+            Op::FindNestedAttribute => a = linux::nested_attribute(data, a, x),
             Op::LoadLength => a = wire_len,
             Op::LoadK(k) => a = k,
             Op::LoadScratch(word) => a = scratch[usize::from(word)],
             Op::LoadXK(k) => x = k,
             Op::LoadXScratch(word) => x = scratch[usize::from(word)],
             Op::LoadXLength => x = wire_len,
-            Op::LoadXHeaderLength(k) => {
-                x = (or_reject!(load(data, Size::Byte, k.into())) & 15) * 4;
+            Op::LoadXHeaderLength(k) => x = or_reject!(header_length(data, k.into())),
+            Op::LoadXHeaderLengthNetwork(k) => {
+                x = or_reject!(header_length(data, behind_network(k, ancillary)));
             }
             Op::Store(word) => scratch[usize::from(word)] = a,
             Op::StoreX(word) => scratch[usize::from(word)] = x,
             Op::Alu(alu, source) => a = or_reject!(compute(alu, a, operand(source, x))),
             Op::Negate => a = a.wrapping_neg(),
             Op::Jump(k) => pc += k as usize,
+            Op::JumpBack(k) => {
+                if jumps_back == MAX_BACKWARD_JUMPS {
+                    return Verdict { accept: 0, executed };
+                }
+                jumps_back += 1;
+                pc -= k as usize;
+            }
             Op::Compare { test, with, jt, jf } => {
                 let skip = if holds(test, a, operand(with, x)) { jt } else { jf };
                 pc += usize::from(skip);
             }
             Op::ReturnK(k) => return Verdict { accept: k, executed },
             Op::ReturnA => return Verdict { accept: a, executed },
+            Op::KeepAll => return Verdict { accept: u32::MAX, executed: 0 },
             Op::AToX => x = a,
             Op::XToA => a = x,
         }
@@ -137,8 +93,26 @@ fn operand(source: Source, x: u32) -> u32 {
     }
 }
 
-/// Loads big-endian; `None` outside the frame. The offset is a sum of two 32-bit numbers, so that
-/// it cannot wrap back into the frame.
+/// The offset X + K; `None` if it is nowhere. Wide enough that a sum cannot wrap back into the frame.
+#[inline]
+fn indirect(sum: Sum, x: u32, k: u32, ancillary: &Ancillary) -> Option<u64> {
+    match sum {
+        Sum::Exact => Some(u64::from(x) + u64::from(k)),
+        Sum::Wrapping => Some(x.wrapping_add(k).into()),
+        Sum::Linux => match linux::place(x.wrapping_add(k)) {
+            Place::Frame(offset) => Some(offset.into()),
+            Place::Network(offset) => Some(behind_network(offset, ancillary)),
+            Place::Nowhere => None,
+        },
+    }
+}
+
+#[inline]
+fn behind_network(k: u32, ancillary: &Ancillary) -> u64 {
+    u64::from(ancillary.network_offset) + u64::from(k)
+}
+
+/// Loads big-endian; `None` outside the frame.
 #[inline]
 fn load(data: &[u8], size: Size, offset: u64) -> Option<u32> {
     let rest = data.get(usize::try_from(offset).ok()?..)?;
@@ -147,6 +121,11 @@ fn load(data: &[u8], size: Size, offset: u64) -> Option<u32> {
         Size::Half => u16::from_be_bytes(*rest.first_chunk()?).into(),
         Size::Byte => (*rest.first()?).into(),
     })
+}
+
+#[inline]
+fn header_length(data: &[u8], offset: u64) -> Option<u32> {
+    load(data, Size::Byte, offset).map(|byte| (byte & 15) * 4)
 }
 
 /// `None` for a division by 0.
@@ -163,6 +142,8 @@ fn compute(alu: Alu, a: u32, b: u32) -> Option<u32> {
         Alu::Xor => a ^ b,
         Alu::Lsh => a.checked_shl(b).unwrap_or(0),
         Alu::Rsh => a.checked_shr(b).unwrap_or(0),
+        Alu::LshMasked => a.wrapping_shl(b),
+        Alu::RshMasked => a.wrapping_shr(b),
     })
 }
 
@@ -172,6 +153,8 @@ fn holds(test: Test, a: u32, b: u32) -> bool {
         Test::Equal => a == b,
         Test::Greater => a > b,
         Test::GreaterOrEqual => a >= b,
+        Test::GreaterSigned => a.cast_signed() > b.cast_signed(),
+        Test::GreaterOrEqualSigned => a.cast_signed() >= b.cast_signed(),
         Test::AnyBit => a & b != 0,
     }
 }

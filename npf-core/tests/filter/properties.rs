@@ -9,6 +9,7 @@ use proptest::prelude::*;
 /// Runs raw instructions; they must have been validated.
 fn plain(program: &[Instruction], data: &[u8], wire_len: u32) -> Verdict {
     let (mut a, mut x, mut m, mut pc, mut executed) = (0u32, 0u32, [0u32; 16], 0usize, 0);
+    let mut back = 0;
     loop {
         let Instruction { code, jt, jf, k } = program[pc];
         pc += 1;
@@ -56,14 +57,18 @@ fn plain(program: &[Instruction], data: &[u8], wire_len: u32) -> Verdict {
                 a = value as u32;
             }
             5 => {
-                pc += match code >> 4 {
-                    0 => k as usize,
+                back += u32::from(code == 5 && (k as i32) < 0);
+                if back > 64 {
+                    return Verdict { accept: 0, executed };
+                }
+                pc = pc.wrapping_add_signed(match code >> 4 {
+                    0 => k as i32 as isize,
                     1 if a == b => jt.into(),
                     2 if a > b => jt.into(),
                     3 if a >= b => jt.into(),
                     4 if a & b > 0 => jt.into(),
                     _ => jf.into(),
-                }
+                });
             }
             6 => return Verdict { accept: if code & 0x18 == 0x10 { a } else { k }, executed },
             _ if code & 0x80 == 0 => x = a,

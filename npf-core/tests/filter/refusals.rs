@@ -1,8 +1,7 @@
 //! What the validator and the reader of `tcpdump -ddd` text refuse, with place and reason.
 
 use npf_core::filter::{
-    DddError, DddFault, Instruction, MAX_INSTRUCTIONS, Program, ProgramError, ProgramFault,
-    opcode::*,
+    DddError, DddFault, Instruction, Program, ProgramError, ProgramFault, opcode::*,
 };
 
 fn op(code: u16, k: u32) -> Instruction {
@@ -29,8 +28,8 @@ const RETURN: Instruction = Instruction::new(RET_K, 0);
 #[test]
 fn lengths() {
     refused(vec![], 0, ProgramFault::Empty);
-    assert_eq!(Program::new(vec![RETURN; MAX_INSTRUCTIONS]).unwrap().len(), 4096);
-    refused(vec![RETURN; 4097], 4096, ProgramFault::TooLong { len: 4097 });
+    assert_eq!(Program::new(vec![RETURN; 4096]).unwrap().len(), 4096);
+    refused(vec![RETURN; 4097], 4096, ProgramFault::TooLong { len: 4097, max: 4096 });
 }
 
 #[test]
@@ -63,7 +62,9 @@ fn jumps_stay_inside() {
     let outside = |target| ProgramFault::JumpOutside { target, len: 3 };
     assert!(Program::new(vec![op(JA, 1), RETURN, RETURN]).is_ok());
     refused(vec![op(JA, 2), RETURN, RETURN], 0, outside(3));
-    refused(vec![RETURN, op(JA, -1i32 as u32), RETURN], 1, outside(0x1_0000_0001));
+    refused(vec![RETURN, op(JA, -1i32 as u32), RETURN], 1, ProgramFault::JumpToItself);
+    refused(vec![RETURN, op(JA, -3i32 as u32), RETURN], 1, outside(-1));
+    assert!(Program::new(vec![RETURN, op(JA, -2i32 as u32), RETURN]).is_ok());
     for (jt, jf) in [(1, 0), (0, 1), (1, 1)] {
         for code in [JEQ_K, JEQ_X, JGT_K, JGT_X, JGE_K, JGE_X, JSET_K, JSET_X] {
             let jump = Instruction::jump(code, 0, jt, jf);
