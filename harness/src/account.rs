@@ -10,6 +10,7 @@
 //! handle delivered it; else filtered. So a total without drops means that nobody lost anything.
 //! Each handle's own tally counts the frames that the tap showed to that handle.
 
+mod buffers;
 pub mod law;
 mod ledger;
 mod oracle;
@@ -18,8 +19,9 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use buffers::HandleLimit;
 pub use law::Broken;
 pub use ledger::{Flight, HandleBook, Held, Ledger, QueueBook};
-pub use oracle::{Claim, HandleLimit, Limits, Oracle};
+pub use oracle::{Claim, Limits, Oracle};
 pub use reason::Reason;
 pub use tally::Tally;

@@ -12,6 +12,7 @@ pub mod book;
 pub mod capture;
 pub mod cpu;
 pub mod embedded;
+mod engine;
 mod holdings;
 pub mod outcome;
 pub mod port;

@@ -118,7 +118,7 @@ fn handle() -> impl Strategy<Value = String> {
         let (frame, period, at, lasting, soft) = reader;
         format!(
             "[[handle]]\nkernel_buffer = \"{kernel}B\"\nuser_buffer = \"{user}B\"\nmin_to_copy = \"{min}B\"\n\
-             snaplen = {snaplen}\nread_timeout = \"2ms\"\n{filter}quirks = {{ soft_limit = {soft} }}\n\
+             snaplen = {snaplen}\nread_timeout = \"2ms\"\n{filter}packet_queue = {{ soft_limit = {soft} }}\n\
              [handle.reader]\nframe = \"{frame}ns\"\nperiod = \"{period}us\"\n\
              stall = [{{ at = \"{at}us\", for = \"{lasting}us\" }}]\n"
         )

@@ -8,6 +8,7 @@
 //!
 //! It does not check whether a *filter* was right to refuse a frame; the filter's tests do.
 
+use super::buffers::{Buffer, HandleLimit};
 use super::{Ledger, Reason};
 use nic_model::DropReason as Nic;
 use npf_core::DropReason as Npf;
@@ -23,17 +24,8 @@ pub struct Limits {
     pub mtu: u64,
     /// Bytes that one receive buffer takes, virtio header included.
     pub buffer_bytes: u64,
-    /// Per handle: kernel buffer in bytes, and whether its limit is soft.
+    /// Per handle: design and size of its buffer.
     pub handles: Vec<HandleLimit>,
-}
-
-/// One handle's limit.
-#[derive(Clone, Copy, Debug)]
-pub struct HandleLimit {
-    /// Kernel buffer in bytes.
-    pub capacity: u64,
-    /// Npcap's rule since 0.9997: a packet is taken while anything is free, even if it does not fit.
-    pub soft: bool,
 }
 
 /// The oracle's own picture. See the module's contract.
@@ -41,7 +33,9 @@ pub struct Oracle {
     limits: Limits,
     fifo_bytes: u64,
     available: Vec<u64>,
-    charged: Vec<u64>,
+    buffers: Vec<Buffer>,
+    /// The CPU on which the tap is at work.
+    cpu: u16,
     link_up: bool,
     ready: bool,
     bad_fcs: bool,
@@ -62,18 +56,21 @@ pub struct Claim {
     pub capacity: u64,
     /// What the frame wanted.
     pub need: u64,
+    /// What a packet that the handle held was charged; `None` if it was refused at once.
+    pub held: Option<u64>,
 }
 
 impl Oracle {
     /// A picture of the empty laboratory.
     #[must_use]
     pub fn new(limits: Limits, queues: u16) -> Self {
-        let handles = limits.handles.len();
+        let buffers = limits.handles.iter().copied().map(Buffer::new).collect();
         Self {
             limits,
             fifo_bytes: 0,
             available: vec![0; usize::from(queues)],
-            charged: vec![0; handles],
+            buffers,
+            cpu: 0,
             link_up: true,
             ready: false,
             bad_fcs: false,
@@ -124,31 +121,66 @@ impl Oracle {
         self.fifo_bytes = self.fifo_bytes.saturating_sub(len);
     }
 
-    /// `handle` charged `bytes` for a packet.
+    /// The tap works on `cpu`.
     #[inline]
-    pub fn charged(&mut self, handle: u32, bytes: u64) {
-        self.charged[handle as usize] += bytes;
+    pub fn tapping(&mut self, cpu: u16) {
+        self.cpu = cpu;
     }
 
-    /// `handle` gave `bytes` back.
+    /// `handle` holds a packet and charged it so much; 0 if it waits for the worker.
     #[inline]
-    pub fn credited(&mut self, handle: u32, bytes: u64) {
-        let charged = &mut self.charged[handle as usize];
-        *charged = charged.saturating_sub(bytes);
+    pub fn stored(&mut self, handle: u32, charge: u64) {
+        self.buffers[handle as usize].stored(self.cpu, charge);
+    }
+
+    /// The worker of `handle` put a packet into the buffer.
+    pub fn moved(&mut self, handle: u32, charge: u64) {
+        self.buffers[handle as usize].moved(charge);
+    }
+
+    /// The oldest packet in the buffer of `handle` left it.
+    #[inline]
+    pub fn left(&mut self, handle: u32) {
+        self.buffers[handle as usize].left();
+    }
+
+    /// `handle` gave up a packet that it held; `charge` 0: it was not in the buffer.
+    pub fn gave_up(&mut self, handle: u32, charge: u64) {
+        let buffer = &mut self.buffers[handle as usize];
+        if charge > 0 { buffer.left() } else { buffer.left_the_queue() }
+    }
+
+    /// The buffer of `handle` has this size from now on.
+    pub fn resized(&mut self, handle: u32, capacity: u64) {
+        self.buffers[handle as usize].resized(capacity);
+    }
+
+    /// Whether a control is at work that empties the buffer of `handle`, or closes it.
+    pub fn controlling(&mut self, handle: u32, emptying: bool, closing: bool) {
+        let buffer = &mut self.buffers[handle as usize];
+        buffer.emptying = emptying;
+        buffer.closing = closing;
     }
 
     /// Whether a drop for `reason` is justified now.
     ///
     /// # Errors
     /// The reason that does not hold, with the numbers.
-    pub fn judge(&self, reason: Reason, claim: Claim, ledger: &Ledger) -> Result<(), String> {
+    pub fn judge(&mut self, reason: Reason, claim: Claim, ledger: &Ledger) -> Result<(), String> {
         let Some(flight) = ledger.flight(claim.tag) else {
             return Err(format!("{} for tag {}, which is not in flight", reason.name(), claim.tag));
         };
         let len = flight.bytes.len() as u64;
         let (holds, facts) = match reason {
             Reason::Nic(reason) => self.judge_nic(reason, claim, &flight.bytes),
-            Reason::Npf(reason) => self.judge_npf(reason, claim),
+            Reason::Npf(reason) => {
+                match claim.handle.and_then(|h| self.buffers.get_mut(h as usize)) {
+                    Some(buffer) => buffer.judge(reason, claim, self.cpu),
+                    None => {
+                        (reason == Npf::NoHandle, format!("handle {:?} is not open", claim.handle))
+                    }
+                }
+            }
             // The driver's reasons accuse the device; a model that obeys the specification never
             // gives cause for one, so in this world each of them is a fault of ours.
             Reason::Driver(_) => (false, "the device obeys the specification here".into()),
@@ -199,33 +231,6 @@ impl Oracle {
             _ => (false, "nothing in this world can cause it".into()),
         }
     }
-
-    fn judge_npf(&self, reason: Npf, claim: Claim) -> (bool, String) {
-        let handle = claim.handle.map_or(usize::MAX, |handle| handle as usize);
-        let (Some(limit), Some(charged)) =
-            (self.limits.handles.get(handle), self.charged.get(handle))
-        else {
-            return (reason == Npf::NoHandle, format!("handle {:?} is not open", claim.handle));
-        };
-        match reason {
-            Npf::BufferFull => {
-                let full = if limit.soft {
-                    *charged >= limit.capacity
-                } else {
-                    charged + claim.need > limit.capacity
-                };
-                (
-                    full && claim.occupancy == *charged && claim.capacity == limit.capacity,
-                    format!(
-                        "{charged} of {} B are charged, the record says {} of {} and a need of {}",
-                        limit.capacity, claim.occupancy, claim.capacity, claim.need
-                    ),
-                )
-            }
-            Npf::ZeroBuffer => (limit.capacity == 0, "the handle has a buffer".into()),
-            _ => (false, "nothing in this world can cause it".into()),
-        }
-    }
 }
 
 /// 802.1Q and 802.1ad tags in front of the payload, two at most.
@@ -237,9 +242,12 @@ fn vlan_tags(frame: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use npf_core::{EngineKind, PacketQueueOptions};
 
     fn oracle() -> Oracle {
-        let handles = vec![HandleLimit { capacity: 1000, soft: true }];
+        let engine = EngineKind::PacketQueue(PacketQueueOptions::CURRENT);
+        let limit = HandleLimit { engine, capacity: 1000, cpus: 1, object_limit: None };
+        let handles = vec![limit];
         let limits =
             Limits { fifo_bytes: 100, min_frame: 60, mtu: 1500, buffer_bytes: 2048, handles };
         let mut oracle = Oracle::new(limits, 2);
@@ -248,7 +256,15 @@ mod tests {
     }
 
     fn claim(tag: u64) -> Claim {
-        Claim { tag, queue: Some(0), handle: Some(0), occupancy: 0, capacity: 0, need: 0 }
+        Claim {
+            tag,
+            queue: Some(0),
+            handle: Some(0),
+            occupancy: 0,
+            capacity: 0,
+            need: 0,
+            held: None,
+        }
     }
 
     #[test]
@@ -257,15 +273,15 @@ mod tests {
         let tag = ledger.offer(0, &[0; 60]);
         let mut oracle = oracle();
         let judge =
-            |oracle: &Oracle| oracle.judge(Reason::Nic(Nic::NoDescriptor), claim(tag), &ledger);
-        assert!(judge(&oracle).is_err(), "the FIFO has room");
+            |oracle: &mut Oracle| oracle.judge(Reason::Nic(Nic::NoDescriptor), claim(tag), &ledger);
+        assert!(judge(&mut oracle).is_err(), "the FIFO has room");
         oracle.entered_fifo(60);
-        assert!(judge(&oracle).is_ok());
+        assert!(judge(&mut oracle).is_ok());
         oracle.posted(0, 1);
-        let error = judge(&oracle).unwrap_err();
+        let error = judge(&mut oracle).unwrap_err();
         assert!(error.contains("1 descriptors are available"), "{error}");
         oracle.fetched(0).unwrap();
-        assert!(judge(&oracle).is_ok());
+        assert!(judge(&mut oracle).is_ok());
         assert!(oracle.fetched(0).is_err());
     }
 
@@ -276,27 +292,27 @@ mod tests {
         let mut oracle = oracle();
         let full = Claim { occupancy: 1040, capacity: 1000, need: 80, ..claim(tag) };
         let judge =
-            |oracle: &Oracle, claim| oracle.judge(Reason::Npf(Npf::BufferFull), claim, &ledger);
-        oracle.charged(0, 960);
+            |oracle: &mut Oracle, claim| oracle.judge(Reason::Npf(Npf::BufferFull), claim, &ledger);
+        oracle.stored(0, 960);
         assert!(
-            judge(&oracle, Claim { occupancy: 960, ..full }).is_err(),
+            judge(&mut oracle, Claim { occupancy: 960, ..full }).is_err(),
             "40 B are free: soft limit"
         );
-        oracle.charged(0, 80);
-        assert!(judge(&oracle, full).is_ok());
-        assert!(judge(&oracle, Claim { occupancy: 999, ..full }).is_err(), "the record lies");
+        oracle.stored(0, 80);
+        assert!(judge(&mut oracle, full).is_ok());
+        assert!(judge(&mut oracle, Claim { occupancy: 999, ..full }).is_err(), "the record lies");
     }
 
     #[test]
     fn a_giant_is_longer_than_mtu_header_and_tags() {
         let mut ledger = Ledger::new(2, 1);
-        let oracle = oracle();
+        let mut oracle = oracle();
         let mut frame = vec![0; 1518];
         frame[12..14].copy_from_slice(&[0x81, 0x00]);
         let tagged = ledger.offer(0, &frame);
         frame[12..14].copy_from_slice(&[0x08, 0x00]);
         let plain = ledger.offer(0, &frame);
-        let judge = |tag| oracle.judge(Reason::Nic(Nic::Giant), claim(tag), &ledger);
+        let mut judge = |tag| oracle.judge(Reason::Nic(Nic::Giant), claim(tag), &ledger);
         assert!(judge(tagged).is_err());
         assert!(judge(plain).is_ok());
     }

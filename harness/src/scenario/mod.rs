@@ -9,7 +9,9 @@
 
 mod de;
 mod decimal;
+mod engine;
 mod error;
+mod handle;
 mod host;
 mod network;
 mod resolved;
@@ -26,10 +28,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use error::{ScenarioError, Wrong};
-pub use host::{
-    CaptureOutput, Costs, Cpus, Engine, EventsOutput, Handle, Output, Quirks, Reader, RunOptions,
+pub use engine::{
+    BufferMode, CpuClamp, Engine, PacketQueue, Ring as RingEngine, SegmentChoice, Segments,
+    StoreHold, WordSize, Worker, ZeroCopy,
 };
+pub use error::{ScenarioError, Wrong};
+pub use handle::{Control, Handle, Reader};
+pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
 pub use network::{Channels, Coalesce, Dma, Driver, Mac, Masking, Nic, Ring, Window, Wire};
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};
 pub use traffic::{Capture, Generator, Mix, Rate, Size, Skew, Timing, Traffic, WeightedSize};

@@ -52,6 +52,7 @@ impl Scenario {
             if handle.name.is_empty() {
                 handle.name = format!("handle-{index}");
             }
+            handle.worker.cpu = Some(self.worker_cpu(handle));
             handle.reader.cpu = Some(self.reader_cpu(handle));
             handle.reader.frame = Some(self.reader_frame(handle));
         }
@@ -61,6 +62,11 @@ impl Scenario {
     /// The CPU of a handle's reader: its own choice, or the last one.
     pub fn reader_cpu(&self, handle: &Handle) -> u16 {
         handle.reader.cpu.unwrap_or(self.cpu_count().saturating_sub(1))
+    }
+
+    /// The CPU of a handle's worker: its own choice, or the last one.
+    pub fn worker_cpu(&self, handle: &Handle) -> u16 {
+        handle.worker.cpu.unwrap_or(self.cpu_count().saturating_sub(1))
     }
 
     /// A reader's work per frame: its own choice, or the cost table's.

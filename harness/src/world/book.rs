@@ -7,8 +7,7 @@
 use super::capture::{Capture, Loss};
 use crate::account::{Broken, Claim, Flight, Ledger, Limits, Oracle, Reason};
 use crate::event::{Event, Recorder, WorldEvent};
-use npf_core::{Delivered, DropReason as Npf};
-use std::collections::VecDeque;
+use npf_core::Delivered;
 
 /// A drop record with its time, whichever component made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +57,14 @@ pub struct Book {
     pub interrupts: Vec<(u16, u16)>,
     /// Handles whose read event was set.
     pub wakes: Vec<u32>,
+    /// Handles whose worker has got something to do.
+    pub works: Vec<u32>,
     /// The first drop for each reason, by index.
     pub first_drops: Vec<Option<Drop>>,
     /// Latency by handle.
     pub latency: Vec<Latency>,
     /// Bytes of each handle's packets delivered.
     pub bytes_delivered: Vec<u64>,
-    /// Charges of the packets that each handle holds, oldest first.
-    charges: Vec<VecDeque<u64>>,
     /// Per handle and RX queue: the next frame number that may be delivered. Order is kept per queue.
     next_frame: Vec<Vec<u64>>,
     broken: Option<Broken>,
@@ -83,10 +82,10 @@ impl Book {
             captures: Vec::new(),
             interrupts: Vec::new(),
             wakes: Vec::new(),
+            works: Vec::new(),
             first_drops: vec![None; Reason::COUNT],
             latency: vec![Latency::default(); handles],
             bytes_delivered: vec![0; handles],
-            charges: vec![VecDeque::new(); handles],
             next_frame: vec![vec![0; usize::from(queues)]; handles],
             broken: None,
         }
@@ -166,15 +165,13 @@ impl Book {
         if flight.is_in_the_fifo() {
             self.oracle.left_fifo(flight.bytes.len() as u64);
         }
-        match (claim.handle, reason) {
+        match (claim.handle, claim.held) {
             (None, _) => self.ledger.dropped(claim.tag, reason),
-            // These two strike packets that were stored before.
-            (Some(handle), Reason::Npf(Npf::Flushed | Npf::Closed)) => {
-                let charge = self.charges[handle as usize].pop_front().unwrap_or_default();
-                self.oracle.credited(handle, charge);
+            (Some(handle), Some(charge)) => {
+                self.oracle.gave_up(handle, charge);
                 self.ledger.discarded_by(claim.tag, handle, reason);
             }
-            (Some(handle), _) => self.ledger.refused_by(claim.tag, handle, reason),
+            (Some(handle), None) => self.ledger.refused_by(claim.tag, handle, reason),
         }
     }
 }
@@ -219,6 +216,7 @@ impl nic_model::Host for Book {
                     occupancy: record.occupancy,
                     capacity: record.capacity,
                     need: record.need,
+                    held: None,
                 };
                 let reason = Reason::Nic(record.reason);
                 self.drop(now, reason, claim, None, record.free_elsewhere);
@@ -243,9 +241,10 @@ impl npf_core::Host for Book {
     fn event(&mut self, now: u64, event: npf_core::Event) {
         use npf_core::Event as Npf;
         let tag = match event {
-            Npf::Filtered { tag, .. } | Npf::Stored { tag, .. } | Npf::Truncated { tag, .. } => {
-                Some(tag)
-            }
+            Npf::Filtered { tag, .. }
+            | Npf::Stored { tag, .. }
+            | Npf::Moved { tag, .. }
+            | Npf::Truncated { tag, .. } => Some(tag),
             Npf::Dropped(record) => Some(record.tag),
             _ => None,
         };
@@ -262,9 +261,10 @@ impl npf_core::Host for Book {
             }
             Npf::Stored { tag, handle, charge, .. } => {
                 self.ledger.stored_by(tag, handle);
-                self.oracle.charged(handle, charge);
-                self.charges[handle as usize].push_back(charge);
+                self.oracle.stored(handle, charge);
             }
+            Npf::Moved { handle, charge, .. } => self.oracle.moved(handle, charge),
+            Npf::BufferReset { handle, capacity, .. } => self.oracle.resized(handle, capacity),
             Npf::Dropped(record) => {
                 let claim = Claim {
                     tag: record.tag,
@@ -273,6 +273,7 @@ impl npf_core::Host for Book {
                     occupancy: record.occupancy,
                     capacity: record.capacity,
                     need: record.need,
+                    held: record.held,
                 };
                 let reason = Reason::Npf(record.reason);
                 self.drop(now, reason, claim, record.cpu, record.free_elsewhere);
@@ -315,15 +316,17 @@ impl npf_core::Host for Book {
         let (queue, caplen) = (packet.queue, packet.caplen);
         let event = WorldEvent::Delivered { tag, handle, queue, caplen, latency };
         self.recorder.record(now, Event::World(event), Some(frame));
-        // The engine is a queue, so the oldest charge is this packet's.
-        let charge = self.charges[index].pop_front().unwrap_or_default();
-        self.oracle.credited(handle, charge);
+        self.oracle.left(handle);
         self.ledger.delivered_by(tag, handle);
     }
 
     #[inline]
     fn wake(&mut self, _now: u64, handle: u32) {
         self.wakes.push(handle);
+    }
+
+    fn work(&mut self, _now: u64, handle: u32) {
+        self.works.push(handle);
     }
 }
 
@@ -347,6 +350,7 @@ impl Book {
             occupancy: record.occupancy,
             capacity: record.capacity,
             need: record.need,
+            held: None,
         };
         self.drop(now, Reason::Driver(record.reason), claim, record.cpu, record.free_elsewhere);
     }

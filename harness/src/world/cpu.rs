@@ -1,4 +1,5 @@
-//! Virtual CPUs: each runs one job at a time; interrupt before poll, poll before reader.
+//! Virtual CPUs: each runs one job at a time; interrupt before poll, poll before worker, worker before
+//! reader.
 //!
 //! A job of higher priority pauses the running one, which goes on afterwards with what was left of
 //! its time. Jobs of one priority run in the order of their arrival. The CPU knows nothing of what a
@@ -12,6 +13,8 @@ use std::collections::VecDeque;
 pub enum Priority {
     /// A reading application.
     Reader,
+    /// A capture driver's own thread, at a real-time priority.
+    Worker,
     /// The driver's poll (softirq, DPC).
     Poll,
     /// An interrupt handler.
@@ -19,7 +22,7 @@ pub enum Priority {
 }
 
 /// How many priorities there are.
-pub const PRIORITIES: usize = 3;
+pub const PRIORITIES: usize = 4;
 
 /// A job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +39,24 @@ pub enum Work {
     },
     /// The driver waits for the device to take its kick: a write that leaves the CPU is slow.
     Kick,
+    /// The worker of a handle takes requests off its queue.
+    Worker {
+        /// Handle.
+        handle: u32,
+        /// It slept before.
+        asleep: bool,
+    },
     /// A reader wakes up and calls read.
     Read {
         /// Handle.
         handle: u32,
+    },
+    /// A read goes on copying, while the tap may go on storing.
+    Copy {
+        /// Handle.
+        handle: u32,
+        /// Bytes of this step.
+        bytes: u64,
     },
     /// A reader looks at what the read gave it.
     Consume {
@@ -53,7 +70,8 @@ impl Work {
         match self {
             Self::Interrupt { .. } => Priority::Interrupt,
             Self::Poll { .. } | Self::Kick => Priority::Poll,
-            Self::Read { .. } | Self::Consume { .. } => Priority::Reader,
+            Self::Worker { .. } => Priority::Worker,
+            Self::Read { .. } | Self::Copy { .. } | Self::Consume { .. } => Priority::Reader,
         }
     }
 }
@@ -135,7 +153,7 @@ impl Cpu {
     pub fn next(&mut self, now: u64, schedule: &mut Schedule) -> Next {
         self.deciding = false;
         let paused = self.paused.last().map(|(work, _)| work.priority());
-        for priority in [Priority::Interrupt, Priority::Poll, Priority::Reader] {
+        for priority in [Priority::Interrupt, Priority::Poll, Priority::Worker, Priority::Reader] {
             if paused == Some(priority)
                 && let Some((work, left)) = self.paused.pop()
             {
@@ -190,7 +208,7 @@ mod tests {
         assert_eq!(cpu.next(40, &mut schedule), Next::Nothing);
         assert_eq!(end(&mut cpu, &mut schedule), (100, None), "the paused run's old end is stale");
         assert_eq!(end(&mut cpu, &mut schedule), (110, Some(READ)));
-        assert_eq!(cpu.busy, [100, 0, 10]);
+        assert_eq!(cpu.busy, [100, 0, 0, 10]);
     }
 
     #[test]

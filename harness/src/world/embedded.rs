@@ -26,11 +26,13 @@ use crate::scenario::{Costs, Scenario};
 use crate::source::{Source, SourceFault};
 use driver::{Driver, Interrupt};
 use nic_model::wire::Wire;
-use npf_core::{Adapter, TapWork};
+use npf_core::{Adapter, ReadStep, TapWork};
 use std::cell::RefCell;
 
 /// How many steps pass between two looks at the stop request and the progress report.
 const STEPS_PER_LOOK: u64 = 1024;
+/// Requests that a worker takes in one job, at most; between jobs a more urgent one gets the CPU.
+const WORKER_BATCH: u32 = 16;
 
 /// Who watches a run from outside.
 pub trait Watch {
@@ -72,6 +74,10 @@ pub struct Embedded {
     /// Per vector: its handler is queued on a CPU and has not started; more messages merge.
     pending: Vec<bool>,
     handle_names: Vec<String>,
+    /// The CPU of each handle's worker.
+    worker_cpu: Vec<u16>,
+    /// Per handle: its worker is on its CPU, or in line for it.
+    working: Vec<bool>,
     thorough: bool,
 }
 
@@ -115,6 +121,8 @@ impl Embedded {
             queue_cpu: parts.queue_cpu,
             pending: vec![false; queues + 1],
             handle_names: parts.handle_names,
+            worker_cpu: scenario.handle.iter().map(|handle| scenario.worker_cpu(handle)).collect(),
+            working: vec![false; scenario.handle.len()],
             thorough: false,
         }
     }
@@ -246,6 +254,12 @@ impl Embedded {
                 self.wake_reader(handle);
             }
         }
+        while let Some(handle) = self.book.get_mut().works.pop() {
+            if !std::mem::replace(&mut self.working[handle as usize], true) {
+                let cpu = self.worker_cpu[handle as usize];
+                self.submit(cpu, Work::Worker { handle, asleep: true });
+            }
+        }
     }
 
     fn submit(&mut self, cpu: u16, work: Work) {
@@ -272,6 +286,8 @@ impl Embedded {
             }
             Work::Poll { queue } => self.begin_poll(cpu, queue),
             Work::Kick => costs.kick.0,
+            Work::Worker { handle, asleep } => self.begin_worker(handle, asleep),
+            Work::Copy { bytes, .. } => bytes * costs.copy_byte.0,
             Work::Read { handle } => {
                 let asleep = self.readers[handle as usize].was_asleep;
                 costs.system_call.0 + if asleep { costs.wake_up.0 } else { 0 }
@@ -280,7 +296,9 @@ impl Embedded {
                 let reader = &self.readers[handle as usize];
                 let (bytes, packets) = reader.last;
                 let frame = costs.read_record.0 + reader.frame_ps;
-                bytes * (costs.copy_byte.0 + costs.reader_byte.0) + packets * frame
+                (bytes - reader.copied) * costs.copy_byte.0
+                    + bytes * costs.reader_byte.0
+                    + packets * frame
             }
         }
     }
@@ -291,7 +309,12 @@ impl Embedded {
             Work::Interrupt { vector } => self.serve_interrupt(vector),
             Work::Poll { queue } => self.end_poll(queue),
             Work::Kick => {}
-            Work::Read { handle } => self.end_read(handle),
+            Work::Worker { handle, .. } => self.end_worker(handle),
+            Work::Read { handle } => {
+                self.readers[handle as usize].copied = 0;
+                self.continue_read(handle);
+            }
+            Work::Copy { handle, .. } => self.continue_read(handle),
             Work::Consume { handle } => self.continue_reader(handle),
         }
     }
@@ -337,13 +360,44 @@ impl Embedded {
         }
     }
 
-    fn end_read(&mut self, handle: u32) {
+    /// The worker takes a batch of requests; what they cost follows.
+    fn begin_worker(&mut self, handle: u32, asleep: bool) -> u64 {
+        let work = self.adapter.work(self.now, handle, WORKER_BATCH, self.book.get_mut());
+        // A handle that was closed meanwhile has no worker any more.
+        let work = work.unwrap_or_default();
+        let costs = &self.costs;
+        let wake_up = if asleep { costs.wake_up.0 } else { 0 };
+        wake_up
+            + u64::from(work.requests) * costs.worker_request.0
+            + work.bytes_copied * costs.copy_byte.0
+    }
+
+    fn end_worker(&mut self, handle: u32) {
+        if self.adapter.pending(handle) > 0 {
+            let cpu = self.worker_cpu[handle as usize];
+            self.submit(cpu, Work::Worker { handle, asleep: false });
+        } else {
+            self.working[handle as usize] = false;
+        }
+    }
+
+    /// A read begins, or goes on after a step of copying.
+    fn continue_read(&mut self, handle: u32) {
         let reader = &mut self.readers[handle as usize];
         let book = self.book.get_mut();
-        // A read that is refused gives nothing; the reader comes back as after an empty one.
-        let read = self.adapter.read(self.now, handle, &mut reader.buffer, book);
-        let (bytes, packets) =
-            read.map_or((0, 0), |read| (read.bytes as u64, u64::from(read.packets)));
+        let read = match self.adapter.read_step(self.now, handle, &mut reader.buffer, book) {
+            Ok(ReadStep::Copying { bytes }) => {
+                let bytes = bytes as u64;
+                reader.copied += bytes;
+                let cpu = reader.cpu;
+                return self.submit(cpu, Work::Copy { handle, bytes });
+            }
+            Ok(ReadStep::Done(read)) => (read.bytes as u64, u64::from(read.packets)),
+            // A read that is refused gives nothing; the reader comes back as after an empty one.
+            Err(_) => (0, 0),
+        };
+        let (bytes, packets) = read;
+        reader.copied = reader.copied.min(bytes);
         reader.did_read(self.now, bytes, packets);
         if packets > 0 {
             self.submit(self.readers[handle as usize].cpu, Work::Consume { handle });
@@ -363,10 +417,10 @@ impl Embedded {
 
     /// A reader that is not on a CPU goes on with its rhythm.
     fn continue_reader(&mut self, handle: u32) {
-        let event_set = self.adapter.event_set(handle);
+        let ready = self.adapter.ready(handle);
         let reader = &mut self.readers[handle as usize];
         let book = self.book.get_mut();
-        match reader.next(self.now, event_set) {
+        match reader.next(self.now, ready) {
             Step::Read => {
                 let cpu = reader.cpu;
                 self.submit(cpu, Work::Read { handle });

@@ -40,6 +40,10 @@ pub struct HandleOutcome {
     pub capacity: u64,
     /// The most bytes that were ever charged.
     pub peak: u64,
+    /// The most bytes of memory that the design ever took.
+    pub peak_memory: u64,
+    /// Times that the reader was woken.
+    pub wakes: u64,
     /// Reads done.
     pub reads: u64,
     /// Reads that gave nothing.
@@ -73,6 +77,8 @@ pub struct CpuOutcome {
     pub interrupt: u64,
     /// In polls.
     pub poll: u64,
+    /// In the workers of capture buffers.
+    pub worker: u64,
     /// In readers.
     pub reader: u64,
 }
@@ -220,6 +226,8 @@ impl Components<'_> {
                 stats: self.adapter.stats(handle).unwrap_or_default(),
                 capacity: occupancy.capacity,
                 peak: occupancy.peak,
+                peak_memory: occupancy.peak_memory,
+                wakes: self.adapter.counters(handle).map_or(0, |counters| counters.wakes),
                 reads: reader.reads,
                 empty_reads: reader.empty_reads,
                 bytes_delivered: book.bytes_delivered[index],
@@ -231,6 +239,6 @@ impl Components<'_> {
 }
 
 fn cpu_outcome(cpu: &Cpu) -> CpuOutcome {
-    let [reader, poll, interrupt] = cpu.busy;
-    CpuOutcome { interrupt, poll, reader }
+    let [reader, worker, poll, interrupt] = cpu.busy;
+    CpuOutcome { interrupt, poll, worker, reader }
 }

@@ -1,7 +1,7 @@
 //! A reading application's rhythm: when it reads, what it waits for, when it stalls.
 //!
-//! The reader does what packet.dll does: wait for the handle's read event, or for the read timeout,
-//! then read whatever there is, look at it, and come back. A scenario may add a period, stalls and
+//! The reader does what packet.dll does: wait until a read is served by the rule of its handle's
+//! design, or for the read timeout, then read whatever there is, look at it, and come back. A scenario may add a period, stalls and
 //! an end. Contract: [`Reader::next`] says what the reader does now; the world carries it out.
 
 use crate::scenario::Window;
@@ -60,6 +60,8 @@ pub struct Reader {
     pub empty_reads: u64,
     /// What the last read gave: (bytes, packets).
     pub last: (u64, u64),
+    /// Bytes whose copying the read in progress has already been charged for.
+    pub copied: u64,
     read_timeout_ps: u64,
     period_ps: u64,
     stalls: Vec<Window>,
@@ -89,6 +91,7 @@ impl Reader {
             reads: 0,
             empty_reads: 0,
             last: (0, 0),
+            copied: 0,
             read_timeout_ps,
             period_ps,
             stalls,
@@ -98,8 +101,8 @@ impl Reader {
         }
     }
 
-    /// What the reader does at `now`, when it is not on a CPU; `event_set` is its handle's event.
-    pub fn next(&mut self, now: u64, event_set: bool) -> Step {
+    /// What the reader does at `now`, when it is not on a CPU; `ready`: a read would not have to wait.
+    pub fn next(&mut self, now: u64, ready: bool) -> Step {
         if self.stop_at.is_some_and(|at| at <= now) {
             self.state = State::Stopped;
             return Step::Stop;
@@ -115,7 +118,7 @@ impl Reader {
             self.state = State::Sleeping;
             return Step::Sleep { until: due, stall: false };
         }
-        if event_set {
+        if ready {
             self.state = State::Busy;
             return Step::Read;
         }

@@ -7,6 +7,7 @@
 
 use super::book::Book;
 use super::cpu::Cpu;
+use super::engine::engine_kind;
 use super::port::{Device, Port};
 use super::reader::Reader;
 use super::tap::DriverEvents;
@@ -14,13 +15,13 @@ use crate::account::{HandleLimit, Limits};
 use crate::event::Recorder;
 use crate::libpcap::{self, FilterError};
 use crate::output::file::OutputError;
-use crate::scenario::{Engine, Handle, Masking, Scenario};
+use crate::scenario::{Handle, Masking, Scenario};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig};
 use npf_core::filter::{Instruction, Program, ProgramError};
-use npf_core::{Adapter, ControlError, EngineKind, HandleOptions, PacketQueueOptions};
+use npf_core::{Adapter, ControlError, HandleOptions};
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
@@ -137,7 +138,7 @@ pub fn build_recorded(
     let mut readers = Vec::new();
     let mut handle_names = Vec::new();
     for (index, handle) in scenario.handle.iter().enumerate() {
-        let options = handle_options(index, handle)?;
+        let options = handle_options(scenario, index, handle)?;
         adapter.open(options).map_err(|cause| SetupError::Handle { index, cause })?;
         readers.push(reader(scenario, handle));
         handle_names.push(handle.name.clone());
@@ -270,26 +271,24 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
     }
 }
 
-fn handle_options(index: usize, handle: &Handle) -> Result<HandleOptions, SetupError> {
+fn handle_options(
+    scenario: &Scenario,
+    index: usize,
+    handle: &Handle,
+) -> Result<HandleOptions, SetupError> {
     let filter = match &handle.filter {
         Some(filter) => Some(program(index, filter, handle.snaplen)?),
         None => None,
     };
-    let choices = PacketQueueOptions {
-        soft_limit: handle.quirks.soft_limit,
-        received_after_filter: handle.quirks.received_after_filter,
-        truncate_first: handle.quirks.truncate_first,
-        snaplen_without_filter: handle.quirks.snaplen_without_filter,
-    };
-    let engine = match handle.engine {
-        Engine::PacketQueue => EngineKind::PacketQueue(choices),
-    };
     Ok(HandleOptions {
-        engine,
+        engine: engine_kind(handle),
         kernel_buffer: handle.kernel_buffer.0,
         min_to_copy: handle.min_to_copy.0,
+        immediate: handle.immediate,
         snaplen: handle.snaplen,
         filter,
+        object_limit: handle.object_limit,
+        cpus: scenario.cpu_count(),
         ..HandleOptions::default()
     })
 }
@@ -309,8 +308,10 @@ fn reader(scenario: &Scenario, handle: &Handle) -> Reader {
 
 fn limits(scenario: &Scenario) -> Limits {
     let limit = |handle: &Handle| HandleLimit {
+        engine: engine_kind(handle),
         capacity: handle.kernel_buffer.0,
-        soft: handle.quirks.soft_limit,
+        cpus: scenario.cpu_count(),
+        object_limit: handle.object_limit,
     };
     Limits {
         fifo_bytes: scenario.nic.fifo.0,

@@ -41,6 +41,7 @@ impl driver::Host for Tap<'_> {
 
     fn indicate(&mut self, now: u64, queue: u16, frames: &[RxFrame<'_>]) {
         let book = &mut *self.book.borrow_mut();
+        book.oracle.tapping(self.cpu);
         for batch in frames.chunks(BATCH) {
             let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; BATCH];
             let mut count = 0;

@@ -56,7 +56,7 @@ fn wrong_types_and_units() {
         ("[rxfh]\nhash_types = ['tcp4', 'sctp4']", 2, "'sctp4'", "allowed here: ipv4, tcp4"),
         ("[rxfh]\nindirection = 'weight'", 2, "'weight'", "\"equal\" or a list"),
         ("[rxfh]\nindirection = [0, 'x']", 2, "'x'", "found the text \"x\""),
-        ("[[handle]]\nengine = 'bpf'", 2, "'bpf'", "allowed here: packet-queue"),
+        ("[[handle]]\nengine = 'bpf'", 2, "'bpf'", "allowed here: segments, worker, packet-queue"),
         (
             "[[handle]]\nreader = { stall = [{ at = '1ms' }] }",
             2,

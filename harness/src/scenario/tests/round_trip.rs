@@ -149,10 +149,11 @@ prop_compose! {
         Handle {
             name: String::new(), engine, kernel_buffer, user_buffer, min_to_copy, read_timeout,
             snaplen, filter,
-            quirks: Quirks {
+            packet_queue: PacketQueue {
                 soft_limit, received_after_filter, truncate_first, snaplen_without_filter,
             },
             reader: Reader { cpu, frame, period, stall, stop_at },
+            ..Handle::default()
         }
     }
 }

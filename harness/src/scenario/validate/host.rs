@@ -65,7 +65,11 @@ fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Im
         return wrong(&[&key("filter")], "an empty filter", allowed);
     }
     let reader = &handle.reader;
+    cpu(scenario, &key("worker.cpu"), scenario.worker_cpu(handle))?;
     cpu(scenario, &key("reader.cpu"), scenario.reader_cpu(handle))?;
+    if let Some(count) = handle.segments.count {
+        within(&key("segments.count"), count, 1, 1024)?;
+    }
     within(&key("reader.frame"), scenario.reader_frame(handle), Duration(0), LONGEST_COST)?;
     for (name, time) in [("reader.period", reader.period), ("reader.stop_at", reader.stop_at)] {
         if let Some(time) = time {

@@ -1,0 +1,193 @@
+//! The oracle's picture of the capture buffers: what is charged where, from the events alone, and for
+//! each design when a drop is justified.
+//!
+//! Contract: a packet is charged to the *part* of the buffer that its design puts it in (the segment
+//! of its CPU; otherwise there is one part). The charges must match what the drop record says, and the
+//! record must satisfy the rule of its reason. How exactly, per design:
+//!
+//! - `packet-queue`, `segments`, `worker`: to the byte;
+//! - `ring`: the free space may lie in two pieces, and the window moves through the middle of packets,
+//!   so both are known to within the largest record;
+//! - `store-hold`, `zero-copy`: the record tells of the store buffer; that the other one is taken
+//!   shows in the charges that are not in the store.
+
+use npf_core::{CpuClamp, DropReason as Npf, EngineKind, SegmentChoice};
+use std::collections::VecDeque;
+
+use super::Claim;
+
+/// What the scenario grants one handle.
+#[derive(Clone, Copy, Debug)]
+pub struct HandleLimit {
+    /// Design of the buffer.
+    pub engine: EngineKind,
+    /// Kernel buffer in bytes.
+    pub capacity: u64,
+    /// CPUs of the machine.
+    pub cpus: u16,
+    /// Packets that it may hold.
+    pub object_limit: Option<u64>,
+}
+
+/// One handle's buffer as the events paint it.
+#[derive(Clone, Debug)]
+pub(super) struct Buffer {
+    limit: HandleLimit,
+    /// Charged bytes, by part.
+    charged: Vec<u64>,
+    /// Packets in the buffer, oldest first: part and charge.
+    packets: VecDeque<(usize, u64)>,
+    /// Packets that the handle holds in all.
+    held: u64,
+    /// Packets offered to the buffer; round robin goes by it.
+    attempts: u64,
+    /// The largest record there ever was.
+    largest: u64,
+    /// A control is at work that empties the buffer.
+    pub emptying: bool,
+    /// The handle is being closed.
+    pub closing: bool,
+}
+
+impl Buffer {
+    pub(super) fn new(limit: HandleLimit) -> Self {
+        Self {
+            limit,
+            charged: vec![0; parts(&limit)],
+            packets: VecDeque::new(),
+            held: 0,
+            attempts: 0,
+            largest: 0,
+            emptying: false,
+            closing: false,
+        }
+    }
+
+    /// A control gave the buffer this size.
+    pub(super) fn resized(&mut self, capacity: u64) {
+        self.limit.capacity = capacity;
+    }
+
+    /// A packet tapped on `cpu` is held; a charge of 0 means that it is not in the buffer yet.
+    #[inline]
+    pub(super) fn stored(&mut self, cpu: u16, charge: u64) {
+        self.held += 1;
+        let part = self.part(cpu);
+        self.attempts += 1;
+        if charge > 0 {
+            self.charge(part, charge);
+        }
+    }
+
+    /// The worker put a packet into the buffer.
+    pub(super) fn moved(&mut self, charge: u64) {
+        self.charge(0, charge);
+    }
+
+    /// The oldest packet in the buffer left it.
+    #[inline]
+    pub(super) fn left(&mut self) {
+        self.held = self.held.saturating_sub(1);
+        if let Some((part, charge)) = self.packets.pop_front() {
+            self.charged[part] -= charge;
+        }
+    }
+
+    /// A packet left that was never in the buffer.
+    pub(super) fn left_the_queue(&mut self) {
+        self.held = self.held.saturating_sub(1);
+    }
+
+    fn charge(&mut self, part: usize, charge: u64) {
+        self.charged[part] += charge;
+        self.packets.push_back((part, charge));
+        self.largest = self.largest.max(charge);
+    }
+
+    /// Whether a drop of this buffer's is justified, and the facts.
+    pub(super) fn judge(&mut self, reason: Npf, claim: Claim, cpu: u16) -> (bool, String) {
+        let part = self.part(cpu);
+        let whole: u64 = self.charged.iter().sum();
+        let Self { limit, .. } = self;
+        let Claim { occupancy, capacity, need, held, .. } = claim;
+        let full = occupancy + need > capacity;
+        let facts = format!(
+            "{whole} of {} B are charged, {} of them in part {part}, {} packets held; the record says {occupancy} of {capacity} and a need of {need}",
+            limit.capacity, self.charged[part], self.held
+        );
+        let holds = match reason {
+            Npf::BufferFull => match limit.engine {
+                EngineKind::PacketQueue(choices) => {
+                    let no_room = if choices.soft_limit { whole >= limit.capacity } else { full };
+                    no_room && occupancy == whole && capacity == limit.capacity
+                }
+                EngineKind::Ring(_) => {
+                    capacity == limit.capacity
+                        && occupancy + 2 * need + 4 > capacity
+                        && occupancy.abs_diff(whole) <= self.largest.max(need)
+                }
+                EngineKind::StoreHold(_) | EngineKind::ZeroCopy(_) => {
+                    full && capacity == limit.capacity / 2 && whole > 0
+                }
+                EngineKind::Segments(_) | EngineKind::Worker(_) => false,
+            },
+            Npf::SegmentFull => {
+                let size = limit.capacity / parts_of_buffer(limit);
+                self.attempts += 1;
+                let size = if size < 24 { 0 } else { size };
+                full && capacity == size && occupancy == self.charged[part]
+            }
+            Npf::Prefiltered => {
+                full && capacity == limit.capacity
+                    && occupancy.abs_diff(whole) <= self.largest.max(need)
+            }
+            Npf::WorkerFull => {
+                held == Some(0) && full && capacity <= limit.capacity && occupancy >= whole
+            }
+            Npf::UserOwned => full && whole > 0,
+            Npf::HeadDropped => held.is_some_and(|charge| charge > 0),
+            Npf::ZeroBuffer => limit.capacity == 0,
+            Npf::NoMemory => limit.object_limit.is_some_and(|limit| self.held >= limit),
+            Npf::Flushed => self.emptying,
+            Npf::Closed => self.closing,
+            _ => false,
+        };
+        (holds, facts)
+    }
+
+    /// The part that takes a packet tapped on `cpu`.
+    fn part(&self, cpu: u16) -> usize {
+        let EngineKind::Segments(choices) = self.limit.engine else { return 0 };
+        let count = self.charged.len();
+        match choices.choice {
+            SegmentChoice::RoundRobin => (self.attempts % count as u64) as usize,
+            SegmentChoice::Modulo => usize::from(cpu) % count,
+            SegmentChoice::Cpu => {
+                let cpu = match choices.clamp {
+                    CpuClamp::At63 => cpu.min(63),
+                    CpuClamp::At255 => cpu.min(255),
+                    CpuClamp::Off => cpu,
+                };
+                usize::from(cpu).min(count - 1)
+            }
+        }
+    }
+}
+
+/// How many parts the buffer is divided into.
+fn parts_of_buffer(limit: &HandleLimit) -> u64 {
+    let EngineKind::Segments(choices) = limit.engine else { return 1 };
+    let per_cpu = match choices.clamp {
+        CpuClamp::At63 => limit.cpus.min(64),
+        CpuClamp::At255 => limit.cpus.min(255),
+        CpuClamp::Off => limit.cpus,
+    };
+    u64::from(choices.count.unwrap_or(per_cpu).max(1))
+}
+
+/// How many parts there are to charge: one more where a CPU number points behind the last segment.
+fn parts(limit: &HandleLimit) -> usize {
+    let unscanned = matches!(limit.engine, EngineKind::Segments(choices)
+        if choices.clamp == CpuClamp::At255 && choices.count.is_none() && limit.cpus > 255);
+    parts_of_buffer(limit) as usize + usize::from(unscanned)
+}

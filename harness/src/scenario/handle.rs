@@ -1,0 +1,141 @@
+//! Open captures: their buffers, their engines, and the programs that read them.
+//!
+//! Contract: pure data; every default is what libpcap sets on a current Npcap.
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{Engine, PacketQueue, Ring, Segments, StoreHold, Worker, ZeroCopy};
+use super::network::Window;
+use super::units::{Bytes, Duration};
+
+/// `[[handle]]`: one open capture, as one program holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Handle {
+    /// Its name in every output; left out: `handle-0`, `handle-1`, ...
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The design of its capture buffer.
+    pub engine: Engine,
+    /// Size of the capture buffer in the kernel; libpcap's `pcap_setbuff`. With the BSD designs each
+    /// of the two buffers is half of it.
+    pub kernel_buffer: Bytes,
+    /// Size of the buffer that one read fills; `pcap_setuserbuffer`. A design that reads exactly one
+    /// length uses that instead.
+    pub user_buffer: Bytes,
+    /// A waiting reader is woken at so much stored data; `pcap_setmintocopy`.
+    pub min_to_copy: Bytes,
+    /// Each packet wakes the reader; `pcap_set_immediate_mode`.
+    pub immediate: bool,
+    /// Longest wait of one read; `pcap_set_timeout`. 0 s = no limit.
+    pub read_timeout: Duration,
+    /// Bytes kept of each frame at most; `pcap_set_snaplen`.
+    pub snaplen: u32,
+    /// A filter expression such as `udp port 53`, or `@FILE`: a program as `tcpdump -ddd` prints
+    /// it, relative to the folder of the scenario file. Left out: everything is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Packets the handle may hold at once: the memory the driver gets for packet objects. Left out:
+    /// no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_limit: Option<u64>,
+    /// Choices of the engine `segments`.
+    pub segments: Segments,
+    /// Choices of the engine `worker`.
+    pub worker: Worker,
+    /// Choices of the engine `packet-queue`.
+    pub packet_queue: PacketQueue,
+    /// Choices of the engine `ring`.
+    pub ring: Ring,
+    /// Choices of the engine `store-hold`.
+    pub store_hold: StoreHold,
+    /// Choices of the engine `zero-copy`.
+    pub zero_copy: ZeroCopy,
+    /// The program that reads.
+    pub reader: Reader,
+    /// What it changes while it runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<Control>,
+}
+
+impl Default for Handle {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            engine: Engine::PacketQueue,
+            kernel_buffer: Bytes(1_000_000),
+            user_buffer: Bytes(256_000),
+            min_to_copy: Bytes(16_000),
+            immediate: false,
+            read_timeout: Duration(1_000_000_000_000),
+            snaplen: 262_144,
+            filter: None,
+            object_limit: None,
+            segments: Segments::default(),
+            worker: Worker::default(),
+            packet_queue: PacketQueue::default(),
+            ring: Ring::default(),
+            store_hold: StoreHold::default(),
+            zero_copy: ZeroCopy::default(),
+            reader: Reader::default(),
+            control: Vec::new(),
+        }
+    }
+}
+
+/// `[handle.reader]`: the rhythm of the reading program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reader {
+    /// Its CPU; left out: the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u16>,
+    /// Its work per frame; left out: `costs.reader_frame`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<Duration>,
+    /// Reads start at least this far apart; left out: it reads again at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period: Option<Duration>,
+    /// When it does something else: no read starts in these windows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stall: Vec<Window>,
+    /// When it stops reading for good; left out: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<Duration>,
+}
+
+/// `[[handle.control]]`: what the program changes at one moment. Keys have the names and meanings
+/// that they have in `[[handle]]`; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// When.
+    pub at: Duration,
+    /// A new kernel buffer: empties the buffer (BIOCSETBUFFERSIZE).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_buffer: Option<Bytes>,
+    /// A new user buffer, from the next read on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_buffer: Option<Bytes>,
+    /// From the next packet on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_to_copy: Option<Bytes>,
+    /// From the next packet on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub immediate: Option<bool>,
+    /// From the next wait on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_timeout: Option<Duration>,
+    /// From the next frame on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snaplen: Option<u32>,
+    /// Another filter; the empty text removes it. Empties the buffer unless `keep` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// The new filter leaves in the buffer what the old one accepted (BIOCSETFNR).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+    /// The handle is closed; what it holds is lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub close: bool,
+}
