@@ -13,8 +13,8 @@ use crate::{ControlError, DropReason, Event, Host, Read, ReadError, ReadStep, Wo
 
 impl Adapter {
     /// Fills `out`, the user buffer, with records from a handle's buffer, clears the handle's read
-    /// event, and hands each packet to the host. Never blocks: what is there is what one gets, also
-    /// nothing. A refused read changes nothing.
+    /// event unless the design leaves it, and hands each packet to the host. Never blocks: what is
+    /// there is what one gets, also nothing. A refused read changes nothing.
     ///
     /// # Errors
     ///
@@ -37,8 +37,9 @@ impl Adapter {
         }
     }
 
-    /// Begins a read or goes on with the one begun. [`ReadStep::Copying`]: so many bytes are copied
-    /// now; call again with the same buffer when that has taken its time.
+    /// Begins a read, which clears the read event unless the design leaves it, or goes on with the
+    /// one begun. [`ReadStep::Copying`]: so many bytes are copied now; call again with the same buffer
+    /// when that has taken its time.
     ///
     /// # Errors
     ///
@@ -60,18 +61,22 @@ impl Adapter {
         let mut sink = open.account.sink(now, DropReason::Flushed, host);
         let filled = open.engine.read(out, begun.bytes, pool, &mut sink)?;
         let last = sink.last;
+        let clears_event = open.reading.is_none() && !filled.leaves_event;
         let total = Reading {
             len: begun.len,
             bytes: begun.bytes + filled.bytes,
             packets: begun.packets + filled.packets,
         };
         if filled.more {
+            open.event_set &= !clears_event;
             open.reading = Some(total);
             return Ok(ReadStep::Copying { bytes: filled.bytes });
         }
         open.reading = None;
         open.engine.end_read();
-        finish(open, now, total, filled, last, host).map(ReadStep::Done)
+        let read = finish(open, now, total, filled, last, host)?;
+        open.event_set &= !clears_event;
+        Ok(ReadStep::Done(read))
     }
 
     /// Whether a reader of the handle that comes now is served without waiting, by the rule of its
@@ -121,7 +126,6 @@ fn finish<H: Host>(
     if total.packets == 0 && open.detached {
         return Err(ReadError::DeviceRemoved { queued });
     }
-    open.event_set = false;
     let counters = &mut open.account.counters;
     counters.reads += 1;
     counters.read_bytes += total.bytes as u64;

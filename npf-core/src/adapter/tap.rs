@@ -202,7 +202,7 @@ impl Handle {
 
     fn refuse<H: Host>(&mut self, source: Source, tag: u64, refusal: Refusal, host: &mut H) {
         let Refusal { reason, used, capacity, need, elsewhere, wake } = refusal;
-        self.account.full_dropped += 1;
+        self.account.full_dropped += u64::from(self.engine.counts(reason));
         let record = DropRecord {
             reason,
             handle: Some(self.id),

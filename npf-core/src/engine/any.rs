@@ -4,14 +4,16 @@
 //! every packet.
 
 use super::packet_queue::PacketQueue;
+use super::ring::Ring;
 use super::{Engine, Filled, Occupancy, Packet, Refusal, Sink, Stored, Worked};
 use crate::pool::Pool;
-use crate::{ControlError, EngineKind, HandleOptions, ReadError};
+use crate::{ControlError, DropReason, EngineKind, HandleOptions, ReadError};
 
 /// One of the designs.
 #[derive(Debug)]
 pub(crate) enum AnyEngine {
     PacketQueue(PacketQueue),
+    Ring(Ring),
 }
 
 impl AnyEngine {
@@ -20,6 +22,7 @@ impl AnyEngine {
             EngineKind::PacketQueue(choices) => {
                 AnyEngine::PacketQueue(PacketQueue::new(options, choices))
             }
+            EngineKind::Ring(choices) => AnyEngine::Ring(Ring::new(options, choices)),
             _ => AnyEngine::PacketQueue(PacketQueue::new(options, Default::default())),
         }
     }
@@ -30,6 +33,7 @@ macro_rules! each {
     ($self:expr, $engine:ident => $call:expr) => {
         match $self {
             AnyEngine::PacketQueue($engine) => $call,
+            AnyEngine::Ring($engine) => $call,
         }
     };
 }
@@ -43,6 +47,11 @@ impl Engine for AnyEngine {
     #[inline]
     fn refuse_unfiltered(&self, cpu: u16, len: u32) -> Option<Refusal> {
         each!(self, engine => engine.refuse_unfiltered(cpu, len))
+    }
+
+    #[inline]
+    fn counts(&self, reason: DropReason) -> bool {
+        each!(self, engine => engine.counts(reason))
     }
 
     #[inline]

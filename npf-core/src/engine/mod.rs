@@ -12,6 +12,7 @@
 
 mod any;
 mod packet_queue;
+mod ring;
 
 pub(crate) use any::AnyEngine;
 
@@ -119,6 +120,9 @@ pub(crate) struct Filled {
     /// The read goes on: call again, with the same buffer, when copying these bytes has taken its
     /// time. Until then the tap may run.
     pub more: bool,
+    /// The read event stays as it is; looked at in the first step only, at which it is cleared
+    /// otherwise.
+    pub leaves_event: bool,
 }
 
 /// What a step of the worker did.
@@ -138,6 +142,12 @@ pub(crate) trait Engine {
     #[inline]
     fn refuse_unfiltered(&self, _cpu: u16, _len: u32) -> Option<Refusal> {
         None
+    }
+
+    /// Whether the driver's own statistics count a packet that was refused for `reason`.
+    #[inline]
+    fn counts(&self, _reason: DropReason) -> bool {
+        true
     }
 
     /// Asks to keep a packet, whose kept bytes are `data`. Older packets that have to make room go to

@@ -6,4 +6,5 @@ mod account;
 mod controls;
 mod packet_queue;
 mod reads;
+mod ring;
 mod support;
