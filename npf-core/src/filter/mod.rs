@@ -49,6 +49,7 @@ mod linux;
 mod meaning;
 mod op;
 mod run;
+mod step;
 mod validate;
 
 pub use ancillary::{Ancillary, PacketType};
@@ -60,13 +61,17 @@ pub use instruction::{Instruction, opcode};
 pub use run::Verdict;
 
 use op::Op;
+use step::Step;
 
 /// A filter program that was found to be sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     instructions: Vec<Instruction>,
     dialect: Dialect,
+    /// What the instructions mean in the dialect.
     ops: Vec<Op>,
+    /// The same as the interpreter runs it.
+    steps: Vec<Step>,
 }
 
 impl Program {
@@ -89,7 +94,8 @@ impl Program {
         dialect: Dialect,
     ) -> Result<Program, ProgramError> {
         let ops = validate::validate(&instructions, dialect)?;
-        Ok(Program { instructions, dialect, ops })
+        let steps = step::steps(&ops);
+        Ok(Program { instructions, dialect, ops, steps })
     }
 
     /// Reads the text that `tcpdump -ddd` prints: a line with the number of instructions, then one
@@ -106,14 +112,14 @@ impl Program {
     /// else is known.
     #[inline]
     pub fn run(&self, data: &[u8], wire_len: u32) -> Verdict {
-        run::run(&self.ops, data, wire_len, &Ancillary::NONE)
+        run::run(&self.ops, &self.steps, data, wire_len, &Ancillary::NONE)
     }
 
     /// Runs the program over the bytes that are there of a frame of `wire_len` bytes, with what else is
     /// known of it.
     #[inline]
     pub fn run_with(&self, data: &[u8], wire_len: u32, ancillary: &Ancillary) -> Verdict {
-        run::run(&self.ops, data, wire_len, ancillary)
+        run::run(&self.ops, &self.steps, data, wire_len, ancillary)
     }
 
     /// The instructions as they were given.
