@@ -1,8 +1,10 @@
 //! The command line: data goes to stdout, talk to stderr, and the exit code says how it ended.
 
 mod bench;
+mod compare;
 mod reasons;
 mod run;
+mod scenario;
 mod watch;
 
 use crate::exit::{self, Exit};
@@ -24,6 +26,11 @@ enum Command {
     /// Without SCENARIO the built-in one is played; with --pcap and without SCENARIO, a plain
     /// laboratory with every default and a fast reader.
     Run(RunArgs),
+    /// Play a scenario through several capture engines, with the same frames at the same picoseconds,
+    /// and set the results side by side.
+    ///
+    /// Without --engine the scenario's own list is taken, or else every engine.
+    Compare(CompareArgs),
     /// List every reason for which a frame can be dropped: its rule, its unit, its names elsewhere.
     Reasons,
     /// Measure rxlab itself.
@@ -31,9 +38,9 @@ enum Command {
     Bench(BenchCommand),
 }
 
-/// What to run and what to write.
+/// Which scenario, and what is different about it this time.
 #[derive(Args, Clone, Default)]
-struct RunArgs {
+struct ScenarioArgs {
     /// Scenario file (TOML).
     scenario: Option<PathBuf>,
     /// Offer the frames of this capture file (pcap or pcapng) instead of the scenario's traffic.
@@ -42,15 +49,41 @@ struct RunArgs {
     /// Filter for every handle: an expression, or @FILE with a program from `tcpdump -ddd`.
     #[arg(long, value_name = "EXPR|@FILE")]
     filter: Option<String>,
-    /// Capture engine for every handle.
-    #[arg(long, value_name = "NAME")]
-    engine: Option<String>,
     /// Seed of every random stream, decimal or 0x hexadecimal.
     #[arg(long, value_name = "N")]
     seed: Option<String>,
     /// Override one value of the scenario, as in --set ring.rx=512; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+}
+
+/// What to compare.
+#[derive(Args, Clone, Default)]
+struct CompareArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Engines, separated by commas.
+    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
+    engine: Vec<String>,
+    /// Repeat the comparison for each value of one key, as in --vary handle.0.kernel_buffer=250kB,1MB.
+    #[arg(long, value_name = "KEY=V1,V2,...")]
+    vary: Option<String>,
+    /// Print the results as JSON instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Draw the loss of each engine against the varied key.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+}
+
+/// What to run and what to write.
+#[derive(Args, Clone, Default)]
+struct RunArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Capture engine for every handle.
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
     /// Write result.json, events.ndjson and capture.pcapng to this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -79,8 +112,9 @@ pub fn main() -> Exit {
             return exit;
         }
     };
-    match cli.command.unwrap_or_else(|| Command::Run(RunArgs::default())) {
+    match cli.command.unwrap_or_else(|| Command::Compare(CompareArgs::default())) {
         Command::Run(args) => run::run(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Reasons => reasons::reasons(),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
     }
@@ -89,10 +123,12 @@ pub fn main() -> Exit {
 fn after_help() -> String {
     format!(
         "Examples:\n  \
-         rxlab                                        the built-in scenario\n  \
+         rxlab                                        the built-in comparison\n  \
          rxlab run scenarios/slow-reader.toml --out out   its account, events and capture\n  \
          rxlab run --pcap file.pcap --filter 'udp port 53'\n  \
-         rxlab run scenarios/small-ring.toml --set ring.rx=512 --seed 7\n\n\
+         rxlab run scenarios/small-ring.toml --set ring.rx=512 --seed 7\n  \
+         rxlab compare scenarios/slow-reader.toml --engine ring,store-hold \
+         --vary handle.0.kernel_buffer=250kB,500kB,1MB\n\n\
          Exit codes:\n{}",
         exit::table()
     )

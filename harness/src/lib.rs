@@ -10,6 +10,7 @@
 
 pub mod account;
 pub mod cli;
+pub mod compare;
 pub mod event;
 pub mod exit;
 pub mod interrupt;

@@ -5,6 +5,7 @@
 //! - [`book`]: what every effect of a component does to the account, the events and the outputs.
 //! - [`port`]: the driver's registers, which are the device's.
 //! - [`cpu`], [`schedule`]: virtual CPUs and the list of what is due.
+//! - [`latency`]: from the wire to the reader.
 //! - [`reader`]: the rhythm of each reading application.
 //! - [`outcome`]: what a run leaves behind.
 
@@ -14,6 +15,7 @@ pub mod cpu;
 pub mod embedded;
 mod engine;
 mod holdings;
+pub mod latency;
 pub mod outcome;
 pub mod port;
 pub mod reader;

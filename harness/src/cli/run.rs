@@ -1,6 +1,7 @@
 //! `rxlab run`: load, build, play, write, report.
 
 use super::RunArgs;
+use super::scenario::{Failure, frames, load, repeat_of};
 use super::watch::Watcher;
 use crate::event::{Detail, Recorder};
 use crate::exit::Exit;
@@ -9,9 +10,7 @@ use crate::output::file::{OutputError, RecordFile, write_whole};
 use crate::output::pcapng::PcapngError;
 use crate::output::stdout;
 use crate::report::{json::ResultFile, text};
-use crate::scenario::{
-    self, CaptureOutput, Engine, EventsOutput, Scenario, ScenarioError, Traffic,
-};
+use crate::scenario::{CaptureOutput, EventsOutput, Scenario, Traffic};
 use crate::world::capture::Capture;
 use crate::world::embedded::Embedded;
 use crate::world::outcome::{End, Outcome};
@@ -19,41 +18,15 @@ use crate::world::setup::{self, Parts, SetupError};
 use std::path::Path;
 use std::time::Instant;
 
-/// What ends a run before it began, or while it wrote.
-enum Failure {
-    Scenario(Box<ScenarioError>),
-    Usage(String),
-    Setup(SetupError),
-    Output(String),
-}
-
 /// Plays what `args` name.
 pub(super) fn run(args: &RunArgs) -> Exit {
-    match try_run(args) {
-        Ok(exit) => exit,
-        Err(Failure::Scenario(error)) => {
-            eprintln!("{:?}", miette::Report::new(*error));
-            Exit::Usage
-        }
-        Err(Failure::Usage(what)) => {
-            eprintln!("rxlab: {what}");
-            Exit::Usage
-        }
-        Err(Failure::Setup(error)) => {
-            eprintln!("rxlab: {error}");
-            Exit::Usage
-        }
-        Err(Failure::Output(what)) => {
-            eprintln!("rxlab: {what}");
-            Exit::Unexpected
-        }
-    }
+    try_run(args).unwrap_or_else(|failure| failure.tell())
 }
 
 fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
-    let scenario = load(args)?;
+    let scenario = load(&args.scenario, args.engine.as_deref(), None)?;
     if let Some(out) = &args.out {
         clear(out, &scenario)?;
     }
@@ -111,67 +84,6 @@ fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
         }
         End::Complete if failed.is_empty() => Exit::Ok,
         End::Complete => Exit::Unexpected,
-    }
-}
-
-fn load(args: &RunArgs) -> Result<Scenario, Failure> {
-    let load = |result: Result<Scenario, ScenarioError>| {
-        result.map_err(|error| Failure::Scenario(Box::new(error)))
-    };
-    let mut sets = Vec::new();
-    if let Some(pcap) = &args.pcap {
-        let file = std::path::absolute(pcap).unwrap_or_else(|_| pcap.clone());
-        let file = toml::Value::String(file.to_string_lossy().into_owned());
-        sets.push(format!("traffic={{ source = \"capture\", file = {file} }}"));
-    }
-    if let Some(seed) = &args.seed {
-        sets.push(format!("seed={seed}"));
-    }
-    sets.extend(args.set.iter().cloned());
-    let mut scenario = match (&args.scenario, &args.pcap) {
-        (Some(path), _) => load(Scenario::load(path, &sets))?,
-        (None, None) => load(Scenario::parse(scenario::DEFAULT, "(built-in scenario)", &sets))?,
-        (None, Some(pcap)) => {
-            let mut scenario = load(Scenario::parse("", "(plain scenario)", &sets))?;
-            scenario.name = format!("{} through a plain laboratory", pcap.display());
-            scenario
-        }
-    }
-    .resolved();
-    for handle in &mut scenario.handle {
-        if let Some(filter) = &args.filter {
-            handle.filter = Some(filter_from_here(filter));
-        }
-        if let Some(engine) = &args.engine {
-            handle.engine = engine_named(engine)?;
-        }
-    }
-    Ok(scenario)
-}
-
-/// A program file named on the command line is relative to where the command runs.
-fn filter_from_here(filter: &str) -> String {
-    match filter.strip_prefix('@') {
-        Some(file) => {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
-            format!("@{}", file.display())
-        }
-        None => filter.into(),
-    }
-}
-
-fn engine_named(name: &str) -> Result<Engine, Failure> {
-    Engine::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = Engine::ALL.iter().map(|engine| engine.name()).collect();
-        Failure::Usage(format!("there is no engine `{name}`; --engine takes {}", known.join(", ")))
-    })
-}
-
-/// How many frames will be offered, where the scenario says so.
-fn frames(scenario: &Scenario) -> Option<u64> {
-    match &scenario.traffic {
-        Traffic::Generator(generator) => Some(generator.frames),
-        Traffic::Capture(capture) => capture.limit,
     }
 }
 
@@ -250,35 +162,8 @@ fn open_captures(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(
 
 /// The command that repeats this run, with every choice that `args` made.
 fn repeat(args: &RunArgs, scenario: &Scenario) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "rxlab".into());
-    let mut words = vec![program, "run".into()];
-    if let Some(path) = &args.scenario {
-        words.push(path.to_string_lossy().into_owned());
-    }
-    let options = [
-        ("--pcap", args.pcap.as_ref().map(|pcap| pcap.to_string_lossy().into_owned())),
-        ("--filter", args.filter.clone()),
-        ("--engine", args.engine.clone()),
-        ("--seed", Some(scenario.seed.to_string())),
-    ];
-    for (option, value) in options {
-        if let Some(value) = value {
-            words.extend([option.to_owned(), value]);
-        }
-    }
-    for set in &args.set {
-        words.extend(["--set".to_owned(), set.clone()]);
-    }
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.into();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    let engine = args.engine.iter().flat_map(|name| ["--engine".to_owned(), name.clone()]);
+    repeat_of("run", &args.scenario, engine, scenario)
 }
 
 #[cfg(test)]
@@ -293,13 +178,5 @@ mod tests {
         for name in ["capture-.pcapng", "capture-mine.pcapng", "my-capture.pcapng", "result.txt"] {
             assert!(!is_output(&Path::new("out").join(name)), "{name}");
         }
-    }
-
-    #[test]
-    fn words_are_quoted_only_where_a_shell_needs_it() {
-        assert_eq!(quoted("ring.rx=512"), "ring.rx=512");
-        assert_eq!(quoted("udp port 53"), "'udp port 53'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
     }
 }

@@ -20,6 +20,7 @@ pub struct ResultFile<'a> {
     name: &'a str,
     seed: u64,
     digest: String,
+    offered_digest: String,
     end: &'static str,
     end_detail: String,
     sim_time_ps: u64,
@@ -43,6 +44,7 @@ impl<'a> ResultFile<'a> {
             name: &scenario.name,
             seed: scenario.seed,
             digest: format!("{:016x}", outcome.digest),
+            offered_digest: format!("{:016x}", outcome.offered_digest),
             end: end_name(&outcome.end),
             end_detail: outcome.end.to_string(),
             sim_time_ps: outcome.sim_time_ps,
@@ -55,13 +57,24 @@ impl<'a> ResultFile<'a> {
                 .cpus
                 .iter()
                 .map(|cpu| {
-                    json!({ "interrupt_ps": cpu.interrupt, "poll_ps": cpu.poll, "reader_ps": cpu.reader })
+                    json!({
+                        "interrupt_ps": cpu.interrupt,
+                        "poll_ps": cpu.poll,
+                        "worker_ps": cpu.worker,
+                        "reader_ps": cpu.reader,
+                    })
                 })
                 .collect(),
             first_drops: outcome.first_drops.iter().map(first_drop).collect(),
             notices: &outcome.notices,
             scenario,
         }
+    }
+
+    /// The file as a value.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
 
     /// The file's text.
@@ -115,11 +128,17 @@ fn handle(of: &HandleOutcome) -> Value {
         "dropped": of.stats.dropped,
     });
     handle.insert("counters".into(), stats);
-    handle.insert("buffer".into(), json!({ "capacity": of.capacity, "peak": of.peak }));
+    handle.insert("buffer".into(), json!({ "capacity": of.capacity, "peak": of.peak, "peak_memory": of.peak_memory }));
     handle.insert("reads".into(), json!({ "all": of.reads, "empty": of.empty_reads }));
+    handle.insert("wakes".into(), of.wakes.into());
     handle.insert("bytes_delivered".into(), of.bytes_delivered.into());
     let mean = of.latency.sum.checked_div(of.tally.delivered.into()).unwrap_or(0) as u64;
-    handle.insert("latency_ps".into(), json!({ "mean": mean, "max": of.latency.max }));
+    handle.insert("latency_ps".into(), json!({
+        "mean": mean,
+        "median": of.latency.quantile(500),
+        "p99": of.latency.quantile(990),
+        "max": of.latency.max,
+    }));
     handle.into()
 }
 

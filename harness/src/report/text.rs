@@ -85,14 +85,13 @@ fn table(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 
 fn readers(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for (index, handle) in outcome.handles.iter().enumerate() {
-        let mean = handle.latency.sum.checked_div(handle.tally.delivered.into()).unwrap_or(0);
         writeln!(
             text,
-            "reader {index}: {} reads, {} of them empty; wire to reader {} on average, {} at most; \
+            "reader {index}: {} reads, {} of them empty; wire to reader {} (median), {} at most; \
              buffer {} of {} B at its fullest",
             count(handle.reads),
             count(handle.empty_reads),
-            time(mean as u64),
+            time(handle.latency.quantile(500)),
             time(handle.latency.max),
             count(handle.peak),
             count(handle.capacity),
@@ -104,10 +103,11 @@ fn readers(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 fn cpus(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     for (index, cpu) in outcome.cpus.iter().enumerate() {
         let [interrupt, poll, reader] = [cpu.interrupt, cpu.poll, cpu.reader].map(time);
-        writeln!(
-            text,
-            "cpu{index}: {interrupt} in interrupts, {poll} in polls, {reader} in readers"
-        )?;
+        write!(text, "cpu{index}: {interrupt} in interrupts, {poll} in polls, ")?;
+        if cpu.worker > 0 {
+            write!(text, "{} in workers, ", time(cpu.worker))?;
+        }
+        writeln!(text, "{reader} in readers")?;
     }
     let waited = outcome.nic_count("no_descriptor_held");
     if waited > 0 {

@@ -7,6 +7,7 @@
 //! Contract: a scenario that was loaded is possible: the harness need not check it again.
 //! Not checked: that a capture file is there, and that a filter compiles; whoever opens them says.
 
+mod compare;
 mod de;
 mod decimal;
 mod engine;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use compare::Compare;
 pub use engine::{
     BufferMode, CpuClamp, Engine, PacketQueue, Ring as RingEngine, SegmentChoice, Segments,
     StoreHold, WordSize, Worker, ZeroCopy,
@@ -82,6 +84,8 @@ pub struct Scenario {
     /// The open captures; none written = one with every default ([`Scenario::handles`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub handle: Vec<Handle>,
+    /// What `rxlab compare` sets side by side.
+    pub compare: Compare,
     /// How the run ends.
     pub run: RunOptions,
     /// What it writes.

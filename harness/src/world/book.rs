@@ -5,9 +5,11 @@
 //! empties after each event.
 
 use super::capture::{Capture, Loss};
+use super::latency::Latency;
 use crate::account::{Broken, Claim, Flight, Ledger, Limits, Oracle, Reason};
 use crate::event::{Event, Recorder, WorldEvent};
 use npf_core::Delivered;
+use xxhash_rust::xxh3::Xxh3;
 
 /// A drop record with its time, whichever component made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,15 +36,6 @@ pub struct Drop {
     pub free_elsewhere: u64,
 }
 
-/// How long frames took from the wire to one handle's reader.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Sum over all delivered frames, in picoseconds.
-    pub sum: u128,
-    /// The longest.
-    pub max: u64,
-}
-
 /// See the module's contract.
 pub struct Book {
     /// Frames in flight and fates.
@@ -61,8 +54,12 @@ pub struct Book {
     pub works: Vec<u32>,
     /// The first drop for each reason, by index.
     pub first_drops: Vec<Option<Drop>>,
+    /// The first packet that each handle lost.
+    pub first_lost: Vec<Option<Drop>>,
     /// Latency by handle.
     pub latency: Vec<Latency>,
+    /// Fingerprint of everything offered: each frame's time of arrival and bytes.
+    offered: Xxh3,
     /// Bytes of each handle's packets delivered.
     pub bytes_delivered: Vec<u64>,
     /// Per handle and RX queue: the next frame number that may be delivered. Order is kept per queue.
@@ -84,7 +81,9 @@ impl Book {
             wakes: Vec::new(),
             works: Vec::new(),
             first_drops: vec![None; Reason::COUNT],
-            latency: vec![Latency::default(); handles],
+            first_lost: vec![None; handles],
+            latency: vec![Latency::new(); handles],
+            offered: Xxh3::new(),
             bytes_delivered: vec![0; handles],
             next_frame: vec![vec![0; usize::from(queues)]; handles],
             broken: None,
@@ -96,6 +95,22 @@ impl Book {
     #[must_use]
     pub fn broken(&self) -> Option<&Broken> {
         self.broken.as_ref()
+    }
+
+    /// A frame has arrived: gives its tag.
+    #[inline]
+    pub fn offer(&mut self, now: u64, frame: &[u8], fcs_ok: bool) -> u64 {
+        self.offered.update(&now.to_le_bytes());
+        self.offered.update(frame);
+        self.oracle.offering(fcs_ok);
+        self.ledger.offer(now, frame)
+    }
+
+    /// Fingerprint of everything offered so far: equal for two runs exactly if they were offered the
+    /// same bytes at the same picoseconds.
+    #[must_use]
+    pub fn offered_digest(&self) -> u64 {
+        self.offered.digest()
     }
 
     /// An event of the world itself.
@@ -150,7 +165,7 @@ impl Book {
                 capture.dropped(now, frame, queue, loss);
             }
         }
-        self.first_drops[reason.index()].get_or_insert(Drop {
+        let record = Drop {
             at: now,
             reason,
             frame,
@@ -161,7 +176,11 @@ impl Book {
             capacity: claim.capacity,
             need: claim.need,
             free_elsewhere: elsewhere,
-        });
+        };
+        self.first_drops[reason.index()].get_or_insert(record);
+        if let Some(handle) = claim.handle {
+            self.first_lost[handle as usize].get_or_insert(record);
+        }
         if flight.is_in_the_fifo() {
             self.oracle.left_fifo(flight.bytes.len() as u64);
         }
@@ -310,8 +329,7 @@ impl npf_core::Host for Book {
         if let Some(capture) = self.captures.get_mut(index) {
             capture.delivered(now, frame, flight.arrival, &packet);
         }
-        self.latency[index].sum += u128::from(latency);
-        self.latency[index].max = self.latency[index].max.max(latency);
+        self.latency[index].record(latency);
         self.bytes_delivered[index] += packet.data.len() as u64;
         let (queue, caplen) = (packet.queue, packet.caplen);
         let event = WorldEvent::Delivered { tag, handle, queue, caplen, latency };

@@ -187,8 +187,7 @@ impl Embedded {
     fn receive(&mut self) {
         let Some(arrival) = self.arrival.take() else { return };
         let book = self.book.get_mut();
-        book.oracle.offering(arrival.fcs_ok);
-        let tag = book.ledger.offer(self.now, &self.frame);
+        let tag = book.offer(self.now, &self.frame, arrival.fcs_ok);
         self.device.receive(self.now, &self.frame, arrival.fcs_ok, tag, book);
         self.fetch_arrival();
     }

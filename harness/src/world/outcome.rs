@@ -1,7 +1,8 @@
 //! What a run leaves behind: the account and everything that the reports are made of.
 
-use super::book::{Book, Drop, Latency};
+use super::book::{Book, Drop};
 use super::cpu::Cpu;
+use super::latency::Latency;
 use super::port::Device;
 use super::reader::Reader;
 use crate::account::{Broken, Held, Tally};
@@ -48,6 +49,8 @@ pub struct HandleOutcome {
     pub reads: u64,
     /// Reads that gave nothing.
     pub empty_reads: u64,
+    /// The first packet that its buffer dropped.
+    pub first_drop: Option<Drop>,
     /// Bytes of packets delivered.
     pub bytes_delivered: u64,
     /// From the last bit on the wire to the read.
@@ -108,6 +111,8 @@ pub struct Outcome {
     pub at_source_end: Option<(u64, u64)>,
     /// Digest of the event stream.
     pub digest: u64,
+    /// Digest of what was offered: times of arrival and bytes.
+    pub offered_digest: u64,
     /// The last events, as lines of JSON; only when the run broke or stuck.
     pub last_events: String,
     /// What the source noticed on the way (frames cut by a snap length, times going backwards).
@@ -195,6 +200,7 @@ impl Components<'_> {
             events: book.recorder.count(),
             at_source_end: None,
             digest: book.recorder.digest(),
+            offered_digest: book.offered_digest(),
             last_events: if unhappy { book.recorder.last_events() } else { String::new() },
             notices: Vec::new(),
             handles: self.handles(book),
@@ -230,8 +236,9 @@ impl Components<'_> {
                 wakes: self.adapter.counters(handle).map_or(0, |counters| counters.wakes),
                 reads: reader.reads,
                 empty_reads: reader.empty_reads,
+                first_drop: book.first_lost[index],
                 bytes_delivered: book.bytes_delivered[index],
-                latency: book.latency[index],
+                latency: book.latency[index].clone(),
             }
         };
         self.handle_names.into_iter().enumerate().map(outcome).collect()

@@ -25,7 +25,23 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
             return wrong(&[&key], what, "each handle needs a name of its own");
         }
     }
+    compare(scenario)?;
     within("run.drain", scenario.run.drain, Duration(0), LONGEST_RUN)
+}
+
+fn compare(scenario: &Scenario) -> Result<(), Impossible> {
+    let compare = &scenario.compare;
+    for (index, engine) in compare.engine.iter().enumerate() {
+        if compare.engine[..index].contains(engine) {
+            let key = format!("compare.engine.{index}");
+            return wrong(&[&key], format!("{} a second time", engine.name()), "each engine once");
+        }
+    }
+    if compare.key.is_empty() != compare.values.is_empty() {
+        let allowed = "give compare.key and compare.values, or neither";
+        return wrong(&["compare.key", "compare.values"], "one without the other", allowed);
+    }
+    Ok(())
 }
 
 fn cpus(scenario: &Scenario) -> Result<(), Impossible> {
