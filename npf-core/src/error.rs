@@ -24,6 +24,8 @@ pub enum ControlError {
     ZeroSnaplen,
     /// A system without CPUs.
     NoCpu,
+    /// A buffer divided into no segments.
+    NoSegment,
     /// The design fixes its buffers when the handle is opened (FreeBSD: BIOCSBLEN after BIOCSETIF,
     /// EINVAL).
     BufferIsFixed,
@@ -49,6 +51,11 @@ impl fmt::Display for ControlError {
             ControlError::NoCpu => {
                 write!(f, "a system needs at least one CPU; set cpus to 1 or more")
             }
+            ControlError::NoSegment => write!(
+                f,
+                "a buffer needs at least one segment; set count to 1 or more, or to none for one \
+                 per CPU"
+            ),
             ControlError::BufferIsFixed => write!(
                 f,
                 "this design fixes its buffers when the handle is opened; open another handle"

@@ -8,8 +8,8 @@ use super::Adapter;
 use crate::engine::Engine;
 use crate::filter::Program;
 use crate::{
-    ControlError, DropReason, Event, FilterReset, HandleCounters, HandleOptions, Host,
-    MAX_KERNEL_BUFFER,
+    ControlError, DropReason, EngineKind, Event, FilterReset, HandleCounters, HandleOptions, Host,
+    MAX_KERNEL_BUFFER, SegmentsOptions,
 };
 
 impl Adapter {
@@ -17,12 +17,15 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// Kernel buffer above 1 GiB, snap length 0, no CPU, adapter removed, handle numbers used up.
+    /// Kernel buffer above 1 GiB, snap length 0, no CPU, no segment, adapter removed, handle numbers used up.
     pub fn open(&mut self, options: HandleOptions) -> Result<u32, ControlError> {
         check_buffer(options.kernel_buffer)?;
         check_snaplen(options.snaplen)?;
         if options.cpus == 0 {
             return Err(ControlError::NoCpu);
+        }
+        if let EngineKind::Segments(SegmentsOptions { count: Some(0), .. }) = options.engine {
+            return Err(ControlError::NoSegment);
         }
         if self.removed {
             return Err(ControlError::DeviceRemoved);

@@ -5,6 +5,7 @@
 
 use super::packet_queue::PacketQueue;
 use super::ring::Ring;
+use super::segments::Segments;
 use super::{Engine, Filled, Occupancy, Packet, Refusal, Sink, Stored, Worked};
 use crate::pool::Pool;
 use crate::{ControlError, DropReason, EngineKind, HandleOptions, ReadError};
@@ -12,6 +13,7 @@ use crate::{ControlError, DropReason, EngineKind, HandleOptions, ReadError};
 /// One of the designs.
 #[derive(Debug)]
 pub(crate) enum AnyEngine {
+    Segments(Segments),
     PacketQueue(PacketQueue),
     Ring(Ring),
 }
@@ -19,6 +21,7 @@ pub(crate) enum AnyEngine {
 impl AnyEngine {
     pub(crate) fn new(options: &HandleOptions) -> Self {
         match options.engine {
+            EngineKind::Segments(choices) => AnyEngine::Segments(Segments::new(options, choices)),
             EngineKind::PacketQueue(choices) => {
                 AnyEngine::PacketQueue(PacketQueue::new(options, choices))
             }
@@ -32,6 +35,7 @@ impl AnyEngine {
 macro_rules! each {
     ($self:expr, $engine:ident => $call:expr) => {
         match $self {
+            AnyEngine::Segments($engine) => $call,
             AnyEngine::PacketQueue($engine) => $call,
             AnyEngine::Ring($engine) => $call,
         }

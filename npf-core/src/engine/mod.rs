@@ -13,6 +13,7 @@
 mod any;
 mod packet_queue;
 mod ring;
+mod segments;
 
 pub(crate) use any::AnyEngine;
 

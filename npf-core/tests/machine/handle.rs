@@ -107,7 +107,7 @@ impl<M: Model> Handle<M> {
 
     fn refuse(&mut self, packet: &Packet, refused: &Refused, told: &mut Told) {
         let Refused { reason, used, capacity, need, elsewhere, wake } = *refused;
-        self.stats.dropped += 1;
+        self.stats.dropped += u64::from(self.model.counts(reason));
         told.events.push(Event::Dropped(DropRecord {
             reason,
             handle: Some(self.id),
@@ -165,8 +165,9 @@ impl<M: Model> Handle<M> {
         if reading.len != len {
             return Err(ReadError::OtherBuffer { len, begun: reading.len });
         }
-        let Step { bytes, packets, padding_cut, truncated, more } =
+        let Step { bytes, packets, padding_cut, truncated, more, leaves_event } =
             self.model.read(len, reading.bytes)?;
+        let clears_event = self.reading.is_none() && !leaves_event;
         for (packet, taken) in &packets {
             told.delivered.push(Delivery {
                 handle: self.id,
@@ -177,6 +178,7 @@ impl<M: Model> Handle<M> {
         reading.bytes += bytes;
         reading.packets.extend(packets);
         if more {
+            self.event_set &= !clears_event;
             self.reading = Some(reading);
             return Ok(ReadStep::Copying { bytes });
         }
@@ -186,7 +188,7 @@ impl<M: Model> Handle<M> {
         if reading.packets.is_empty() && self.detached {
             return Err(ReadError::DeviceRemoved { queued });
         }
-        self.event_set = false;
+        self.event_set &= !clears_event;
         if truncated {
             let (first, taken) = &reading.packets[0];
             let (tag, stored, caplen) = (first.tag, first.caplen as u32, *taken as u32);

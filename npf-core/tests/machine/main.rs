@@ -31,4 +31,5 @@ mod model;
 mod ops;
 mod packet_queue;
 mod reference;
+mod segments;
 mod system;

@@ -70,6 +70,8 @@ pub struct Step {
     pub truncated: bool,
     /// Another step follows.
     pub more: bool,
+    /// The read leaves the read event as it is; of the first step only.
+    pub leaves_event: bool,
 }
 
 /// What the worker did.
@@ -140,6 +142,11 @@ pub trait Model: Clone + Debug + 'static {
     /// Refuses a frame before any filter has seen it.
     fn refuse_unfiltered(&self, _cpu: u16, _len: usize) -> Option<Refused> {
         None
+    }
+
+    /// Whether the driver's own statistics count what is refused for `reason`.
+    fn counts(&self, _reason: DropReason) -> bool {
+        true
     }
 
     /// Offers a packet.
