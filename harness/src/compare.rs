@@ -92,9 +92,9 @@ impl Plan {
 impl Comparison {
     /// Every run in order, with the value of the varied key.
     pub fn columns(&self) -> impl Iterator<Item = (Option<&str>, &Column)> {
-        self.blocks.iter().flat_map(|block| {
-            block.columns.iter().map(|column| (block.value.as_deref(), column))
-        })
+        self.blocks
+            .iter()
+            .flat_map(|block| block.columns.iter().map(|column| (block.value.as_deref(), column)))
     }
 
     /// Whether the runs of each block were offered the same frames.

@@ -51,6 +51,11 @@ pub enum WorldEvent {
         /// Picoseconds.
         until: u64,
     },
+    /// A control of the scenario was refused.
+    ControlRefused {
+        /// Handle.
+        handle: u32,
+    },
     /// The scenario ends a reader for good.
     ReaderStops {
         /// Handle.
@@ -74,6 +79,7 @@ impl WorldEvent {
             Self::ReaderWaits { .. } => "reader_waits",
             Self::ReadTimeout { .. } => "read_timeout",
             Self::ReaderStalls { .. } => "reader_stalls",
+            Self::ControlRefused { .. } => "control_refused",
             Self::ReaderStops { .. } => "reader_stops",
             Self::SourceEnded { .. } => "source_ended",
         }
@@ -97,6 +103,7 @@ impl WorldEvent {
             }
             Self::ReaderWaits { handle }
             | Self::ReadTimeout { handle }
+            | Self::ControlRefused { handle }
             | Self::ReaderStops { handle } => num("handle", handle.into()),
             Self::ReaderStalls { handle, until } => {
                 num("handle", handle.into());

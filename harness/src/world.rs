@@ -6,11 +6,13 @@
 //! - [`port`]: the driver's registers, which are the device's.
 //! - [`cpu`], [`schedule`]: virtual CPUs and the list of what is due.
 //! - [`latency`]: from the wire to the reader.
+//! - [`control`]: what a program changes on its handle while it runs.
 //! - [`reader`]: the rhythm of each reading application.
 //! - [`outcome`]: what a run leaves behind.
 
 pub mod book;
 pub mod capture;
+pub mod control;
 pub mod cpu;
 pub mod embedded;
 mod engine;

@@ -43,10 +43,10 @@ pub(super) struct Buffer {
     attempts: u64,
     /// The largest record there ever was.
     largest: u64,
-    /// A control is at work that empties the buffer.
-    pub emptying: bool,
-    /// The handle is being closed.
-    pub closing: bool,
+    /// A control is at work, which may lose what the buffer holds.
+    pub controlled: bool,
+    /// The tap shows it nothing any more.
+    pub detached: bool,
 }
 
 impl Buffer {
@@ -58,8 +58,8 @@ impl Buffer {
             held: 0,
             attempts: 0,
             largest: 0,
-            emptying: false,
-            closing: false,
+            controlled: false,
+            detached: false,
         }
     }
 
@@ -148,8 +148,7 @@ impl Buffer {
             Npf::HeadDropped => held.is_some_and(|charge| charge > 0),
             Npf::ZeroBuffer => limit.capacity == 0,
             Npf::NoMemory => limit.object_limit.is_some_and(|limit| self.held >= limit),
-            Npf::Flushed => self.emptying,
-            Npf::Closed => self.closing,
+            Npf::Flushed | Npf::Closed => self.controlled,
             _ => false,
         };
         (holds, facts)

@@ -155,11 +155,14 @@ impl Oracle {
         self.buffers[handle as usize].resized(capacity);
     }
 
-    /// Whether a control is at work that empties the buffer of `handle`, or closes it.
-    pub fn controlling(&mut self, handle: u32, emptying: bool, closing: bool) {
-        let buffer = &mut self.buffers[handle as usize];
-        buffer.emptying = emptying;
-        buffer.closing = closing;
+    /// Whether a control of `handle` is at work.
+    pub fn controlling(&mut self, handle: u32, at_work: bool) {
+        self.buffers[handle as usize].controlled = at_work;
+    }
+
+    /// `handle` is shown nothing any more: it was closed or its adapter removed.
+    pub fn detached(&mut self, handle: u32) {
+        self.buffers[handle as usize].detached = true;
     }
 
     /// Whether a drop for `reason` is justified now.

@@ -25,13 +25,13 @@ fn try_compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let (key, scenarios) = varied(args, &scenario)?;
     let plan = Plan { key, scenarios, engines };
     let started = Instant::now();
-    let comparison = plan
-        .run(|| Watcher::new(interrupt.clone(), frames(&scenario)))
-        .map_err(Failure::Setup)?;
+    let comparison =
+        plan.run(|| Watcher::new(interrupt.clone(), frames(&scenario))).map_err(Failure::Setup)?;
     let wall_s = started.elapsed().as_secs_f64();
     if let Some(file) = &args.plot {
         let picture = plot::svg(&scenario.name, &comparison).map_err(Failure::Output)?;
-        write_whole(file, picture.as_bytes()).map_err(|error| Failure::Output(error.to_string()))?;
+        write_whole(file, picture.as_bytes())
+            .map_err(|error| Failure::Output(error.to_string()))?;
     }
     let report = if args.json {
         json::text(&scenario, &comparison)

@@ -128,17 +128,23 @@ fn handle(of: &HandleOutcome) -> Value {
         "dropped": of.stats.dropped,
     });
     handle.insert("counters".into(), stats);
-    handle.insert("buffer".into(), json!({ "capacity": of.capacity, "peak": of.peak, "peak_memory": of.peak_memory }));
+    handle.insert(
+        "buffer".into(),
+        json!({ "capacity": of.capacity, "peak": of.peak, "peak_memory": of.peak_memory }),
+    );
     handle.insert("reads".into(), json!({ "all": of.reads, "empty": of.empty_reads }));
     handle.insert("wakes".into(), of.wakes.into());
     handle.insert("bytes_delivered".into(), of.bytes_delivered.into());
     let mean = of.latency.sum.checked_div(of.tally.delivered.into()).unwrap_or(0) as u64;
-    handle.insert("latency_ps".into(), json!({
-        "mean": mean,
-        "median": of.latency.quantile(500),
-        "p99": of.latency.quantile(990),
-        "max": of.latency.max,
-    }));
+    handle.insert(
+        "latency_ps".into(),
+        json!({
+            "mean": mean,
+            "median": of.latency.quantile(500),
+            "p99": of.latency.quantile(990),
+            "max": of.latency.max,
+        }),
+    );
     handle.into()
 }
 

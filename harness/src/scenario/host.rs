@@ -106,11 +106,15 @@ impl Costs {
 pub struct RunOptions {
     /// How long after the last frame the machine may go on emptying its buffers.
     pub drain: Duration,
+    /// When the adapter is removed under its handles: what they hold stays readable, and later frames
+    /// reach nobody. Left out: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detach_at: Option<Duration>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { drain: Duration(5_000_000_000_000) }
+        Self { drain: Duration(5_000_000_000_000), detach_at: None }
     }
 }
 

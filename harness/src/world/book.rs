@@ -284,6 +284,9 @@ impl npf_core::Host for Book {
             }
             Npf::Moved { handle, charge, .. } => self.oracle.moved(handle, charge),
             Npf::BufferReset { handle, capacity, .. } => self.oracle.resized(handle, capacity),
+            Npf::Detached { handle, .. } | Npf::Closed { handle, .. } => {
+                self.oracle.detached(handle);
+            }
             Npf::Dropped(record) => {
                 let claim = Claim {
                     tag: record.tag,

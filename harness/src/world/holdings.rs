@@ -1,10 +1,11 @@
 //! What the components say they hold: the other side of the law.
 
+use super::control::Closed;
 use super::port::Device;
 use crate::account::Reason;
 use crate::account::law::Holdings;
 use driver::Driver;
-use npf_core::{Adapter, DropReason as Npf};
+use npf_core::{Adapter, DropReason as Npf, HandleCounters};
 
 /// What the components say they hold.
 pub struct Holding<'a> {
@@ -14,6 +15,16 @@ pub struct Holding<'a> {
     pub driver: &'a Driver,
     /// Capture buffers.
     pub adapter: &'a Adapter,
+    /// What is left of handles that were closed.
+    pub closed: &'a [Option<Closed>],
+}
+
+impl Holding<'_> {
+    /// The account of a handle, open or closed.
+    fn counters(&self, handle: u32) -> Option<&HandleCounters> {
+        let closed = self.closed.get(handle as usize)?.as_ref().map(|closed| &closed.counters);
+        closed.or_else(|| self.adapter.counters(handle).ok())
+    }
 }
 
 impl Holdings for Holding<'_> {
@@ -46,17 +57,17 @@ impl Holdings for Holding<'_> {
                 .sum(),
             Reason::Npf(Npf::NoHandle) => self.adapter.adapter_counters().no_handle,
             Reason::Npf(reason) => {
-                let handles = self.adapter.handles().filter_map(|h| self.adapter.counters(h).ok());
+                let handles = (0..self.closed.len() as u32).filter_map(|h| self.counters(h));
                 handles.map(|counters| counters.dropped[reason.index()]).sum()
             }
         }
     }
 
     fn delivered(&self, handle: u32) -> u64 {
-        self.adapter.counters(handle).map_or(0, |counters| counters.delivered)
+        self.counters(handle).map_or(0, |counters| counters.delivered)
     }
 
     fn filtered(&self, handle: u32) -> u64 {
-        self.adapter.counters(handle).map_or(0, |counters| counters.filtered)
+        self.counters(handle).map_or(0, |counters| counters.filtered)
     }
 }

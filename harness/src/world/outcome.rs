@@ -1,6 +1,7 @@
 //! What a run leaves behind: the account and everything that the reports are made of.
 
 use super::book::{Book, Drop};
+use super::control::Closed;
 use super::cpu::Cpu;
 use super::latency::Latency;
 use super::port::Device;
@@ -180,6 +181,7 @@ pub(super) struct Components<'a> {
     pub device: &'a Device,
     pub driver: &'a Driver,
     pub adapter: &'a Adapter,
+    pub closed: &'a [Option<Closed>],
     pub readers: &'a [Reader],
     pub handle_names: Vec<String>,
     pub cpus: &'a [Cpu],
@@ -224,16 +226,21 @@ impl Components<'_> {
         let outcome = |(index, name): (usize, String)| {
             let handle = index as u32;
             let (of, reader) = (&book.ledger.handles[index], &self.readers[index]);
-            let occupancy = self.adapter.occupancy(handle);
+            let closed = self.closed[index].clone();
+            let Closed { counters, stats, occupancy } = closed.unwrap_or_else(|| Closed {
+                counters: self.adapter.counters(handle).copied().unwrap_or_default(),
+                stats: self.adapter.stats(handle).unwrap_or_default(),
+                occupancy: self.adapter.occupancy(handle),
+            });
             HandleOutcome {
                 name,
                 tally: of.tally.clone(),
                 held: of.held,
-                stats: self.adapter.stats(handle).unwrap_or_default(),
+                stats,
                 capacity: occupancy.capacity,
                 peak: occupancy.peak,
                 peak_memory: occupancy.peak_memory,
-                wakes: self.adapter.counters(handle).map_or(0, |counters| counters.wakes),
+                wakes: counters.wakes,
                 reads: reader.reads,
                 empty_reads: reader.empty_reads,
                 first_drop: book.first_lost[index],

@@ -62,7 +62,10 @@ pub struct Reader {
     pub last: (u64, u64),
     /// Bytes whose copying the read in progress has already been charged for.
     pub copied: u64,
-    read_timeout_ps: u64,
+    /// Longest wait; 0 waits for ever.
+    pub read_timeout_ps: u64,
+    /// The length that its buffer shall have from the next read on.
+    pub next_buffer: Option<usize>,
     period_ps: u64,
     stalls: Vec<Window>,
     stop_at: Option<u64>,
@@ -93,6 +96,7 @@ impl Reader {
             last: (0, 0),
             copied: 0,
             read_timeout_ps,
+            next_buffer: None,
             period_ps,
             stalls,
             stop_at,
@@ -127,6 +131,20 @@ impl Reader {
         let timeout_at =
             (self.read_timeout_ps > 0).then(|| now.saturating_add(self.read_timeout_ps));
         Step::Wait { token: self.token, timeout_at }
+    }
+
+    /// Its handle was closed: it does nothing any more.
+    pub fn stop(&mut self) {
+        self.stop_at = Some(0);
+        self.state = State::Stopped;
+    }
+
+    /// A read begins: a new length of the buffer holds from now on.
+    pub fn begin_read(&mut self) {
+        self.copied = 0;
+        if let Some(len) = self.next_buffer.take() {
+            self.buffer = vec![0; len];
+        }
     }
 
     /// A read was done at `now`.

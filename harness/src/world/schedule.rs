@@ -28,6 +28,15 @@ pub enum Action {
         /// Handle.
         handle: u32,
     },
+    /// A control of a handle.
+    Control {
+        /// Handle.
+        handle: u32,
+        /// Which of its controls.
+        index: u32,
+    },
+    /// The adapter is removed under its handles.
+    Detach,
     /// The link goes up or down.
     Link {
         /// New state.

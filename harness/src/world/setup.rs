@@ -6,6 +6,7 @@
 //! stream, its cost is not.
 
 use super::book::Book;
+use super::control::Control;
 use super::cpu::Cpu;
 use super::engine::engine_kind;
 use super::port::{Device, Port};
@@ -15,7 +16,7 @@ use crate::account::{HandleLimit, Limits};
 use crate::event::Recorder;
 use crate::libpcap::{self, FilterError};
 use crate::output::file::OutputError;
-use crate::scenario::{Handle, Masking, Scenario};
+use crate::scenario::{self, Handle, Masking, Scenario};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub queue_cpu: Vec<u16>,
     /// Names of the handles.
     pub handle_names: Vec<String>,
+    /// What is changed on each handle while the run goes on.
+    pub controls: Vec<Vec<Control>>,
 }
 
 /// Why a scenario cannot be played.
@@ -137,11 +140,13 @@ pub fn build_recorded(
     let mut adapter = Adapter::new();
     let mut readers = Vec::new();
     let mut handle_names = Vec::new();
+    let mut controls = Vec::new();
     for (index, handle) in scenario.handle.iter().enumerate() {
         let options = handle_options(scenario, index, handle)?;
         adapter.open(options).map_err(|cause| SetupError::Handle { index, cause })?;
         readers.push(reader(scenario, handle));
         handle_names.push(handle.name.clone());
+        controls.push(handle_controls(index, handle)?);
     }
     let source = source::open(scenario)?;
     let book = RefCell::new(Book::new(queues, limits(scenario), open()?));
@@ -156,6 +161,7 @@ pub fn build_recorded(
         source,
         queue_cpu,
         handle_names,
+        controls,
     })
 }
 
@@ -291,6 +297,20 @@ fn handle_options(
         cpus: scenario.cpu_count(),
         ..HandleOptions::default()
     })
+}
+
+fn handle_controls(index: usize, handle: &Handle) -> Result<Vec<Control>, SetupError> {
+    let prepare = |asked: &scenario::Control| {
+        let filter = match asked.filter.as_deref() {
+            None => None,
+            Some("") => Some(None),
+            Some(filter) => {
+                Some(Some(program(index, filter, asked.snaplen.unwrap_or(handle.snaplen))?))
+            }
+        };
+        Ok(Control { asked: asked.clone(), filter })
+    };
+    handle.control.iter().map(prepare).collect()
 }
 
 fn reader(scenario: &Scenario, handle: &Handle) -> Reader {

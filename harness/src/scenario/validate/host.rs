@@ -1,7 +1,7 @@
 //! Checks of the CPUs, the costs, the handles and their readers.
 
 use super::super::units::{Bytes, Duration};
-use super::super::{Handle, Scenario};
+use super::super::{Control, Handle, Scenario};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
 
 /// A record of the capture buffer opens with so many bytes: `struct bpf_hdr` as Npcap has it.
@@ -26,6 +26,9 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
         }
     }
     compare(scenario)?;
+    if let Some(at) = scenario.run.detach_at {
+        within("run.detach_at", at, Duration(0), LONGEST_RUN)?;
+    }
     within("run.drain", scenario.run.drain, Duration(0), LONGEST_RUN)
 }
 
@@ -92,5 +95,29 @@ fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Im
             within(&key(name), time, Duration(0), LONGEST_RUN)?;
         }
     }
-    super::windows(&key("reader.stall"), &reader.stall)
+    super::windows(&key("reader.stall"), &reader.stall)?;
+    for (index, control) in handle.control.iter().enumerate() {
+        check_control(&key(&format!("control.{index}")), control)?;
+    }
+    Ok(())
+}
+
+fn check_control(at: &str, control: &Control) -> Result<(), Impossible> {
+    let key = |name: &str| format!("{at}.{name}");
+    within(&key("at"), control.at, Duration(0), LONGEST_RUN)?;
+    if let Some(timeout) = control.read_timeout {
+        within(&key("read_timeout"), timeout, Duration(0), LONGEST_RUN)?;
+    }
+    if let Some(bytes) = control.user_buffer {
+        within(&key("user_buffer"), bytes, Bytes(0), MEMORY_MAX)?;
+    }
+    let nothing = Control { at: control.at, ..Control::default() };
+    if *control == nothing {
+        return wrong(&[&key("at")], "a control that changes nothing", "name what it changes");
+    }
+    if control.keep && control.filter.is_none() {
+        let allowed = "`keep` goes with a new `filter`";
+        return wrong(&[&key("keep")], "keep without filter", allowed);
+    }
+    Ok(())
 }

@@ -11,28 +11,29 @@
 //! enters the capture buffer as one, as an NDIS indication does, and its descriptors return only after
 //! the work.
 
+mod jobs;
+mod reading;
+
 use super::book::Book;
-use super::cpu::{Cpu, Next, Work};
+use super::control::{self, Closed, Control};
+use super::cpu::{Cpu, Work};
 use super::holdings::Holding;
 use super::outcome::{Components, End, Finished};
-use super::port::{Device, Port};
-use super::reader::{Reader, State, Step};
+use super::port::Device;
+use super::reader::{Reader, State};
 use super::schedule::{Action, Schedule};
 use super::setup::Parts;
-use super::tap::{DriverEvents, Tap};
 use crate::account::law;
 use crate::event::WorldEvent;
 use crate::scenario::{Costs, Scenario};
 use crate::source::{Source, SourceFault};
-use driver::{Driver, Interrupt};
+use driver::Driver;
 use nic_model::wire::Wire;
-use npf_core::{Adapter, ReadStep, TapWork};
+use npf_core::Adapter;
 use std::cell::RefCell;
 
 /// How many steps pass between two looks at the stop request and the progress report.
 const STEPS_PER_LOOK: u64 = 1024;
-/// Requests that a worker takes in one job, at most; between jobs a more urgent one gets the CPU.
-const WORKER_BATCH: u32 = 16;
 
 /// Who watches a run from outside.
 pub trait Watch {
@@ -74,6 +75,9 @@ pub struct Embedded {
     /// Per vector: its handler is queued on a CPU and has not started; more messages merge.
     pending: Vec<bool>,
     handle_names: Vec<String>,
+    controls: Vec<Vec<Control>>,
+    /// What is left of handles that were closed.
+    closed: Vec<Option<Closed>>,
     /// The CPU of each handle's worker.
     worker_cpu: Vec<u16>,
     /// Per handle: its worker is on its CPU, or in line for it.
@@ -98,6 +102,14 @@ impl Embedded {
             schedule.add(window.at.0, Action::Link { up: false });
             schedule.add(window.end_ps(), Action::Link { up: true });
         }
+        for (handle, controls) in (0u32..).zip(&parts.controls) {
+            for (index, control) in (0u32..).zip(controls) {
+                schedule.add(control.asked.at.0, Action::Control { handle, index });
+            }
+        }
+        if let Some(at) = scenario.run.detach_at {
+            schedule.add(at.0, Action::Detach);
+        }
         Self {
             now: 0,
             device: parts.device,
@@ -121,6 +133,8 @@ impl Embedded {
             queue_cpu: parts.queue_cpu,
             pending: vec![false; queues + 1],
             handle_names: parts.handle_names,
+            controls: parts.controls,
+            closed: vec![None; scenario.handle.len()],
             worker_cpu: scenario.handle.iter().map(|handle| scenario.worker_cpu(handle)).collect(),
             working: vec![false; scenario.handle.len()],
             thorough: false,
@@ -235,7 +249,21 @@ impl Embedded {
                 self.readers[handle as usize].was_asleep = true;
                 self.continue_reader(handle);
             }
+            Action::Control { handle, index } => self.control(handle, index),
+            Action::Detach => self.adapter.remove(self.now, self.book.get_mut()),
             Action::Link { up } => self.device.set_link(self.now, up, self.book.get_mut()),
+        }
+    }
+
+    /// The program that holds `handle` changes something.
+    fn control(&mut self, handle: u32, index: u32) {
+        let at = handle as usize;
+        let control = &self.controls[at][index as usize];
+        let (adapter, reader) = (&mut self.adapter, &mut self.readers[at]);
+        let book = self.book.get_mut();
+        if let Some(closed) = control::carry_out(self.now, handle, control, adapter, reader, book) {
+            self.closed[at] = Some(closed);
+            self.readers[at].stop();
         }
     }
 
@@ -261,192 +289,18 @@ impl Embedded {
         }
     }
 
-    fn submit(&mut self, cpu: u16, work: Work) {
-        let next = self.cpus[usize::from(cpu)].submit(self.now, work);
-        self.start(cpu, next);
-    }
-
-    fn start(&mut self, cpu: u16, next: Next) {
-        if let Next::Start(work) = next {
-            let cost = self.begin_job(cpu, work);
-            self.cpus[usize::from(cpu)].run(self.now, work, cost, &mut self.schedule);
-        }
-    }
-
-    /// A job starts on `cpu`: what it does first, and how long it will take.
-    fn begin_job(&mut self, cpu: u16, work: Work) -> u64 {
-        let costs = &self.costs;
-        match work {
-            Work::Interrupt { vector } => {
-                self.pending[usize::from(vector)] = false;
-                let event = WorldEvent::InterruptServed { vector, cpu };
-                self.book.get_mut().world_event(self.now, event);
-                costs.interrupt_entry.0
-            }
-            Work::Poll { queue } => self.begin_poll(cpu, queue),
-            Work::Kick => costs.kick.0,
-            Work::Worker { handle, asleep } => self.begin_worker(handle, asleep),
-            Work::Copy { bytes, .. } => bytes * costs.copy_byte.0,
-            Work::Read { handle } => {
-                let asleep = self.readers[handle as usize].was_asleep;
-                costs.system_call.0 + if asleep { costs.wake_up.0 } else { 0 }
-            }
-            Work::Consume { handle } => {
-                let reader = &self.readers[handle as usize];
-                let (bytes, packets) = reader.last;
-                let frame = costs.read_record.0 + reader.frame_ps;
-                (bytes - reader.copied) * costs.copy_byte.0
-                    + bytes * costs.reader_byte.0
-                    + packets * frame
-            }
-        }
-    }
-
-    /// A job has run to its end.
-    fn end_job(&mut self, work: Work) {
-        match work {
-            Work::Interrupt { vector } => self.serve_interrupt(vector),
-            Work::Poll { queue } => self.end_poll(queue),
-            Work::Kick => {}
-            Work::Worker { handle, .. } => self.end_worker(handle),
-            Work::Read { handle } => {
-                self.readers[handle as usize].copied = 0;
-                self.continue_read(handle);
-            }
-            Work::Copy { handle, .. } => self.continue_read(handle),
-            Work::Consume { handle } => self.continue_reader(handle),
-        }
-    }
-
-    fn serve_interrupt(&mut self, vector: u16) {
-        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
-        let mut events = DriverEvents { book: &self.book };
-        let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut events);
-        if let Interrupt::Poll(queue) = interrupt {
-            self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
-        }
-    }
-
-    /// The poll takes up to a budget of frames and shows them to the tap.
-    fn begin_poll(&mut self, cpu: u16, queue: u16) -> u64 {
-        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
-        let mut tap =
-            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work: TapWork::default() };
-        let polled = self.driver.poll(self.now, queue, self.budget, &mut port, &mut tap);
-        let work = tap.work;
-        let costs = &self.costs;
-        let frames = u64::from(polled.frames + polled.dropped);
-        costs.poll_entry.0
-            + frames * costs.poll_frame.0
-            + polled.bytes * costs.copy_byte.0
-            + u64::from(work.frames) * costs.tap_frame.0
-            + work.instructions * costs.filter_instruction.0
-            + work.bytes_copied * costs.copy_byte.0
-            + frames * costs.refill_frame.0
-    }
-
-    /// The poll gives buffers back and either ends with the interrupt unmasked, or goes on.
-    fn end_poll(&mut self, queue: u16) {
-        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
-        let mut events = DriverEvents { book: &self.book };
-        let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut events);
-        let cpu = self.queue_cpu[usize::from(queue)];
-        if finished.kicked {
-            self.submit(cpu, Work::Kick);
-        }
-        if finished.again {
-            self.submit(cpu, Work::Poll { queue });
-        }
-    }
-
-    /// The worker takes a batch of requests; what they cost follows.
-    fn begin_worker(&mut self, handle: u32, asleep: bool) -> u64 {
-        let work = self.adapter.work(self.now, handle, WORKER_BATCH, self.book.get_mut());
-        // A handle that was closed meanwhile has no worker any more.
-        let work = work.unwrap_or_default();
-        let costs = &self.costs;
-        let wake_up = if asleep { costs.wake_up.0 } else { 0 };
-        wake_up
-            + u64::from(work.requests) * costs.worker_request.0
-            + work.bytes_copied * costs.copy_byte.0
-    }
-
-    fn end_worker(&mut self, handle: u32) {
-        if self.adapter.pending(handle) > 0 {
-            let cpu = self.worker_cpu[handle as usize];
-            self.submit(cpu, Work::Worker { handle, asleep: false });
-        } else {
-            self.working[handle as usize] = false;
-        }
-    }
-
-    /// A read begins, or goes on after a step of copying.
-    fn continue_read(&mut self, handle: u32) {
-        let reader = &mut self.readers[handle as usize];
-        let book = self.book.get_mut();
-        let read = match self.adapter.read_step(self.now, handle, &mut reader.buffer, book) {
-            Ok(ReadStep::Copying { bytes }) => {
-                let bytes = bytes as u64;
-                reader.copied += bytes;
-                let cpu = reader.cpu;
-                return self.submit(cpu, Work::Copy { handle, bytes });
-            }
-            Ok(ReadStep::Done(read)) => (read.bytes as u64, u64::from(read.packets)),
-            // A read that is refused gives nothing; the reader comes back as after an empty one.
-            Err(_) => (0, 0),
-        };
-        let (bytes, packets) = read;
-        reader.copied = reader.copied.min(bytes);
-        reader.did_read(self.now, bytes, packets);
-        if packets > 0 {
-            self.submit(self.readers[handle as usize].cpu, Work::Consume { handle });
-        } else {
-            self.continue_reader(handle);
-        }
-    }
-
-    /// A waiting reader is woken: by the read event or by its timeout.
-    fn wake_reader(&mut self, handle: u32) {
-        let reader = &mut self.readers[handle as usize];
-        reader.state = State::Busy;
-        reader.was_asleep = true;
-        let cpu = reader.cpu;
-        self.submit(cpu, Work::Read { handle });
-    }
-
-    /// A reader that is not on a CPU goes on with its rhythm.
-    fn continue_reader(&mut self, handle: u32) {
-        let ready = self.adapter.ready(handle);
-        let reader = &mut self.readers[handle as usize];
-        let book = self.book.get_mut();
-        match reader.next(self.now, ready) {
-            Step::Read => {
-                let cpu = reader.cpu;
-                self.submit(cpu, Work::Read { handle });
-            }
-            Step::Wait { token, timeout_at } => {
-                book.world_event(self.now, WorldEvent::ReaderWaits { handle });
-                if let Some(at) = timeout_at {
-                    self.schedule.add(at, Action::ReadTimeout { handle, token });
-                }
-            }
-            Step::Sleep { until, stall } => {
-                if stall {
-                    book.world_event(self.now, WorldEvent::ReaderStalls { handle, until });
-                }
-                self.schedule.add(until, Action::ReaderResumes { handle });
-            }
-            Step::Stop => book.world_event(self.now, WorldEvent::ReaderStops { handle }),
-        }
-    }
-
     #[inline]
     fn check(&mut self) -> Result<(), crate::account::Broken> {
         let book = self.book.get_mut();
         if let Some(broken) = book.broken() {
             return Err(broken.clone());
         }
-        let held = Holding { device: &self.device, driver: &self.driver, adapter: &self.adapter };
+        let held = Holding {
+            device: &self.device,
+            driver: &self.driver,
+            adapter: &self.adapter,
+            closed: &self.closed,
+        };
         if self.thorough {
             law::check_all(&book.ledger, &held)?;
         }
@@ -487,6 +341,7 @@ impl Embedded {
             device: &self.device,
             driver: &self.driver,
             adapter: &self.adapter,
+            closed: &self.closed,
             readers: &self.readers,
             handle_names: self.handle_names,
             cpus: &self.cpus,
@@ -501,6 +356,11 @@ impl Embedded {
 
     #[inline]
     fn holdings(&self) -> Holding<'_> {
-        Holding { device: &self.device, driver: &self.driver, adapter: &self.adapter }
+        Holding {
+            device: &self.device,
+            driver: &self.driver,
+            adapter: &self.adapter,
+            closed: &self.closed,
+        }
     }
 }

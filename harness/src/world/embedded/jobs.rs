@@ -1,0 +1,134 @@
+//! What the virtual CPUs work on: interrupt handlers, polls, workers, reads; what each does when it
+//! starts and ends, and how long it takes.
+
+use super::Embedded;
+use crate::event::WorldEvent;
+use crate::world::cpu::{Next, Work};
+use crate::world::port::Port;
+use crate::world::tap::{DriverEvents, Tap};
+use driver::Interrupt;
+use npf_core::TapWork;
+
+/// Requests that a worker takes in one job, at most; between jobs a more urgent one gets the CPU.
+const WORKER_BATCH: u32 = 16;
+
+impl Embedded {
+    pub(super) fn submit(&mut self, cpu: u16, work: Work) {
+        let next = self.cpus[usize::from(cpu)].submit(self.now, work);
+        self.start(cpu, next);
+    }
+
+    pub(super) fn start(&mut self, cpu: u16, next: Next) {
+        if let Next::Start(work) = next {
+            let cost = self.begin_job(cpu, work);
+            self.cpus[usize::from(cpu)].run(self.now, work, cost, &mut self.schedule);
+        }
+    }
+
+    /// A job starts on `cpu`: what it does first, and how long it will take.
+    fn begin_job(&mut self, cpu: u16, work: Work) -> u64 {
+        let costs = &self.costs;
+        match work {
+            Work::Interrupt { vector } => {
+                self.pending[usize::from(vector)] = false;
+                let event = WorldEvent::InterruptServed { vector, cpu };
+                self.book.get_mut().world_event(self.now, event);
+                costs.interrupt_entry.0
+            }
+            Work::Poll { queue } => self.begin_poll(cpu, queue),
+            Work::Kick => costs.kick.0,
+            Work::Worker { handle, asleep } => self.begin_worker(handle, asleep),
+            Work::Copy { bytes, .. } => bytes * costs.copy_byte.0,
+            Work::Read { handle } => {
+                let asleep = self.readers[handle as usize].was_asleep;
+                costs.system_call.0 + if asleep { costs.wake_up.0 } else { 0 }
+            }
+            Work::Consume { handle } => {
+                let reader = &self.readers[handle as usize];
+                let (bytes, packets) = reader.last;
+                let frame = costs.read_record.0 + reader.frame_ps;
+                (bytes - reader.copied) * costs.copy_byte.0
+                    + bytes * costs.reader_byte.0
+                    + packets * frame
+            }
+        }
+    }
+
+    /// A job has run to its end.
+    pub(super) fn end_job(&mut self, work: Work) {
+        match work {
+            Work::Interrupt { vector } => self.serve_interrupt(vector),
+            Work::Poll { queue } => self.end_poll(queue),
+            Work::Kick => {}
+            Work::Worker { handle, .. } => self.end_worker(handle),
+            Work::Read { handle } => {
+                self.readers[handle as usize].begin_read();
+                self.continue_read(handle);
+            }
+            Work::Copy { handle, .. } => self.continue_read(handle),
+            Work::Consume { handle } => self.continue_reader(handle),
+        }
+    }
+
+    fn serve_interrupt(&mut self, vector: u16) {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut events = DriverEvents { book: &self.book };
+        let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut events);
+        if let Interrupt::Poll(queue) = interrupt {
+            self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
+        }
+    }
+
+    /// The poll takes up to a budget of frames and shows them to the tap.
+    fn begin_poll(&mut self, cpu: u16, queue: u16) -> u64 {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut tap =
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work: TapWork::default() };
+        let polled = self.driver.poll(self.now, queue, self.budget, &mut port, &mut tap);
+        let work = tap.work;
+        let costs = &self.costs;
+        let frames = u64::from(polled.frames + polled.dropped);
+        costs.poll_entry.0
+            + frames * costs.poll_frame.0
+            + polled.bytes * costs.copy_byte.0
+            + u64::from(work.frames) * costs.tap_frame.0
+            + work.instructions * costs.filter_instruction.0
+            + work.bytes_copied * costs.copy_byte.0
+            + frames * costs.refill_frame.0
+    }
+
+    /// The poll gives buffers back and either ends with the interrupt unmasked, or goes on.
+    fn end_poll(&mut self, queue: u16) {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut events = DriverEvents { book: &self.book };
+        let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut events);
+        let cpu = self.queue_cpu[usize::from(queue)];
+        if finished.kicked {
+            self.submit(cpu, Work::Kick);
+        }
+        if finished.again {
+            self.submit(cpu, Work::Poll { queue });
+        }
+    }
+
+    /// The worker takes a batch of requests; what they cost follows.
+    fn begin_worker(&mut self, handle: u32, asleep: bool) -> u64 {
+        let work = self.adapter.work(self.now, handle, WORKER_BATCH, self.book.get_mut());
+        // A handle that was closed meanwhile has no worker any more.
+        let work = work.unwrap_or_default();
+        let costs = &self.costs;
+        let wake_up = if asleep { costs.wake_up.0 } else { 0 };
+        wake_up
+            + u64::from(work.requests) * costs.worker_request.0
+            + work.bytes_copied * costs.copy_byte.0
+    }
+
+    fn end_worker(&mut self, handle: u32) {
+        if self.adapter.pending(handle) > 0 {
+            let cpu = self.worker_cpu[handle as usize];
+            self.submit(cpu, Work::Worker { handle, asleep: false });
+        } else {
+            self.working[handle as usize] = false;
+        }
+    }
+}

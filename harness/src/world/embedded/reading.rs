@@ -1,0 +1,70 @@
+//! The reading applications: how a reader's rhythm becomes reads, and reads become jobs.
+
+use super::Embedded;
+use crate::event::WorldEvent;
+use crate::world::cpu::Work;
+use crate::world::reader::{State, Step};
+use crate::world::schedule::Action;
+use npf_core::ReadStep;
+
+impl Embedded {
+    /// A read begins, or goes on after a step of copying.
+    pub(super) fn continue_read(&mut self, handle: u32) {
+        let reader = &mut self.readers[handle as usize];
+        let book = self.book.get_mut();
+        let read = match self.adapter.read_step(self.now, handle, &mut reader.buffer, book) {
+            Ok(ReadStep::Copying { bytes }) => {
+                let bytes = bytes as u64;
+                reader.copied += bytes;
+                let cpu = reader.cpu;
+                return self.submit(cpu, Work::Copy { handle, bytes });
+            }
+            Ok(ReadStep::Done(read)) => (read.bytes as u64, u64::from(read.packets)),
+            // A read that is refused gives nothing; the reader comes back as after an empty one.
+            Err(_) => (0, 0),
+        };
+        let (bytes, packets) = read;
+        reader.copied = reader.copied.min(bytes);
+        reader.did_read(self.now, bytes, packets);
+        if packets > 0 {
+            self.submit(self.readers[handle as usize].cpu, Work::Consume { handle });
+        } else {
+            self.continue_reader(handle);
+        }
+    }
+
+    /// A waiting reader is woken: by the read event or by its timeout.
+    pub(super) fn wake_reader(&mut self, handle: u32) {
+        let reader = &mut self.readers[handle as usize];
+        reader.state = State::Busy;
+        reader.was_asleep = true;
+        let cpu = reader.cpu;
+        self.submit(cpu, Work::Read { handle });
+    }
+
+    /// A reader that is not on a CPU goes on with its rhythm.
+    pub(super) fn continue_reader(&mut self, handle: u32) {
+        let ready = self.adapter.ready(handle);
+        let reader = &mut self.readers[handle as usize];
+        let book = self.book.get_mut();
+        match reader.next(self.now, ready) {
+            Step::Read => {
+                let cpu = reader.cpu;
+                self.submit(cpu, Work::Read { handle });
+            }
+            Step::Wait { token, timeout_at } => {
+                book.world_event(self.now, WorldEvent::ReaderWaits { handle });
+                if let Some(at) = timeout_at {
+                    self.schedule.add(at, Action::ReadTimeout { handle, token });
+                }
+            }
+            Step::Sleep { until, stall } => {
+                if stall {
+                    book.world_event(self.now, WorldEvent::ReaderStalls { handle, until });
+                }
+                self.schedule.add(until, Action::ReaderResumes { handle });
+            }
+            Step::Stop => book.world_event(self.now, WorldEvent::ReaderStops { handle }),
+        }
+    }
+}
