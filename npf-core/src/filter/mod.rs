@@ -40,10 +40,10 @@
 //! - Old validators look at class and mode of an opcode only; here every opcode is one of the list.
 
 mod ancillary;
-mod ddd;
 mod dialect;
 mod engine;
 mod error;
+pub mod format;
 mod instruction;
 mod linux;
 mod meaning;
@@ -53,13 +53,13 @@ mod step;
 mod validate;
 
 pub use ancillary::{Ancillary, PacketType};
-pub use ddd::{DddError, DddFault};
 pub use dialect::Dialect;
 pub use engine::Filter;
 pub use error::{ProgramError, ProgramFault};
 pub use instruction::{Instruction, opcode};
 pub use run::Verdict;
 
+use format::{Format, FormatError};
 use op::Op;
 use step::Step;
 
@@ -98,14 +98,14 @@ impl Program {
         Ok(Program { instructions, dialect, ops, steps })
     }
 
-    /// Reads the text that `tcpdump -ddd` prints: a line with the number of instructions, then one
-    /// line `code jt jf k` in decimal for each.
+    /// Reads the text that `tcpdump -ddd` prints, and validates the program by libpcap's rules. The
+    /// other forms of a program: [`format`].
     ///
     /// # Errors
     ///
-    /// The first line that is wrong, and why.
-    pub fn parse_ddd(text: &str) -> Result<Program, DddError> {
-        ddd::parse(text)
+    /// The first place that is wrong, and why.
+    pub fn parse_ddd(text: &str) -> Result<Program, FormatError> {
+        format::read_as(Format::Decimal, text.as_bytes())?.program(Dialect::Libpcap)
     }
 
     /// Runs the program over the bytes that are there of a frame of `wire_len` bytes, of which nothing

@@ -2,6 +2,7 @@
 
 #![cfg(test)] // so that helpers, too, count as test code for the lints
 
+mod formats;
 mod ops;
 mod properties;
 mod refusals;

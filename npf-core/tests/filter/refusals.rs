@@ -1,8 +1,7 @@
-//! What the validator and the reader of `tcpdump -ddd` text refuse, with place and reason.
+//! What the validator refuses whatever the dialect, with place and reason. What dialects differ in:
+//! `dialects.rs`.
 
-use npf_core::filter::{
-    DddError, DddFault, Instruction, Program, ProgramError, ProgramFault, opcode::*,
-};
+use npf_core::filter::{Instruction, Program, ProgramError, ProgramFault, opcode::*};
 
 fn op(code: u16, k: u32) -> Instruction {
     Instruction::new(code, k)
@@ -14,13 +13,6 @@ fn refused(program: Vec<Instruction>, at: usize, what: ProgramFault) {
     let text = error.to_string();
     assert!(text.starts_with(&format!("filter instruction {at}: ")), "{text}");
     assert!(text.contains("; "), "says what to do: {text}");
-}
-
-fn refused_text(text: &str, line: usize, what: DddFault) {
-    let error = Program::parse_ddd(text).unwrap_err();
-    assert_eq!(error, DddError { line, what }, "{text:?}");
-    assert!(error.to_string().starts_with(&format!("filter text line {line}: ")));
-    assert!(error.to_string().contains("; ") || error.to_string().contains("(use"));
 }
 
 const RETURN: Instruction = Instruction::new(RET_K, 0);
@@ -85,49 +77,4 @@ fn operands() {
             refused(vec![RETURN, op(code, k), RETURN], 1, ProgramFault::NoSuchScratchWord { k });
         }
     }
-}
-
-#[test]
-fn text_in_order_is_read() {
-    let spaced =
-        Program::parse_ddd("\n 3 \r\n\n40 0 0 12\r\n 21\t0 0 2048 \n\n6 0 0 4294967295\n\n");
-    let plain = vec![op(LD_H_ABS, 12), Instruction::jump(JEQ_K, 2048, 0, 0), op(RET_K, u32::MAX)];
-    assert_eq!(spaced.unwrap(), Program::new(plain).unwrap());
-    let negative = Program::parse_ddd("2\n32 0 0 -4096\n6 0 0 0").unwrap();
-    let plain = vec![op(LD_W_ABS, 0xffff_f000), RETURN];
-    assert_eq!(negative, Program::new(plain).unwrap());
-}
-
-#[test]
-fn text_out_of_order_is_refused_by_line() {
-    refused_text("", 1, DddFault::Empty);
-    refused_text(" \n\n", 1, DddFault::Empty);
-    for count in ["x", "0", "-1", "4097", "1 2", "99999999999999999999", "6 0 0 0"] {
-        refused_text(&format!("\n{count}\n6 0 0 0"), 2, DddFault::BadCount);
-    }
-    refused_text("2\n6 0 0 0\n\n", 2, DddFault::TooFew { announced: 2, found: 1 });
-    refused_text("4096", 1, DddFault::TooFew { announced: 4096, found: 0 });
-    refused_text("1\n6 0 0 0\n\n6 0 0 0", 4, DddFault::TooMany { announced: 1 });
-    refused_text("1\n6 0 0", 2, DddFault::WrongFields { found: 3 });
-    refused_text("1\n6 0 0 0 0", 2, DddFault::WrongFields { found: 5 });
-    refused_text("1\n{ 0x6, 0, 0, 0x0 },", 2, DddFault::WrongFields { found: 6 });
-    for (line, field) in [
-        ("0x6 0 0 0", "code"),
-        ("65536 0 0 0", "code"),
-        ("-6 0 0 0", "code"),
-        ("6 256 0 0", "jt"),
-        ("6 0 x 0", "jf"),
-        ("6 0 0 4294967296", "k"),
-        ("6 0 0 -2147483649", "k"),
-        ("6 0 0 1.5", "k"),
-    ] {
-        refused_text(&format!("1\n{line}"), 2, DddFault::BadNumber { field });
-    }
-}
-
-#[test]
-fn an_unsound_program_is_refused_at_its_line() {
-    let what = ProgramFault::DivisionByZero;
-    let text = "3\n0 0 0 0\n\n52 0 0 0\n6 0 0 0";
-    refused_text(text, 4, DddFault::Program(ProgramError { at: 1, what }));
 }
