@@ -7,4 +7,5 @@ mod controls;
 mod packet_queue;
 mod reads;
 mod ring;
+mod segments;
 mod support;
