@@ -62,6 +62,7 @@ mod host;
 mod options;
 mod pool;
 mod record;
+mod record_bsd;
 
 pub use adapter::Adapter;
 pub use counters::{AdapterCounters, HandleCounters, Stats};

@@ -22,8 +22,8 @@ const DATALEN: Range<usize> = CAPLEN.end..16;
 const HDRLEN: Range<usize> = DATALEN.end..18;
 const PAD: Range<usize> = HDRLEN.end..RECORD_HEADER;
 
-const PS_PER_SEC: u64 = 1_000_000_000_000;
-const PS_PER_USEC: u64 = 1_000_000;
+pub(crate) const PS_PER_SEC: u64 = 1_000_000_000_000;
+pub(crate) const PS_PER_USEC: u64 = 1_000_000;
 
 /// What a record header says.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,8 @@
 //!
 //! Contract: what a control throws away is told as a dropped record, packet by packet, before the
 //! event of the control itself. A refused control changes nothing. No control sets or clears the
-//! read event (nmap/npcap `Packet.c`, `Openclos.c`).
+//! read event (nmap/npcap `Packet.c`, `Openclos.c`), but in BSD, where there is no event, what woke a
+//! reader and is gone wakes it no longer.
 
 use super::Adapter;
 use crate::engine::Engine;
@@ -137,6 +138,7 @@ impl Adapter {
     ) -> Result<(), ControlError> {
         let (open, _) = self.get_mut(handle)?;
         open.engine.set_immediate(immediate);
+        open.settle_event();
         host.event(now, Event::ImmediateSet { handle, on: immediate });
         Ok(())
     }

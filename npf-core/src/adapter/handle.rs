@@ -100,6 +100,12 @@ impl Handle {
         flushed - self.engine.queued()
     }
 
+    /// After a control: where a wake-up is no event that stays set, none remains of it that a reader
+    /// would not be served for.
+    pub(super) fn settle_event(&mut self) {
+        self.event_set = self.event_set && self.engine.ready(true);
+    }
+
     /// Empties the buffer, sets its size and zeroes the statistics a reset zeroes; lack of memory is
     /// not among them.
     pub(super) fn reset<H: Host>(
@@ -111,6 +117,7 @@ impl Handle {
     ) {
         let flushed = self.flush(now, DropReason::Flushed, pool, host);
         self.engine.resize(capacity);
+        self.settle_event();
         self.account.reset_statistics();
         self.account.counters.resets += 1;
         host.event(now, Event::BufferReset { handle: self.id, flushed, capacity });

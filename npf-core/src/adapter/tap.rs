@@ -174,6 +174,7 @@ impl Handle {
         let Source { now, cpu, queue } = source;
         let (tag, handle, len) = (frame.tag, self.id, frame.wire_len);
         let shares = self.engine.shares();
+        let caplen = caplen.min(self.engine.longest());
         let copy = copy.filter(|_| shares);
         let packet = Packet { tag, timestamp: now, copy, caplen, len, cpu, queue };
         let idle = self.engine.pending() == 0;

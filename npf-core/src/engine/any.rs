@@ -6,6 +6,7 @@
 use super::packet_queue::PacketQueue;
 use super::ring::Ring;
 use super::segments::Segments;
+use super::store_hold::StoreHold;
 use super::{Engine, Filled, Occupancy, Packet, Refusal, Sink, Stored, Worked};
 use crate::pool::Pool;
 use crate::{ControlError, DropReason, EngineKind, HandleOptions, ReadError};
@@ -16,6 +17,7 @@ pub(crate) enum AnyEngine {
     Segments(Segments),
     PacketQueue(PacketQueue),
     Ring(Ring),
+    StoreHold(StoreHold),
 }
 
 impl AnyEngine {
@@ -26,6 +28,9 @@ impl AnyEngine {
                 AnyEngine::PacketQueue(PacketQueue::new(options, choices))
             }
             EngineKind::Ring(choices) => AnyEngine::Ring(Ring::new(options, choices)),
+            EngineKind::StoreHold(choices) => {
+                AnyEngine::StoreHold(StoreHold::new(options, choices))
+            }
             _ => AnyEngine::PacketQueue(PacketQueue::new(options, Default::default())),
         }
     }
@@ -38,6 +43,7 @@ macro_rules! each {
             AnyEngine::Segments($engine) => $call,
             AnyEngine::PacketQueue($engine) => $call,
             AnyEngine::Ring($engine) => $call,
+            AnyEngine::StoreHold($engine) => $call,
         }
     };
 }
@@ -56,6 +62,11 @@ impl Engine for AnyEngine {
     #[inline]
     fn counts(&self, reason: DropReason) -> bool {
         each!(self, engine => engine.counts(reason))
+    }
+
+    #[inline]
+    fn longest(&self) -> u32 {
+        each!(self, engine => engine.longest())
     }
 
     #[inline]

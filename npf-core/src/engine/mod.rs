@@ -14,6 +14,7 @@ mod any;
 mod packet_queue;
 mod ring;
 mod segments;
+mod store_hold;
 
 pub(crate) use any::AnyEngine;
 
@@ -149,6 +150,12 @@ pub(crate) trait Engine {
     #[inline]
     fn counts(&self, _reason: DropReason) -> bool {
         true
+    }
+
+    /// The most bytes of a frame that a record of this buffer can hold.
+    #[inline]
+    fn longest(&self) -> u32 {
+        u32::MAX
     }
 
     /// Asks to keep a packet, whose kept bytes are `data`. Older packets that have to make room go to

@@ -38,6 +38,18 @@ impl EngineKind {
         }
     }
 
+    /// The one length of user buffer that the design reads into when its kernel buffer has that size;
+    /// `None` if any will do.
+    pub const fn read_length(&self, kernel_buffer: u64) -> Option<u64> {
+        match self {
+            EngineKind::StoreHold(_)
+            | EngineKind::ZeroCopy(ZeroCopyOptions { buffer_mode: BufferMode::Buffered, .. }) => {
+                Some(kernel_buffer / 2)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the statistic *received* counts only what the filter accepted. All designs but the
     /// packet queue since Npcap 1.76 count every packet shown.
     pub const fn received_after_filter(&self) -> bool {
@@ -156,7 +168,8 @@ impl Default for PacketQueueOptions {
     }
 }
 
-/// Choices of [`EngineKind::Ring`].
+/// Choices of [`EngineKind::Ring`]. The drivers that were released as WinPcap 3 and 4 have one ring per
+/// CPU instead: [`EngineKind::Segments`] with `wake_on_drop` off and `free_drift` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingOptions {
     /// Drop before the filter when the buffer could be too full for the whole frame, to save the

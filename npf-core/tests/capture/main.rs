@@ -7,5 +7,6 @@ mod controls;
 mod packet_queue;
 mod reads;
 mod ring;
+mod store_hold;
 mod segments;
 mod support;
