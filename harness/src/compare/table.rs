@@ -41,7 +41,7 @@ fn write_tables(
         write_block(text, block)?;
     }
     if comparison.blocks.len() > 1 {
-        write_losses(text, comparison)?;
+        write_summary(text, comparison)?;
     }
     writeln!(text)?;
     closing(text, scenario, comparison, wall_s, repeat)
@@ -96,17 +96,34 @@ fn write_handle(text: &mut String, columns: &[Column], handle: usize) -> std::fm
     line(text, "                maximum", &each(&|h| time(h.latency.max)))
 }
 
-/// The share of the offered frames that each engine lost, by the varied value.
-fn write_losses(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
+/// What the varied key changes, at a glance: one small table per number.
+fn write_summary(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
     let Some(first) = comparison.blocks.first() else { return Ok(()) };
-    writeln!(text)?;
     let names: Vec<String> = first.columns.iter().map(|c| c.engine.name().to_owned()).collect();
-    line(text, &format!("lost, by {}", comparison.key.as_deref().unwrap_or_default()), &names)?;
-    for block in &comparison.blocks {
-        let value = block.value.as_deref().unwrap_or_default();
-        line(text, value, &block.columns.iter().map(loss).collect::<Vec<_>>())?;
+    let key = comparison.key.as_deref().unwrap_or_default();
+    let numbers: [(&str, fn(&Column) -> String); 4] = [
+        ("lost", loss),
+        ("reads", |column| count(sum(column, |handle| handle.reads))),
+        ("median latency", |column| {
+            let worst = column.outcome.handles.iter().map(|handle| handle.latency.quantile(500));
+            time(worst.max().unwrap_or(0))
+        }),
+        ("peak memory, B", |column| count(sum(column, |handle| handle.peak_memory))),
+    ];
+    for (number, of) in numbers {
+        writeln!(text)?;
+        line(text, &format!("{number} by {key}"), &names)?;
+        for block in &comparison.blocks {
+            let value = format!("  {}", block.value.as_deref().unwrap_or_default());
+            line(text, &value, &block.columns.iter().map(of).collect::<Vec<_>>())?;
+        }
     }
     Ok(())
+}
+
+/// One number over all handles of a run.
+fn sum(column: &Column, of: fn(&HandleOutcome) -> u64) -> u64 {
+    column.outcome.handles.iter().map(of).sum()
 }
 
 /// Dropped frames in per cent of the offered ones, with three decimals; integers only.
@@ -117,6 +134,10 @@ fn loss(column: &Column) -> String {
 
 fn line(text: &mut String, name: &str, values: &[String]) -> std::fmt::Result {
     write!(text, "{name:<NAME$}")?;
+    // A name that is too long keeps its distance from the first value.
+    if name.len() >= NAME {
+        write!(text, "\n{:NAME$}", "")?;
+    }
     for value in values {
         write!(text, "{value:>VALUE$}")?;
     }

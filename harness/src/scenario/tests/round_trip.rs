@@ -47,7 +47,7 @@ fn the_shipped_scenarios_can_be_run() {
         files += 1;
     }
     assert!(files >= 5, "{} has {files} scenarios", folder.display());
-    assert_eq!(Scenario::parse(DEFAULT, "default.toml", &[]).unwrap().name, "default");
+    assert_eq!(Scenario::parse(DEFAULT, "default.toml", &[]).unwrap().seed, 42);
 }
 
 #[test]
