@@ -16,6 +16,8 @@ pub enum DropReason {
     WorkerFull,
     /// Every shared buffer that could take it belongs to the reading process.
     UserOwned,
+    /// Its shared buffer came back to the kernel and no process had taken it out.
+    Unread,
     /// The oldest buffer was given up to make room for newer packets.
     HeadDropped,
     /// The handle's buffer has size 0.
@@ -32,7 +34,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// All of them, by [`DropReason::index`].
     pub const ALL: [DropReason; DropReason::COUNT] = [
         DropReason::BufferFull,
@@ -40,6 +42,7 @@ impl DropReason {
         DropReason::Prefiltered,
         DropReason::WorkerFull,
         DropReason::UserOwned,
+        DropReason::Unread,
         DropReason::HeadDropped,
         DropReason::ZeroBuffer,
         DropReason::NoMemory,
@@ -61,6 +64,7 @@ impl DropReason {
             DropReason::Prefiltered => "prefiltered",
             DropReason::WorkerFull => "worker_full",
             DropReason::UserOwned => "user_owned",
+            DropReason::Unread => "unread",
             DropReason::HeadDropped => "head_dropped",
             DropReason::ZeroBuffer => "zero_buffer",
             DropReason::NoMemory => "no_memory",
@@ -91,6 +95,10 @@ impl DropReason {
                 "dropped when the store buffer is full, or not the kernel's, and the reading process \
                  has not given the other one back"
             }
+            DropReason::Unread => {
+                "dropped when the kernel gets a shared buffer back and no process has taken the packet \
+                 out of it: given back unread, or never handed over"
+            }
             DropReason::HeadDropped => {
                 "dropped when newer packets need the buffer and the oldest one is given up for them"
             }
@@ -114,6 +122,7 @@ impl DropReason {
             | DropReason::Prefiltered
             | DropReason::WorkerFull
             | DropReason::UserOwned
+            | DropReason::Unread
             | DropReason::HeadDropped
             | DropReason::ZeroBuffer
             | DropReason::Flushed
@@ -140,7 +149,10 @@ impl DropReason {
             DropReason::HeadDropped => "XNU bpf bd_dcount (BIOCGSTATS bs_drop)",
             DropReason::ZeroBuffer => "Npcap Dropped (in bs_drop, pcap ps_drop)",
             DropReason::NoMemory => "Npcap ResourceDropped (in bs_drop, pcap ps_drop)",
-            DropReason::Flushed | DropReason::Closed | DropReason::NoHandle => "",
+            DropReason::Unread
+            | DropReason::Flushed
+            | DropReason::Closed
+            | DropReason::NoHandle => "",
         }
     }
 }

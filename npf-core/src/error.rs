@@ -3,6 +3,7 @@
 //! Contract: whatever returns one of these has changed nothing. The text says what was refused, why,
 //! and what to do instead.
 
+use crate::{MAX_ZBUF_PAGES, ZBUF_PAGE};
 use std::fmt;
 
 /// Why opening, closing or changing a handle was refused.
@@ -19,6 +20,14 @@ pub enum ControlError {
         asked: u64,
         /// Most bytes granted.
         limit: u64,
+    },
+    /// The zero-copy design wants two buffers of whole pages, of which there is a limit (FreeBSD:
+    /// BIOCSETZBUF, EINVAL).
+    NoZeroCopyBuffer {
+        /// Bytes asked for.
+        asked: u64,
+        /// The size to ask for instead.
+        granted: u64,
     },
     /// A snap length of 0 keeps nothing.
     ZeroSnaplen,
@@ -43,6 +52,11 @@ impl fmt::Display for ControlError {
                 f,
                 "a kernel buffer of {asked} bytes is more than the driver grants; \
                  ask for at most {limit}"
+            ),
+            ControlError::NoZeroCopyBuffer { asked, granted } => write!(
+                f,
+                "a kernel buffer of {asked} bytes is no two buffers of 1 to {MAX_ZBUF_PAGES} pages \
+                 of {ZBUF_PAGE} bytes each; ask for {granted}"
             ),
             ControlError::ZeroSnaplen => write!(
                 f,

@@ -63,18 +63,22 @@ mod options;
 mod pool;
 mod record;
 mod record_bsd;
+mod shared;
+mod zero_copy_reader;
 
 pub use adapter::Adapter;
 pub use counters::{AdapterCounters, HandleCounters, Stats};
 pub use drop::{DropReason, DropRecord};
-pub use engine::Occupancy;
+pub use engine::{Occupancy, ZBUF_HEADER};
 pub use error::{ControlError, ReadError};
 pub use event::{Event, Value};
 pub use host::{Delivered, Frame, Host, Read, ReadStep, TapWork, Work};
 pub use options::{
     BufferMode, CpuClamp, DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_READ_TIMEOUT_PS,
-    DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER, EngineKind, FilterReset, HandleOptions,
+    DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER, EngineKind, FilterReset, ForkedPages, HandleOptions,
     MAX_KERNEL_BUFFER, PacketQueueOptions, RingOptions, SegmentChoice, SegmentsOptions,
     StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
 };
 pub use record::{RECORD_ALIGNMENT, RECORD_HEADER};
+pub use shared::{MAX_ZBUF_PAGES, Rotated, Taken, ViewError, ZBUF_PAGE, zbuf_kernel_buffer};
+pub use zero_copy_reader::ZeroCopyReader;

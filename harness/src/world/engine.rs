@@ -36,6 +36,7 @@ pub fn engine_kind(handle: &Handle) -> EngineKind {
                 BufferMode::ZeroCopyInherit => npf_core::BufferMode::ZeroCopyInherit,
             },
             assigned_leak: handle.zero_copy.assigned_leak,
+            ..ZeroCopyOptions::default()
         }),
     }
 }

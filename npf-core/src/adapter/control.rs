@@ -18,7 +18,8 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// Kernel buffer above 1 GiB, snap length 0, no CPU, no segment, adapter removed, handle numbers used up.
+    /// Kernel buffer above 1 GiB, or of a size that the design cannot have; snap length 0, no CPU, no
+    /// segment, adapter removed, handle numbers used up.
     pub fn open(&mut self, options: HandleOptions) -> Result<u32, ControlError> {
         check_buffer(options.kernel_buffer)?;
         check_snaplen(options.snaplen)?;

@@ -4,7 +4,7 @@ use super::account::Account;
 use crate::engine::{AnyEngine, Engine};
 use crate::filter::Program;
 use crate::pool::Pool;
-use crate::{DropReason, Event, Frame, HandleOptions, Host};
+use crate::{ControlError, DropReason, Event, Frame, HandleOptions, Host};
 
 /// One open handle.
 #[derive(Debug)]
@@ -38,10 +38,10 @@ pub(super) struct Reading {
 }
 
 impl Handle {
-    pub(super) fn new(id: u32, options: HandleOptions) -> Self {
-        Handle {
+    pub(super) fn new(id: u32, options: HandleOptions) -> Result<Self, ControlError> {
+        Ok(Handle {
             id,
-            engine: AnyEngine::new(&options),
+            engine: AnyEngine::new(&options)?,
             filter: options.filter,
             snaplen: options.snaplen,
             object_limit: options.object_limit.unwrap_or(u64::MAX),
@@ -51,7 +51,7 @@ impl Handle {
             detached: false,
             reading: None,
             account: Account { handle: id, ..Account::default() },
-        }
+        })
     }
 
     /// Runs the filter over a frame: bytes to keep, none if it is rejected, and the instructions
@@ -86,7 +86,7 @@ impl Handle {
     }
 
     /// Drops everything queued for `reason`, ends a read in progress, and says how many packets were
-    /// lost.
+    /// lost. What belongs to the reading process is lost only when the handle is closed.
     pub(super) fn flush<H: Host>(
         &mut self,
         now: u64,
@@ -96,7 +96,12 @@ impl Handle {
     ) -> u64 {
         let flushed = self.engine.queued();
         self.reading = None;
-        self.engine.flush(pool, &mut self.account.sink(now, reason, host));
+        let mut sink = self.account.sink(now, reason, host);
+        if reason == DropReason::Closed {
+            self.engine.close(pool, &mut sink);
+        } else {
+            self.engine.flush(pool, &mut sink);
+        }
         flushed - self.engine.queued()
     }
 

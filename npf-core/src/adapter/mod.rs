@@ -8,6 +8,7 @@ mod account;
 mod control;
 mod handle;
 mod read;
+mod share;
 mod tap;
 
 use crate::engine::{Engine, Occupancy};
@@ -101,8 +102,9 @@ impl Adapter {
 
     fn add(&mut self, options: HandleOptions) -> Result<u32, ControlError> {
         let id = self.next_handle;
-        self.next_handle = id.checked_add(1).ok_or(ControlError::OutOfHandles)?;
-        self.handles.push(Handle::new(id, options));
+        let next = id.checked_add(1).ok_or(ControlError::OutOfHandles)?;
+        self.handles.push(Handle::new(id, options)?);
+        self.next_handle = next;
         self.keeps.push(None);
         Ok(id)
     }

@@ -7,9 +7,12 @@ use super::packet_queue::PacketQueue;
 use super::ring::Ring;
 use super::segments::Segments;
 use super::store_hold::StoreHold;
+use super::zero_copy::ZeroCopy;
 use super::{Engine, Filled, Occupancy, Packet, Refusal, Sink, Stored, Worked};
 use crate::pool::Pool;
-use crate::{ControlError, DropReason, EngineKind, HandleOptions, ReadError};
+use crate::{
+    BufferMode, ControlError, DropReason, EngineKind, HandleOptions, ReadError, StoreHoldOptions,
+};
 
 /// One of the designs.
 #[derive(Debug)]
@@ -18,11 +21,13 @@ pub(crate) enum AnyEngine {
     PacketQueue(PacketQueue),
     Ring(Ring),
     StoreHold(StoreHold),
+    ZeroCopy(ZeroCopy),
 }
 
 impl AnyEngine {
-    pub(crate) fn new(options: &HandleOptions) -> Self {
-        match options.engine {
+    /// Refuses a size that the design cannot have.
+    pub(crate) fn new(options: &HandleOptions) -> Result<Self, ControlError> {
+        Ok(match options.engine {
             EngineKind::Segments(choices) => AnyEngine::Segments(Segments::new(options, choices)),
             EngineKind::PacketQueue(choices) => {
                 AnyEngine::PacketQueue(PacketQueue::new(options, choices))
@@ -31,7 +36,20 @@ impl AnyEngine {
             EngineKind::StoreHold(choices) => {
                 AnyEngine::StoreHold(StoreHold::new(options, choices))
             }
+            EngineKind::ZeroCopy(choices) if choices.buffer_mode == BufferMode::Buffered => {
+                let choices = StoreHoldOptions { word: choices.word, head_drop: false };
+                AnyEngine::StoreHold(StoreHold::new(options, choices))
+            }
+            EngineKind::ZeroCopy(choices) => AnyEngine::ZeroCopy(ZeroCopy::new(options, choices)?),
             _ => AnyEngine::PacketQueue(PacketQueue::new(options, Default::default())),
+        })
+    }
+
+    /// The design whose buffers processes share, if it is that.
+    pub(crate) fn zero_copy(&mut self) -> Option<&mut ZeroCopy> {
+        match self {
+            AnyEngine::ZeroCopy(engine) => Some(engine),
+            _ => None,
         }
     }
 }
@@ -44,6 +62,7 @@ macro_rules! each {
             AnyEngine::PacketQueue($engine) => $call,
             AnyEngine::Ring($engine) => $call,
             AnyEngine::StoreHold($engine) => $call,
+            AnyEngine::ZeroCopy($engine) => $call,
         }
     };
 }
@@ -113,6 +132,10 @@ impl Engine for AnyEngine {
 
     fn flush(&mut self, pool: &mut Pool, sink: &mut impl Sink) {
         each!(self, engine => engine.flush(pool, sink));
+    }
+
+    fn close(&mut self, pool: &mut Pool, sink: &mut impl Sink) {
+        each!(self, engine => engine.close(pool, sink));
     }
 
     fn can_resize(&self, capacity: u64) -> Result<(), ControlError> {

@@ -11,12 +11,16 @@
 //! bytes into memory of its own.
 
 mod any;
+mod circular;
 mod packet_queue;
 mod ring;
 mod segments;
 mod store_hold;
+mod zero_copy;
 
 pub(crate) use any::AnyEngine;
+pub use zero_copy::ZBUF_HEADER;
+pub(crate) use zero_copy::{KERNEL_GEN, KERNEL_LEN, USER_GEN, ZeroCopy, word};
 
 use crate::pool::{CopyRef, Pool};
 use crate::{ControlError, Delivered, DropReason, ReadError};
@@ -205,6 +209,11 @@ pub(crate) trait Engine {
     /// Gives up everything it holds, a read in progress included. Each packet goes to the sink with
     /// no reason of its own.
     fn flush(&mut self, pool: &mut Pool, sink: &mut impl Sink);
+
+    /// Gives up everything it holds for good, also what a flush has to leave.
+    fn close(&mut self, pool: &mut Pool, sink: &mut impl Sink) {
+        self.flush(pool, sink);
+    }
 
     /// Whether the buffer may be given that size now.
     fn can_resize(&self, _capacity: u64) -> Result<(), ControlError> {

@@ -215,6 +215,8 @@ pub struct ZeroCopyOptions {
     pub word: WordSize,
     /// How the reading process maps the buffers.
     pub buffer_mode: BufferMode,
+    /// What becomes of pages that a child does not share ([`BufferMode::ZeroCopy`]).
+    pub forked_pages: ForkedPages,
     /// A buffer reclaimed while a packet is stored keeps its mark as assigned (FreeBSD before
     /// `bpf_buf_reclaimed`).
     pub assigned_leak: bool,
@@ -225,6 +227,7 @@ impl Default for ZeroCopyOptions {
         ZeroCopyOptions {
             word: WordSize::Lp64,
             buffer_mode: BufferMode::ZeroCopy,
+            forked_pages: ForkedPages::EachWriterCopies,
             assigned_leak: false,
         }
     }
@@ -239,4 +242,21 @@ pub enum BufferMode {
     ZeroCopy,
     /// PCAP_BUFMODE_ZBUF_INHERIT: a child shares the pages (minherit(2), INHERIT_SHARE).
     ZeroCopyInherit,
+}
+
+/// Who gets a copy of a page that parent and child do not share, and when. The kernel keeps writing to
+/// the page that it has held from the beginning. No published test says which of these a FreeBSD
+/// kernel does; the default is what shadow objects without a last reference come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForkedPages {
+    /// The child, at the fork, as if the pages were pinned: it sees what was there then.
+    CopiedAtFork,
+    /// Each process at its first write after the fork; the kernel's page may be left to the kernel
+    /// alone.
+    EachWriterCopies,
+    /// The process that writes first, as long as another one still looks at the page; the last one
+    /// keeps it.
+    WriterCopies,
+    /// At the first write of either, all but the oldest process that looks at the page.
+    YoungerCopies,
 }

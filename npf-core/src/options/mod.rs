@@ -6,7 +6,7 @@
 mod engine;
 
 pub use engine::{
-    BufferMode, CpuClamp, EngineKind, PacketQueueOptions, RingOptions, SegmentChoice,
+    BufferMode, CpuClamp, EngineKind, ForkedPages, PacketQueueOptions, RingOptions, SegmentChoice,
     SegmentsOptions, StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
 };
 

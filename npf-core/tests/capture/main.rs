@@ -7,6 +7,7 @@ mod controls;
 mod packet_queue;
 mod reads;
 mod ring;
-mod store_hold;
 mod segments;
+mod store_hold;
 mod support;
+mod zero_copy;
