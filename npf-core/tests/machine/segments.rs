@@ -142,6 +142,16 @@ impl Model for Segments {
     }
 
     fn store(&mut self, packet: Packet) -> Fate {
+        if self.capacity == 0 {
+            return Fate::Dropped(Refused {
+                reason: DropReason::ZeroBuffer,
+                used: 0,
+                capacity: 0,
+                need: 24 + packet.caplen as u64,
+                elsewhere: 0,
+                wake: false,
+            });
+        }
         let at = self.pick(packet.cpu);
         let (size, need) = (self.size(), 24 + packet.caplen as u64);
         let free: u64 = size * self.known as u64;
@@ -151,7 +161,7 @@ impl Model for Segments {
         if size == 0 || used + need > size {
             let own = if at < self.known { size.saturating_sub(used) } else { 0 };
             return Fate::Dropped(Refused {
-                reason: if size == 0 { DropReason::ZeroBuffer } else { DropReason::SegmentFull },
+                reason: DropReason::SegmentFull,
                 used,
                 capacity: size,
                 need,

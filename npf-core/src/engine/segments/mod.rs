@@ -9,14 +9,15 @@
 //! ```
 //!
 //! Contract: a packet takes 24 + caplen bytes of its segment, and what is skipped behind it
-//! ([`segment`]). The reader gets all packets in the order in which they were stored. It is woken when
+//! ([`circular`](super::circular)). The reader gets all packets in the order in which they were stored. It is woken when
 //! *one* segment holds a segment's share of `min_to_copy`, and, but for WinPcap, by every refusal of a
 //! segment that has a size. A read waits while *all* together hold no more than the shares of all: so
 //! a read may be woken for little, and a full segment may wait for the others. The share is
 //! `min_to_copy / segments`, rounded down.
 //!
 //! A segment's size is the buffer's divided by the number of segments, rounded down; the rest is
-//! wasted. Below 24 it is 0, and then the buffer is as one of size 0. A record that does not fit what
+//! wasted. Below 24 it is 0: everything is dropped, without a wake, and every read refused, as with a
+//! buffer of size 0. A record that does not fit what
 //! is left of the user buffer ends the read; if it does not fit an empty one either, nothing is ever
 //! read again (issue 119). With the clamp at 255 and more CPUs than that, the packets of CPU 255 and
 //! above go to a segment that no reader scans. The reader looks for their numbers for ever, so that
@@ -36,17 +37,20 @@
 //! that share a segment.
 
 mod choice;
-mod segment;
 
 use self::choice::Choice;
-use self::segment::{HEADER, Held, Segment, need};
+use super::circular::{Circular, Held, Popped, has_room};
 use super::{Engine, Filled, Gone, Occupancy, Packet, Refusal, Sink, Stored};
 use crate::pool::Pool;
-use crate::record::{Header, RECORD_HEADER, align};
-use crate::{Delivered, DropReason, HandleOptions, ReadError, SegmentsOptions};
+use crate::record::{Header, RECORD_HEADER};
+use crate::{DropReason, HandleOptions, ReadError, SegmentsOptions};
+
+/// Sequence number, 4 bytes little-endian, and record header.
+const HEADER: usize = 4 + RECORD_HEADER;
+type Segment = Circular<HEADER>;
 
 /// A packet is dropped when 24 + caplen exceeds the free bytes of the one segment that it goes to,
-/// whatever the others hold; and when the segments have size 0.
+/// whatever the others hold; and when the buffer has size 0.
 #[derive(Debug)]
 pub(crate) struct Segments {
     /// All segments, one behind the other.
@@ -103,19 +107,18 @@ impl Segments {
     #[inline]
     fn refuse(&self, at: usize, need: u64) -> Refusal {
         let (size, used) = (self.size as u64, self.segments[at].used());
-        let empty = size == 0;
         // What the reader sees of the buffer, and what of that this packet could have had.
         let scanned = self.choice.scanned();
         let orphan: u64 = self.segments[scanned..].iter().map(Segment::used).sum();
         let all_free = (size * scanned as u64).saturating_sub(self.used - orphan);
         let own_free = if at < scanned { size.saturating_sub(used) } else { 0 };
         Refusal {
-            reason: if empty { DropReason::ZeroBuffer } else { DropReason::SegmentFull },
+            reason: DropReason::SegmentFull,
             used,
             capacity: size,
             need,
             elsewhere: all_free.saturating_sub(own_free),
-            wake: self.wake_on_drop && !empty,
+            wake: self.wake_on_drop && size > 0,
         }
     }
 
@@ -123,15 +126,12 @@ impl Segments {
     /// first.
     #[inline]
     fn find(&self, first: usize, among: usize) -> Option<usize> {
-        (first..among)
-            .chain(0..first)
-            .find(|at| self.segments[*at].front_sn(self.bytes_of(*at)) == Some(self.reader_sn))
+        (first..among).chain(0..first).find(|at| self.sequence_number(*at) == Some(self.reader_sn))
     }
 
-    /// Takes the packet that is to be read next, which is in segment `at`, off the books; its bytes
-    /// are still there.
+    /// Takes the packet that is to be read next, which is in segment `at`, off the books.
     #[inline]
-    fn pop(&mut self, at: usize) -> Option<(Held, &[u8], [&[u8]; 2])> {
+    fn pop(&mut self, at: usize) -> Option<Popped<'_>> {
         let bytes = &self.bytes[at * self.size..(at + 1) * self.size];
         let segment = &mut self.segments[at];
         let before = segment.used();
@@ -140,6 +140,12 @@ impl Segments {
         self.queued -= 1;
         self.reader_sn = self.reader_sn.wrapping_add(1);
         Some(popped)
+    }
+
+    #[inline]
+    fn sequence_number(&self, at: usize) -> Option<u32> {
+        let [a, b, c, d, ..] = *self.segments[at].front_header(self.bytes_of(at))?;
+        Some(u32::from_le_bytes([a, b, c, d]))
     }
 
     #[inline]
@@ -166,16 +172,23 @@ impl Engine for Segments {
         _pool: &mut Pool,
         _sink: &mut impl Sink,
     ) -> Stored {
+        let need = Segment::need(packet.caplen);
+        if self.capacity == 0 {
+            let (reason, wake) = (DropReason::ZeroBuffer, false);
+            let refusal = Refusal { reason, used: 0, capacity: 0, need, elsewhere: 0, wake };
+            return Stored::Refused(refusal);
+        }
         let at = self.choice.pick(packet.cpu);
-        let need = need(packet.caplen);
-        if self.size == 0 || !self.segments[at].fits(need, self.size) {
+        if !self.segments[at].fits(need, self.size) {
             return Stored::Refused(self.refuse(at, need));
         }
         let Packet { timestamp, caplen, len, .. } = packet;
-        let mut header = [0; RECORD_HEADER];
-        Header { timestamp, epoch_seconds: self.epoch_seconds, caplen, len }.write(&mut header);
+        let mut header = [0; HEADER];
+        header[..4].copy_from_slice(&self.writer_sn.to_le_bytes());
+        Header { timestamp, epoch_seconds: self.epoch_seconds, caplen, len }
+            .write(&mut header[4..]);
         let bytes = &mut self.bytes[at * self.size..(at + 1) * self.size];
-        let charge = self.segments[at].push(bytes, self.writer_sn, header, data, packet);
+        let charge = self.segments[at].push(bytes, header, data, packet);
         // The number is taken after the test for room, so that a drop leaves no hole.
         self.writer_sn = self.writer_sn.wrapping_add(1);
         self.used += charge;
@@ -209,35 +222,20 @@ impl Engine for Segments {
         let mut segment = 0;
         while let Some(at) = self.find(segment, self.choice.scanned()) {
             segment = at;
-            let room = out.len() - filled.bytes;
-            let fits = |packet: &Packet| RECORD_HEADER + packet.caplen as usize <= room;
+            let fits = |packet: &Packet| has_room(out, &filled, packet.caplen);
             if !self.segments[at].front().is_some_and(fits) {
                 break;
             }
-            let Some((held, header, [front, back])) = self.pop(at) else { break };
-            let Packet { tag, timestamp, caplen, len, cpu, queue, .. } = held.packet;
-            let start = filled.bytes + RECORD_HEADER;
-            let middle = start + front.len();
-            let end = middle + back.len();
-            out[filled.bytes..start].copy_from_slice(header);
-            out[start..middle].copy_from_slice(front);
-            out[middle..end].copy_from_slice(back);
-            let data = &out[start..end];
-            sink.delivered(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
-
-            let aligned = align(end);
-            filled.bytes = aligned.min(out.len());
-            filled.padding_cut = aligned - filled.bytes;
-            out[end..filled.bytes].fill(0);
-            filled.packets += 1;
+            let Some(popped) = self.pop(at) else { break };
+            popped.deliver(out, &mut filled, sink);
         }
         Ok(filled)
     }
 
     fn take(&mut self, _pool: &mut Pool, visit: &mut impl FnMut(&Packet, u64, [&[u8]; 2])) -> bool {
         let Some(at) = self.find(0, self.choice.scanned()) else { return false };
-        let Some((held, _, data)) = self.pop(at) else { return false };
-        visit(&held.packet, held.charge(), data);
+        let Some(Popped { held, data, .. }) = self.pop(at) else { return false };
+        visit(&held.packet, held.charge, data);
         true
     }
 
@@ -248,8 +246,7 @@ impl Engine for Segments {
             segment = at;
             let used = self.segments[at].used();
             let capacity = self.size as u64;
-            let Some((held, ..)) = self.pop(at) else { break };
-            let (packet, charge) = (held.packet, held.charge());
+            let Some(Popped { held: Held { packet, charge }, .. }) = self.pop(at) else { break };
             sink.gone(Gone {
                 packet,
                 reason: None,
@@ -304,6 +301,7 @@ impl Engine for Segments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Delivered;
 
     /// A sink that remembers the tags delivered.
     #[derive(Default)]
