@@ -6,6 +6,7 @@
 use super::packet_queue::PacketQueue;
 use super::ring::Ring;
 use super::segments::Segments;
+use super::worker::Worker;
 use super::store_hold::StoreHold;
 use super::zero_copy::ZeroCopy;
 use super::{Engine, Filled, Occupancy, Packet, Refusal, Sink, Stored, Worked};
@@ -18,6 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum AnyEngine {
     Segments(Segments),
+    Worker(Worker),
     PacketQueue(PacketQueue),
     Ring(Ring),
     StoreHold(StoreHold),
@@ -29,6 +31,7 @@ impl AnyEngine {
     pub(crate) fn new(options: &HandleOptions) -> Result<Self, ControlError> {
         Ok(match options.engine {
             EngineKind::Segments(choices) => AnyEngine::Segments(Segments::new(options, choices)),
+            EngineKind::Worker(quirks) => AnyEngine::Worker(Worker::new(options, quirks)),
             EngineKind::PacketQueue(choices) => {
                 AnyEngine::PacketQueue(PacketQueue::new(options, choices))
             }
@@ -41,7 +44,6 @@ impl AnyEngine {
                 AnyEngine::StoreHold(StoreHold::new(options, choices))
             }
             EngineKind::ZeroCopy(choices) => AnyEngine::ZeroCopy(ZeroCopy::new(options, choices)?),
-            _ => AnyEngine::PacketQueue(PacketQueue::new(options, Default::default())),
         })
     }
 
@@ -59,6 +61,7 @@ macro_rules! each {
     ($self:expr, $engine:ident => $call:expr) => {
         match $self {
             AnyEngine::Segments($engine) => $call,
+            AnyEngine::Worker($engine) => $call,
             AnyEngine::PacketQueue($engine) => $call,
             AnyEngine::Ring($engine) => $call,
             AnyEngine::StoreHold($engine) => $call,

@@ -15,6 +15,7 @@ mod circular;
 mod packet_queue;
 mod ring;
 mod segments;
+mod worker;
 mod store_hold;
 mod zero_copy;
 

@@ -36,9 +36,13 @@ pub struct Reading {
 impl<M: Model> Handle<M> {
     pub fn new(id: u32, opening: &Opening) -> Self {
         let Opening { engine, size, min_to_copy, immediate, snaplen, keep, limit, cpus } = *opening;
+        let mut model = M::open(engine, size, min_to_copy, immediate, cpus);
+        if keep.is_some() {
+            model.opened_with_filter();
+        }
         Handle {
             id,
-            model: M::open(engine, size, min_to_copy, immediate, cpus),
+            model,
             engine,
             keep,
             snaplen,

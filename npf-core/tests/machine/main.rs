@@ -33,3 +33,4 @@ mod packet_queue;
 mod reference;
 mod segments;
 mod system;
+mod worker;

@@ -139,6 +139,9 @@ pub trait Model: Clone + Debug + 'static {
     /// An empty buffer of a handle just opened.
     fn open(engine: EngineKind, capacity: u64, min: u64, immediate: bool, cpus: u16) -> Self;
 
+    /// The handle was opened with a filter.
+    fn opened_with_filter(&mut self) {}
+
     /// Refuses a frame before any filter has seen it.
     fn refuse_unfiltered(&self, _cpu: u16, _len: usize) -> Option<Refused> {
         None
@@ -181,11 +184,8 @@ pub trait Model: Clone + Debug + 'static {
         Ok(())
     }
 
-    /// The buffer, which is empty, gets this size.
+    /// The buffer, which is empty, gets this size; the same one when a filter was set.
     fn resize(&mut self, capacity: u64);
-
-    /// A filter was set, after any reset that goes with it.
-    fn filter_set(&mut self) {}
 
     /// Bytes that must be queued before the reader is woken.
     fn set_min_to_copy(&mut self, min: u64);

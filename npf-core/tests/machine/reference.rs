@@ -235,7 +235,6 @@ impl<M: Model> World<M> {
                 if reset {
                     open.reset(open.model.capacity(), told);
                 }
-                open.model.filter_set();
                 let instructions = if keep.is_some() { 4 } else { 0 };
                 told.events.push(Event::FilterSet { handle, instructions });
             }
