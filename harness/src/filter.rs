@@ -71,9 +71,8 @@ pub fn load(filter: &str, snaplen: u32, dialect: Dialect) -> Result<Program, Loa
             .map_err(|cause| LoadError::Format { file: file.to_owned(), cause });
     }
     let raw = libpcap::compile(filter, snaplen)?;
-    Program::with_dialect(raw.into_iter().map(Instruction::from).collect(), dialect).map_err(
-        |cause| LoadError::Dialect { expression: filter.to_owned(), dialect, cause },
-    )
+    Program::with_dialect(raw.into_iter().map(Instruction::from).collect(), dialect)
+        .map_err(|cause| LoadError::Dialect { expression: filter.to_owned(), dialect, cause })
 }
 
 /// The bytes of a file or of standard input, `-`.
@@ -90,6 +89,13 @@ fn read(file: &str) -> Result<Vec<u8>, LoadError> {
         return Err(LoadError::TooLarge { file: file.to_owned() });
     }
     Ok(bytes)
+}
+
+/// An instruction as the cBPF savefile has it: code, jt, jf, k, big-endian.
+pub fn bytes_of(instruction: &Instruction) -> [u8; 8] {
+    let Instruction { code, jt, jf, k } = *instruction;
+    let ([c0, c1], [k0, k1, k2, k3]) = (code.to_be_bytes(), k.to_be_bytes());
+    [c0, c1, jt, jf, k0, k1, k2, k3]
 }
 
 impl From<RawInstruction> for Instruction {

@@ -132,7 +132,10 @@ fn handle(of: &HandleOutcome) -> Value {
         "buffer".into(),
         json!({ "capacity": of.capacity, "peak": of.peak, "peak_memory": of.peak_memory }),
     );
-    handle.insert("reads".into(), json!({ "all": of.reads, "empty": of.empty_reads }));
+    handle.insert(
+        "reads".into(),
+        json!({ "all": of.reads, "empty": of.empty_reads, "refused": of.refused_reads }),
+    );
     handle.insert("wakes".into(), of.wakes.into());
     handle.insert("bytes_delivered".into(), of.bytes_delivered.into());
     let mean = of.latency.sum.checked_div(of.tally.delivered.into()).unwrap_or(0) as u64;

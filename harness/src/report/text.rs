@@ -96,6 +96,13 @@ fn readers(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             count(handle.peak),
             count(handle.capacity),
         )?;
+        if handle.refused_reads > 0 {
+            writeln!(
+                text,
+                "note: {} reads of reader {index} were refused",
+                count(handle.refused_reads)
+            )?;
+        }
     }
     Ok(())
 }

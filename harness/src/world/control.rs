@@ -42,7 +42,9 @@ pub fn carry_out(
     book: &mut Book,
 ) -> Option<Closed> {
     let Control { asked, filter } = control;
-    if let Some(bytes) = asked.user_buffer {
+    if let Some(bytes) = asked.user_buffer
+        && !reader.exact
+    {
         reader.next_buffer = Some(bytes.0 as usize);
     }
     if let Some(timeout) = asked.read_timeout {

@@ -50,6 +50,8 @@ pub struct HandleOutcome {
     pub reads: u64,
     /// Reads that gave nothing.
     pub empty_reads: u64,
+    /// Reads that were refused.
+    pub refused_reads: u64,
     /// The first packet that its buffer dropped.
     pub first_drop: Option<Drop>,
     /// Bytes of packets delivered.
@@ -243,6 +245,7 @@ impl Components<'_> {
                 wakes: counters.wakes,
                 reads: reader.reads,
                 empty_reads: reader.empty_reads,
+                refused_reads: reader.refused,
                 first_drop: book.first_lost[index],
                 bytes_delivered: book.bytes_delivered[index],
                 latency: book.latency[index].clone(),

@@ -66,6 +66,12 @@ pub struct Reader {
     pub read_timeout_ps: u64,
     /// The length that its buffer shall have from the next read on.
     pub next_buffer: Option<usize>,
+    /// Its design reads exactly one length, which no control changes.
+    pub exact: bool,
+    /// Reads that were refused.
+    pub refused: u64,
+    /// The last read was refused: trying again at once would be refused again.
+    was_refused: bool,
     period_ps: u64,
     stalls: Vec<Window>,
     stop_at: Option<u64>,
@@ -97,6 +103,9 @@ impl Reader {
             copied: 0,
             read_timeout_ps,
             next_buffer: None,
+            exact: false,
+            refused: 0,
+            was_refused: false,
             period_ps,
             stalls,
             stop_at,
@@ -122,7 +131,7 @@ impl Reader {
             self.state = State::Sleeping;
             return Step::Sleep { until: due, stall: false };
         }
-        if ready {
+        if ready && !std::mem::take(&mut self.was_refused) {
             self.state = State::Busy;
             return Step::Read;
         }
@@ -145,6 +154,14 @@ impl Reader {
         if let Some(len) = self.next_buffer.take() {
             self.buffer = vec![0; len];
         }
+    }
+
+    /// A read was refused at `now`: the reader waits as if there were nothing.
+    pub fn was_refused(&mut self, now: u64) {
+        self.refused += 1;
+        self.was_refused = true;
+        self.last_read = Some(now);
+        self.was_asleep = false;
     }
 
     /// A read was done at `now`.

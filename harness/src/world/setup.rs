@@ -315,15 +315,20 @@ fn handle_controls(index: usize, handle: &Handle) -> Result<Vec<Control>, SetupE
 
 fn reader(scenario: &Scenario, handle: &Handle) -> Reader {
     let reader = &handle.reader;
-    Reader::new(
+    // A design that reads exactly one length leaves no choice.
+    let exact = engine_kind(handle).read_length(handle.kernel_buffer.0);
+    let user_buffer = exact.unwrap_or(handle.user_buffer.0);
+    let mut made = Reader::new(
         reader.cpu.unwrap_or(scenario.cpu_count() - 1),
-        handle.user_buffer.0 as usize,
+        user_buffer as usize,
         reader.frame.unwrap_or(scenario.costs.reader_frame).0,
         handle.read_timeout.0,
         reader.period.map_or(0, |period| period.0),
         reader.stall.clone(),
         reader.stop_at.map(|at| at.0),
-    )
+    );
+    made.exact = exact.is_some();
+    made
 }
 
 fn limits(scenario: &Scenario) -> Limits {

@@ -20,8 +20,10 @@ impl Embedded {
                 return self.submit(cpu, Work::Copy { handle, bytes });
             }
             Ok(ReadStep::Done(read)) => (read.bytes as u64, u64::from(read.packets)),
-            // A read that is refused gives nothing; the reader comes back as after an empty one.
-            Err(_) => (0, 0),
+            Err(_) => {
+                reader.was_refused(self.now);
+                return self.continue_reader(handle);
+            }
         };
         let (bytes, packets) = read;
         reader.copied = reader.copied.min(bytes);
