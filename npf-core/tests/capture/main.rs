@@ -11,3 +11,4 @@ mod segments;
 mod store_hold;
 mod support;
 mod zero_copy;
+mod zero_copy_fork;
