@@ -49,8 +49,6 @@
 //! - Blocking, time-outs and the user buffer belong to the reader; [`DEFAULT_READ_TIMEOUT_PS`] and
 //!   [`DEFAULT_USER_BUFFER`] are what libpcap uses.
 
-#![forbid(unsafe_code)]
-
 mod adapter;
 mod counters;
 mod drop;

@@ -9,7 +9,7 @@ use tests::workspace_root;
 const COMPONENTS: [&str; 3] = ["nic-model", "driver", "npf-core"];
 
 /// The modules that may use `unsafe`; each says at its top why.
-const FENCES: [&str; 1] = ["harness/src/libpcap.rs"];
+const FENCES: [&str; 2] = ["harness/src/libpcap.rs", "npf-core/src/filter/jit/memory.rs"];
 
 const LINES_MAX: usize = 600;
 
@@ -67,8 +67,9 @@ fn components_import_none_of_each_other() {
 }
 
 #[test]
-fn components_forbid_unsafe() {
-    for component in COMPONENTS {
+fn components_without_a_fence_forbid_unsafe() {
+    let fenced = |component: &str| FENCES.iter().any(|fence| fence.starts_with(component));
+    for component in COMPONENTS.into_iter().filter(|component| !fenced(component)) {
         let text = text_of(&format!("{component}/src/lib.rs"));
         assert!(text.contains("\n#![forbid(unsafe_code)]\n"), "{component}/src/lib.rs");
     }

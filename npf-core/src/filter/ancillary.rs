@@ -137,6 +137,12 @@ pub(super) enum Field {
     Random,
 }
 
+impl Field {
+    /// How many there are: one more than the last.
+    #[cfg(feature = "jit")]
+    pub(super) const COUNT: usize = Self::Random as usize + 1;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,9 +12,9 @@ use super::ancillary::Field;
 /// Extension loads start here (SKF_AD_OFF).
 pub(super) const ANCILLARY: i32 = -0x1000;
 /// Offsets from here on count from the network header (SKF_NET_OFF).
-const NETWORK: i32 = -0x10_0000;
+pub(super) const NETWORK: i32 = -0x10_0000;
 /// Offsets from here on count from the link header (SKF_LL_OFF).
-const LINK: i32 = -0x20_0000;
+pub(super) const LINK: i32 = -0x20_0000;
 
 /// What an absolute load at ANCILLARY + n gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

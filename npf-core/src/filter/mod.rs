@@ -45,6 +45,7 @@ mod engine;
 mod error;
 pub mod format;
 mod instruction;
+mod jit;
 mod linux;
 mod meaning;
 mod op;
@@ -57,6 +58,7 @@ pub use dialect::Dialect;
 pub use engine::Filter;
 pub use error::{ProgramError, ProgramFault};
 pub use instruction::{Instruction, opcode};
+pub use jit::{Compiled, JitError};
 pub use run::Verdict;
 
 use format::{Format, FormatError};
