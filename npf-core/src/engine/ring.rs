@@ -79,8 +79,8 @@ struct Window {
     freed: usize,
     /// Of that, the packets delivered.
     delivered: usize,
-    /// It empties the upper part of a wrapped ring.
-    to_last: bool,
+    /// It is from the upper part of a wrapped ring.
+    wrapped: bool,
     /// The event stays as it is.
     leaves_event: bool,
 }
@@ -148,11 +148,11 @@ impl Ring {
     /// What a read into `room` bytes that begins now takes.
     fn begin(&self, room: usize) -> Window {
         let waited = !self.more_than_min();
-        let to_last = self.wrapped();
-        let run = if to_last { self.last } else { self.tail } - self.head;
+        let wrapped = self.wrapped();
+        let run = if wrapped { self.last } else { self.tail } - self.head;
         if run < room {
-            let leaves_event = to_last && !waited;
-            return Window { total: run, to_last, leaves_event, ..Window::default() };
+            let leaves_event = wrapped && !waited;
+            return Window { total: run, wrapped, leaves_event, ..Window::default() };
         }
         let mut total = 0;
         for packet in &self.packets {
@@ -162,8 +162,7 @@ impl Ring {
             }
             total += charge;
         }
-        let to_last = to_last && total == run;
-        Window { total, to_last, leaves_event: !waited, ..Window::default() }
+        Window { total, wrapped, leaves_event: !waited, ..Window::default() }
     }
 
     /// Moves `head` past what has been written and delivers the packets that are now whole in `out`.
@@ -281,7 +280,7 @@ impl Engine for Ring {
             out[written].copy_from_slice(&self.buffer[self.head..self.head + bytes]);
             window.written += bytes;
             self.window = Some(window);
-        } else if window.to_last {
+        } else if window.wrapped {
             self.start_over();
         }
         let leaves_event = window.leaves_event;

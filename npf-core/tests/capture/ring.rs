@@ -143,6 +143,17 @@ fn a_wrapped_ring_takes_two_reads_and_the_event_stays_for_the_second() {
 }
 
 #[test]
+fn a_reader_that_had_to_wait_clears_the_event_also_in_a_wrapped_ring() {
+    let (mut adapter, handle, mut notes) = ring_of_1000(12);
+    read(&mut adapter, handle, 240, &mut notes);
+    tap(&mut adapter, 12, 60, &mut notes);
+    adapter.set_min_to_copy(0, handle, 800, &mut notes).unwrap();
+    assert!(adapter.event_set(handle) && adapter.ready(handle), "it waits for the event only");
+    assert_eq!(read(&mut adapter, handle, 5000, &mut notes), (720, 9));
+    assert!(!adapter.event_set(handle) && !adapter.ready(handle));
+}
+
+#[test]
 fn the_upper_part_is_also_left_when_a_scan_reaches_its_end() {
     let (mut adapter, handle, mut notes) = ring_of_1000(12);
     read(&mut adapter, handle, 240, &mut notes);

@@ -85,10 +85,10 @@ impl<M: Model> Handle<M> {
         }
         let whole = self.keep.is_none() && !self.engine.snaplen_without_filter();
         let snaplen = if whole { u32::MAX } else { self.snaplen };
-        Some(frame.len.min(most as usize).min(snaplen as usize))
+        Some(frame.len.min(most as usize).min(snaplen as usize).min(self.model.longest()))
     }
 
-    pub fn keep(&mut self, packet: Packet, work: &mut TapWork, told: &mut Told) {
+    pub fn keep(&mut self, packet: &Packet, work: &mut TapWork, told: &mut Told) {
         let idle = self.model.pending() == 0;
         let (tag, handle, caplen) = (packet.tag, self.id, packet.caplen as u32);
         match self.model.store(packet.clone()) {
@@ -105,7 +105,7 @@ impl<M: Model> Handle<M> {
                     told.works.push(handle);
                 }
             }
-            Fate::Dropped(refused) => self.refuse(&packet, &refused, told),
+            Fate::Dropped(refused) => self.refuse(packet, &refused, told),
         }
     }
 
@@ -156,9 +156,15 @@ impl<M: Model> Handle<M> {
         lost.len() as u64
     }
 
+    /// A wake-up that no reader would be served for any more is none.
+    pub fn settle_event(&mut self) {
+        self.event_set = self.event_set && self.model.ready(true);
+    }
+
     pub fn reset(&mut self, capacity: u64, told: &mut Told) {
         let flushed = self.flush(DropReason::Flushed, told);
         self.model.resize(capacity);
+        self.settle_event();
         let resource_dropped = self.stats.resource_dropped;
         self.stats = Stats { dropped: resource_dropped, resource_dropped, ..Stats::default() };
         told.events.push(Event::BufferReset { handle: self.id, flushed, capacity });

@@ -21,7 +21,8 @@
 //! 3. in the new file `prop_state_machine! { #[test] fn <name>(sequential 1..80 => Machine<YourModel>); }`.
 //!
 //! A design whose records are not Npcap's overrides `Model::records`; one that holds bytes which no
-//! queued packet is charged for overrides `Model::uncharged`; one that is only interesting with more
+//! queued packet is charged for overrides `Model::uncharged`, one that frees what packets
+//! are charged before they are gone `Model::freed`; one that is only interesting with more
 //! CPUs or other sizes overrides the strategies.
 
 #![cfg(test)] // so that helpers, too, count as test code for the lints
@@ -31,6 +32,8 @@ mod model;
 mod ops;
 mod packet_queue;
 mod reference;
+mod ring;
 mod segments;
+mod store_hold;
 mod system;
 mod worker;

@@ -152,6 +152,11 @@ pub trait Model: Clone + Debug + 'static {
         true
     }
 
+    /// The most bytes that are kept of a frame.
+    fn longest(&self) -> usize {
+        usize::MAX
+    }
+
     /// Offers a packet.
     fn store(&mut self, packet: Packet) -> Fate;
 
@@ -201,6 +206,11 @@ pub trait Model: Clone + Debug + 'static {
 
     /// Part of `used` that no queued packet is charged for.
     fn uncharged(&self) -> u64 {
+        0
+    }
+
+    /// Part of what queued packets are charged that is no longer `used`.
+    fn freed(&self) -> u64 {
         0
     }
 

@@ -166,7 +166,7 @@ impl<M: Model> World<M> {
             }
             for (open, caplen) in self.handles.iter_mut().zip(kept) {
                 if let Some(caplen) = caplen {
-                    open.keep(Packet { caplen, ..frame.clone() }, &mut work, told);
+                    open.keep(&Packet { caplen, ..frame.clone() }, &mut work, told);
                 }
             }
         }
@@ -257,6 +257,7 @@ impl<M: Model> World<M> {
             Op::Immediate { at: handle, on } => {
                 let (open, told) = self.get(handle)?;
                 open.model.set_immediate(on);
+                open.settle_event();
                 told.events.push(Event::ImmediateSet { handle, on });
             }
             Op::Snaplen { at: handle, snaplen } => {

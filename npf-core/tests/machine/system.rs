@@ -72,7 +72,7 @@ impl<M: Model> StateMachineTest for Machine<M> {
             assert_eq!(adapter.event_set(id), open.event_set);
             assert_eq!(adapter.ready(id), model.ready(open.event_set));
             assert_eq!(adapter.stats(id).unwrap(), open.stats);
-            system.notes.check_ledger(adapter, id, model.uncharged());
+            system.notes.check_ledger(adapter, id, model.uncharged(), model.freed());
         }
     }
 }
@@ -227,12 +227,13 @@ impl Host for Notes {
 }
 
 impl Notes {
-    fn check_ledger(&self, adapter: &Adapter, handle: u32, uncharged: u64) {
+    fn check_ledger(&self, adapter: &Adapter, handle: u32, uncharged: u64, freed: u64) {
         let none = BTreeMap::new();
         let held = self.ledger.get(&handle).unwrap_or(&none);
         assert_eq!(held.len() as u64, adapter.queued(handle));
         let charged = held.values().sum::<u64>();
-        assert_eq!(charged + uncharged, adapter.occupancy(handle).used, "the charges add up");
+        let used = adapter.occupancy(handle).used;
+        assert_eq!(charged + uncharged, used + freed, "the charges add up");
         let counters = adapter.counters(handle).unwrap();
         let settled = counters.filtered + counters.delivered + counters.dropped_total();
         assert_eq!(counters.shown, settled + held.len() as u64, "the account adds up");
