@@ -135,7 +135,11 @@ impl Buffer {
                 let size = limit.capacity / parts_of_buffer(limit);
                 self.attempts += 1;
                 let size = if size < 24 { 0 } else { size };
-                full && capacity == size && occupancy == self.charged[part]
+                // What has drifted away is charged to no packet.
+                let drifts =
+                    matches!(limit.engine, EngineKind::Segments(choices) if choices.free_drift);
+                let charged = self.charged[part];
+                full && capacity == size && (occupancy == charged || drifts && occupancy > charged)
             }
             Npf::Prefiltered => {
                 full && capacity == limit.capacity
@@ -187,6 +191,9 @@ fn parts_of_buffer(limit: &HandleLimit) -> u64 {
 /// How many parts there are to charge: one more where a CPU number points behind the last segment.
 fn parts(limit: &HandleLimit) -> usize {
     let unscanned = matches!(limit.engine, EngineKind::Segments(choices)
-        if choices.clamp == CpuClamp::At255 && choices.count.is_none() && limit.cpus > 255);
+        if choices.clamp == CpuClamp::At255
+            && choices.choice == SegmentChoice::Cpu
+            && choices.count.is_none()
+            && limit.cpus > 255);
     parts_of_buffer(limit) as usize + usize::from(unscanned)
 }
