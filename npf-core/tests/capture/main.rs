@@ -10,5 +10,6 @@ mod ring;
 mod segments;
 mod store_hold;
 mod support;
+mod worker;
 mod zero_copy;
 mod zero_copy_fork;

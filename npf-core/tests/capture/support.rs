@@ -18,6 +18,7 @@ pub struct Notes {
     pub events: Vec<Event>,
     pub delivered: Vec<Packet>,
     pub wakes: Vec<u32>,
+    pub works: Vec<u32>,
 }
 
 impl Host for Notes {
@@ -33,6 +34,10 @@ impl Host for Notes {
 
     fn wake(&mut self, _now: u64, handle: u32) {
         self.wakes.push(handle);
+    }
+
+    fn work(&mut self, _now: u64, handle: u32) {
+        self.works.push(handle);
     }
 }
 
