@@ -1,19 +1,19 @@
 //! Whether the engines agree: random programs on random frames through all of them.
 //!
-//! Contract: the reference interpreter is asked first. Every other engine of ours must say the same, to
-//! the number of executed instructions. libpcap's interpreter must say the same as ours does in
+//! Contract: the reference interpreter is asked first. The compiled program must say the same. libpcap's interpreter must say the same as ours does in
 //! libpcap's dialect; where another dialect says otherwise, an instruction of the program must be one
 //! that the dialect reads differently, and that is counted by its rule. The first difference ends the
 //! check. All but the times is a pure function of the settings.
 //!
-//! Not checked: the interpreter alone, where libpcap is not installed and no other engine is there.
+//! Not checked: what only one engine can run: programs that the compiler leaves to the interpreter, and
+//! for libpcap those that it cannot run safely.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use npf_core::filter::format::{Format, write_text};
-use npf_core::filter::{Dialect, Instruction, Program, Verdict, opcode::*};
+use npf_core::filter::{Dialect, Filter, Instruction, Program, Verdict, opcode::*};
 
 use super::random::{self, Case, Sample};
 use crate::libpcap::{self, FilterError, RawInstruction};
@@ -46,8 +46,14 @@ pub struct Report {
     pub difference: Option<Box<Difference>>,
     /// Whether it was asked to stop before the end.
     pub stopped: bool,
+    /// Programs that could be compiled.
+    pub compiled: u64,
     /// Time in the interpreter.
     pub interpreter_time: Duration,
+    /// Time to compile.
+    pub compile_time: Duration,
+    /// Time in the compiled programs, on the same frames.
+    pub compiled_time: Duration,
     /// Time in libpcap's, its validator included.
     pub libpcap_time: Duration,
 }
@@ -63,9 +69,16 @@ pub struct Difference {
     pub reference: Verdict,
     /// Who else was asked.
     pub engine: &'static str,
-    /// What it says: bytes to keep.
+    /// What it says.
+    pub answer: Answer,
+}
+
+/// What an engine says about a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Bytes to keep.
     pub accept: u32,
-    /// And how many instructions it ran, if it tells.
+    /// Instructions that ran, if the engine counts them.
     pub executed: Option<u32>,
 }
 
@@ -74,18 +87,19 @@ pub struct Difference {
 pub fn first_difference(
     case: &Case,
     engine: &'static str,
-    mut verdict: impl FnMut(&Sample) -> Verdict,
+    mut ask: impl FnMut(&Sample) -> Answer,
 ) -> Option<Difference> {
     case.samples.iter().find_map(|sample| {
         let reference = reference(&case.program, sample);
-        let other = verdict(sample);
-        (reference != other).then(|| Difference {
+        let answer = ask(sample);
+        let same = answer.accept == reference.accept
+            && answer.executed.is_none_or(|executed| executed == reference.executed);
+        (!same).then(|| Difference {
             program: case.program.clone(),
             sample: sample.clone(),
             reference,
             engine,
-            accept: other.accept,
-            executed: Some(other.executed),
+            answer,
         })
     })
 }
@@ -109,7 +123,11 @@ pub fn check(
         let case = random::case(settings.seed.wrapping_add(number), *dialect);
         report.programs += 1;
         report.frames += case.samples.len() as u64;
-        let difference = if with_libpcap { against_libpcap(&case, &mut report)? } else { None };
+        let difference = against_compiled(&case, &mut report);
+        let difference = match difference {
+            None if with_libpcap => against_libpcap(&case, &mut report)?,
+            difference => difference,
+        };
         if difference.is_some() {
             report.difference = difference.map(Box::new);
             break;
@@ -122,44 +140,65 @@ pub fn check(
     Ok(report)
 }
 
-/// Asks the interpreter and libpcap about every frame of a case.
+/// Asks the interpreter, and the compiled program, about every frame of a case.
+fn against_compiled(case: &Case, report: &mut Report) -> Option<Difference> {
+    let started = Instant::now();
+    for sample in &case.samples {
+        let verdict = reference(&case.program, sample);
+        report.kept += u64::from(verdict.accept > 0);
+    }
+    report.interpreter_time += started.elapsed();
+    let started = Instant::now();
+    let filter = Filter::compiled(case.program.clone());
+    report.compile_time += started.elapsed();
+    if !filter.is_compiled() {
+        return None;
+    }
+    report.compiled += 1;
+    first_difference(case, "jit", |sample| {
+        let started = Instant::now();
+        let verdict = filter.run(&sample.data, sample.wire_len, &sample.ancillary);
+        report.compiled_time += started.elapsed();
+        Answer { accept: verdict.accept, executed: None }
+    })
+}
+
+/// Asks libpcap about every frame of a case, if it may be asked.
 fn against_libpcap(case: &Case, report: &mut Report) -> Result<Option<Difference>, FilterError> {
     let program = &case.program;
-    // Where libpcap's dialect has another meaning, both its readings must agree with each other.
     let Ok(plain) = Program::new(program.instructions().to_vec()) else { return Ok(None) };
     let raw: Vec<RawInstruction> =
         program.instructions().iter().copied().map(RawInstruction::from).collect();
-    let ask_libpcap = libpcap_can_run(program.instructions());
+    if !libpcap_can_run(program.instructions()) {
+        return Ok(None);
+    }
     for sample in &case.samples {
-        let started = Instant::now();
         let verdict = reference(program, sample);
-        report.interpreter_time += started.elapsed();
-        report.kept += u64::from(verdict.accept > 0);
-        if !ask_libpcap {
-            continue;
-        }
         let started = Instant::now();
         let theirs = libpcap::offline_filter(&raw, &sample.data, sample.wire_len)?;
         report.libpcap_time += started.elapsed();
         report.libpcap += 1;
-        let ours = reference(&plain, sample).accept;
-        let rule = explanation(program);
-        let explained = ours == theirs && rule.is_some();
-        if verdict.accept == theirs {
-            continue;
-        }
-        match rule {
-            Some(rule) if explained => *report.explained.entry(rule).or_default() += 1,
-            _ => {
-                return Ok(Some(Difference {
-                    program: program.clone(),
-                    sample: sample.clone(),
-                    reference: verdict,
-                    engine: "libpcap",
-                    accept: theirs,
-                    executed: None,
-                }));
-            }
+        // Its own dialect must say the same; another may differ by one of its rules.
+        let of_plain = reference(&plain, sample);
+        let wrong = match (of_plain.accept == theirs, verdict.accept == theirs) {
+            (true, true) => None,
+            (false, _) => Some((&plain, of_plain)),
+            (true, false) => match explanation(program) {
+                Some(rule) => {
+                    *report.explained.entry(rule).or_default() += 1;
+                    None
+                }
+                None => Some((program, verdict)),
+            },
+        };
+        if let Some((program, reference)) = wrong {
+            return Ok(Some(Difference {
+                program: program.clone(),
+                sample: sample.clone(),
+                reference,
+                engine: "libpcap",
+                answer: Answer { accept: theirs, executed: None },
+            }));
         }
     }
     Ok(None)
@@ -208,8 +247,8 @@ impl fmt::Display for Difference {
         writeln!(f, "{:?}", self.sample.ancillary)?;
         let Verdict { accept, executed } = self.reference;
         writeln!(f, "the interpreter keeps {accept} bytes after {executed} instructions")?;
-        write!(f, "{} keeps {} bytes", self.engine, self.accept)?;
-        match self.executed {
+        write!(f, "{} keeps {} bytes", self.engine, self.answer.accept)?;
+        match self.answer.executed {
             Some(executed) => writeln!(f, " after {executed} instructions")?,
             None => writeln!(f)?,
         }
@@ -252,16 +291,23 @@ mod tests {
     #[test]
     fn a_wrong_engine_is_noticed() {
         let case = random::case(1, Dialect::Libpcap);
-        let right = |sample: &Sample| reference(&case.program, sample);
-        assert!(first_difference(&case, "same", right).is_none());
-        let one_more = |sample: &Sample| {
-            let verdict = right(sample);
-            Verdict { executed: verdict.executed + 1, ..verdict }
+        let right = |sample: &Sample| {
+            let verdict = reference(&case.program, sample);
+            Answer { accept: verdict.accept, executed: Some(verdict.executed) }
         };
-        let difference = first_difference(&case, "one more", one_more).unwrap();
-        assert_eq!(difference.executed, Some(difference.reference.executed + 1));
-        let text = difference.to_string();
-        assert!(text.contains("(000) ") && text.contains("again: rxlab filter"), "{text}");
+        let silent = |sample: &Sample| Answer { executed: None, ..right(sample) };
+        assert!(first_difference(&case, "same", right).is_none());
+        assert!(first_difference(&case, "silent", silent).is_none());
+        let longer = |sample: &Sample| Answer { accept: !right(sample).accept, executed: None };
+        let slower = |sample: &Sample| Answer { executed: Some(0), ..right(sample) };
+        for difference in [
+            first_difference(&case, "wrong", longer).unwrap(),
+            first_difference(&case, "wrong", slower).unwrap(),
+        ] {
+            let text = difference.to_string();
+            assert!(text.contains("(000) ") && text.contains("\nwrong keeps "), "{text}");
+            assert!(text.contains("again: rxlab filter"), "{text}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn a_file_is_read_in_each_form_and_refused_by_its_place() {
 
 #[test]
 fn an_expression_obeys_the_dialect() {
-    if crate::libpcap::library_version().is_err() {
+    if libpcap::library_version().is_err() {
         println!("skipped: libpcap is not installed (cargo xtask test installs it)");
         return;
     }
