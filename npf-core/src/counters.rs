@@ -1,7 +1,7 @@
 //! Counters: the account of each handle, the adapter's totals, and the driver's own statistics.
 //!
 //! Contract: [`HandleCounters`] only grow, and at any time
-//! `shown = filtered + delivered + sum(dropped) + queued`. [`Stats`] are what the driver would tell,
+//! `shown = filtered + delivered + counted + dumped + sum(dropped) + queued`. [`Stats`] are what the driver would tell,
 //! with its rules, so that resets zero three of them and no law holds for them.
 
 use crate::DropReason;
@@ -13,10 +13,14 @@ pub struct HandleCounters {
     pub shown: u64,
     /// Packets its filter rejected.
     pub filtered: u64,
-    /// Packets put into its buffer; each is later delivered or dropped.
+    /// Packets put into its buffer; each is later delivered, dumped or dropped.
     pub stored: u64,
     /// Packets read out of its buffer.
     pub delivered: u64,
+    /// Packets counted in statistics mode and not kept.
+    pub counted: u64,
+    /// Packets written to a dump file.
+    pub dumped: u64,
     /// Packets dropped, by [`DropReason::index`].
     pub dropped: [u64; DropReason::COUNT],
     /// Delivered packets that the read truncated to the user buffer.
@@ -31,6 +35,12 @@ pub struct HandleCounters {
     pub resets: u64,
     /// Filter instructions executed.
     pub instructions: u64,
+    /// Frames that the direction filter kept from it, its own among them; no part of `shown`.
+    pub skipped: u64,
+    /// Frames that it sent.
+    pub sent: u64,
+    /// Bytes of its dump files, headers included.
+    pub dump_bytes: u64,
 }
 
 impl HandleCounters {
@@ -45,6 +55,8 @@ impl HandleCounters {
         visit("filtered", self.filtered);
         visit("stored", self.stored);
         visit("delivered", self.delivered);
+        visit("counted", self.counted);
+        visit("dumped", self.dumped);
         for reason in DropReason::ALL {
             visit(reason.name(), self.dropped[reason.index()]);
         }
@@ -54,6 +66,9 @@ impl HandleCounters {
         visit("wakes", self.wakes);
         visit("resets", self.resets);
         visit("instructions", self.instructions);
+        visit("skipped", self.skipped);
+        visit("sent", self.sent);
+        visit("dump_bytes", self.dump_bytes);
     }
 }
 
@@ -66,8 +81,15 @@ pub struct AdapterCounters {
     pub frames: u64,
     /// Frames that no handle was there to see.
     pub no_handle: u64,
-    /// Bytes copied into shared packet copies.
+    /// Frames that handles sent through it.
+    pub sent: u64,
+    /// Bytes of frames that taps copied: into shared copies, or into the buffers of designs that have
+    /// none.
     pub bytes_copied: u64,
+    /// Bytes of frames that workers copied into their buffers.
+    pub worker_copied: u64,
+    /// Bytes of frames that reads copied into user buffers. A dump copies none.
+    pub read_copied: u64,
 }
 
 impl AdapterCounters {
@@ -76,7 +98,10 @@ impl AdapterCounters {
         visit("indications", self.indications);
         visit("frames", self.frames);
         visit(DropReason::NoHandle.name(), self.no_handle);
+        visit("sent", self.sent);
         visit("bytes_copied", self.bytes_copied);
+        visit("worker_copied", self.worker_copied);
+        visit("read_copied", self.read_copied);
     }
 }
 

@@ -28,13 +28,15 @@ pub enum DropReason {
     Flushed,
     /// It was queued when the handle was closed.
     Closed,
+    /// The dump had reached its limit.
+    DumpEnded,
     /// No handle was attached to the adapter.
     NoHandle,
 }
 
 impl DropReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 13;
     /// All of them, by [`DropReason::index`].
     pub const ALL: [DropReason; DropReason::COUNT] = [
         DropReason::BufferFull,
@@ -48,6 +50,7 @@ impl DropReason {
         DropReason::NoMemory,
         DropReason::Flushed,
         DropReason::Closed,
+        DropReason::DumpEnded,
         DropReason::NoHandle,
     ];
 
@@ -70,6 +73,7 @@ impl DropReason {
             DropReason::NoMemory => "no_memory",
             DropReason::Flushed => "flushed",
             DropReason::Closed => "closed",
+            DropReason::DumpEnded => "dump_ended",
             DropReason::NoHandle => "no_handle",
         }
     }
@@ -110,6 +114,10 @@ impl DropReason {
                 "dropped when a change of filter or buffer size empties the capture buffer"
             }
             DropReason::Closed => "dropped when the handle is closed before the packet was read",
+            DropReason::DumpEnded => {
+                "dropped when the dump file has reached its limit, whether the packet was queued then or \
+                 comes later; occupancy and capacity are the size of the file"
+            }
             DropReason::NoHandle => "dropped when no handle is attached to the adapter",
         }
     }
@@ -126,7 +134,8 @@ impl DropReason {
             | DropReason::HeadDropped
             | DropReason::ZeroBuffer
             | DropReason::Flushed
-            | DropReason::Closed => "bytes",
+            | DropReason::Closed
+            | DropReason::DumpEnded => "bytes",
             DropReason::NoMemory => "packets",
             DropReason::NoHandle => "frames",
         }
@@ -152,6 +161,7 @@ impl DropReason {
             DropReason::Unread
             | DropReason::Flushed
             | DropReason::Closed
+            | DropReason::DumpEnded
             | DropReason::NoHandle => "",
         }
     }

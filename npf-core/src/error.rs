@@ -38,6 +38,37 @@ pub enum ControlError {
     /// The design fixes its buffers when the handle is opened (FreeBSD: BIOCSBLEN after BIOCSETIF,
     /// EINVAL).
     BufferIsFixed,
+    /// A dump file of so few bytes has no room for its header.
+    DumpTooSmall {
+        /// Bytes asked for.
+        asked: u64,
+        /// Fewest bytes of a file.
+        least: u64,
+    },
+    /// The handle is not in dump mode.
+    NotDumping {
+        /// The handle.
+        handle: u32,
+    },
+    /// A read of this handle is in progress.
+    ReadInProgress {
+        /// The handle.
+        handle: u32,
+    },
+    /// More copies of each written frame than one call may send.
+    TooManyRepeats {
+        /// Copies asked for.
+        asked: u32,
+        /// Most copies granted.
+        limit: u32,
+    },
+    /// A largest frame that has no room for an Ethernet header.
+    MaxFrameTooSmall {
+        /// Bytes asked for.
+        asked: u32,
+        /// Fewest bytes.
+        least: u32,
+    },
     /// The adapter has been removed.
     DeviceRemoved,
     /// All 2^32 handle numbers have been used.
@@ -74,6 +105,26 @@ impl fmt::Display for ControlError {
                 f,
                 "this design fixes its buffers when the handle is opened; open another handle"
             ),
+            ControlError::DumpTooSmall { asked, least } => write!(
+                f,
+                "a dump file of at most {asked} bytes cannot hold its header; allow {least} or more, \
+                 or set no limit"
+            ),
+            ControlError::NotDumping { handle } => {
+                write!(f, "handle {handle} is not in dump mode; set the mode first")
+            }
+            ControlError::ReadInProgress { handle } => {
+                write!(f, "handle {handle} is being read; dump when that read has ended")
+            }
+            ControlError::TooManyRepeats { asked, limit } => write!(
+                f,
+                "{asked} copies of each written frame are more than one call sends; ask for at most \
+                 {limit}, and write again"
+            ),
+            ControlError::MaxFrameTooSmall { asked, least } => write!(
+                f,
+                "a largest frame of {asked} bytes has no room for an Ethernet header; set {least} or more"
+            ),
             ControlError::DeviceRemoved => write!(
                 f,
                 "the adapter has been removed; read what is still queued, then close the handle"
@@ -98,11 +149,12 @@ pub enum ReadError {
     /// The handle's kernel buffer has size 0, so nothing can ever be read
     /// (Npcap: STATUS_UNSUCCESSFUL).
     ZeroBuffer,
-    /// The user buffer cannot hold a record header (Npcap: STATUS_BUFFER_TOO_SMALL).
+    /// The user buffer cannot hold a record header, or in statistics mode the record of the counters
+    /// (Npcap: STATUS_BUFFER_TOO_SMALL).
     BufferTooSmall {
         /// Bytes given.
         len: usize,
-        /// Bytes a record header takes.
+        /// Bytes of that header or record.
         need: usize,
     },
     /// A read of this handle is in progress (two readers).
@@ -128,7 +180,8 @@ pub enum ReadError {
     NoRead,
     /// The adapter has been removed and this read got nothing (Npcap: STATUS_DEVICE_REMOVED).
     DeviceRemoved {
-        /// Packets still queued, which happens only if the user buffer could not take the first one.
+        /// Packets still queued: the user buffer could not take the first one, or the mode does not
+        /// read them.
         queued: u64,
     },
 }
@@ -142,7 +195,7 @@ impl fmt::Display for ReadError {
             }
             ReadError::BufferTooSmall { len, need } => write!(
                 f,
-                "a user buffer of {len} bytes cannot hold a record header; give more than {need}"
+                "a user buffer of {len} bytes is too small for a record; give {need} bytes or more"
             ),
             ReadError::Busy { handle } => write!(
                 f,
@@ -165,8 +218,8 @@ impl fmt::Display for ReadError {
             }
             ReadError::DeviceRemoved { queued } => write!(
                 f,
-                "the adapter has been removed; {queued} packets are queued and the first does \
-                 not fit the user buffer: read with a larger one"
+                "the adapter has been removed; {queued} packets are queued that this read cannot give: \
+                 a larger user buffer may help; in statistics and dump mode nothing is read"
             ),
         }
     }

@@ -15,6 +15,23 @@ pub enum Event {
         /// The handle.
         handle: u32,
     },
+    /// The handle does not look at frames of this direction, or not at its own. Said instead of
+    /// anything else about the frame.
+    Skipped {
+        /// The caller's name of the frame.
+        tag: u64,
+        /// The handle.
+        handle: u32,
+    },
+    /// Statistics mode counted the packet.
+    Counted {
+        /// The caller's name of the frame.
+        tag: u64,
+        /// The handle.
+        handle: u32,
+        /// Its length on the wire.
+        len: u32,
+    },
     /// The packet is in the handle's buffer.
     Stored {
         /// The caller's name of the frame.
@@ -70,6 +87,50 @@ pub enum Event {
         /// Bytes delivered of it.
         caplen: u32,
     },
+    /// A read of a handle in statistics mode gave these counters and zeroed them.
+    Statistics {
+        /// The handle.
+        handle: u32,
+        /// Packets counted since the last such read.
+        packets: u64,
+        /// Their bytes, by the rule of the mode.
+        bytes: u64,
+    },
+    /// The packet is in the dump file.
+    Dumped {
+        /// The caller's name of the frame.
+        tag: u64,
+        /// The handle.
+        handle: u32,
+        /// Bytes of the frame in the file.
+        caplen: u32,
+    },
+    /// The dump event went from clear to set.
+    DumpWoken {
+        /// The handle.
+        handle: u32,
+        /// Bytes charged to its buffer.
+        occupancy: u64,
+    },
+    /// The dump file is complete: a limit was reached, or the adapter is gone and everything written.
+    /// Packets that were queued were told as dropped before.
+    DumpEnded {
+        /// The handle.
+        handle: u32,
+        /// Packets in the file.
+        packets: u64,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// The frame was sent; the handles have seen it.
+    Sent {
+        /// The caller's name of the frame.
+        tag: u64,
+        /// The handle that sent it.
+        handle: u32,
+        /// Its length.
+        len: u32,
+    },
     /// A control emptied the buffer; the packets it held were told as dropped before.
     BufferReset {
         /// The handle.
@@ -99,6 +160,48 @@ pub enum Event {
         handle: u32,
         /// Whether each packet wakes the reader from now on.
         on: bool,
+    },
+    /// The mode was changed.
+    ModeSet {
+        /// The handle.
+        handle: u32,
+        /// Name of the mode.
+        mode: &'static str,
+    },
+    /// The frames that the handle looks at were changed.
+    DirectionSet {
+        /// The handle.
+        handle: u32,
+        /// Name of the direction.
+        direction: &'static str,
+    },
+    /// Whether the handle looks at frames that it sends itself was changed.
+    SkipOwnSet {
+        /// The handle.
+        handle: u32,
+        /// Whether it skips them from now on.
+        on: bool,
+    },
+    /// Whether frames that the handle sends come back as received ones was changed.
+    FeedbackSet {
+        /// The handle.
+        handle: u32,
+        /// Whether they do from now on.
+        on: bool,
+    },
+    /// How often each written frame is sent was changed.
+    WriteRepeatSet {
+        /// The handle.
+        handle: u32,
+        /// Copies of each.
+        times: u32,
+    },
+    /// The filter on what is written was changed.
+    WriteFilterSet {
+        /// The handle.
+        handle: u32,
+        /// Length of the program; 0 for no filter.
+        instructions: u64,
     },
     /// The most bytes kept of a frame were changed.
     SnaplenSet {
@@ -138,16 +241,29 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Event::Filtered { .. } => "filtered",
+            Event::Skipped { .. } => "skipped",
+            Event::Counted { .. } => "counted",
             Event::Stored { .. } => "stored",
             Event::Moved { .. } => "moved",
             Event::Dropped(_) => "dropped",
             Event::Woken { .. } => "woken",
             Event::Read { .. } => "read",
             Event::Truncated { .. } => "truncated",
+            Event::Statistics { .. } => "statistics",
+            Event::Dumped { .. } => "dumped",
+            Event::DumpWoken { .. } => "dump_woken",
+            Event::DumpEnded { .. } => "dump_ended",
+            Event::Sent { .. } => "sent",
             Event::BufferReset { .. } => "buffer_reset",
             Event::FilterSet { .. } => "filter_set",
             Event::MinToCopySet { .. } => "min_to_copy_set",
             Event::ImmediateSet { .. } => "immediate_set",
+            Event::ModeSet { .. } => "mode_set",
+            Event::DirectionSet { .. } => "direction_set",
+            Event::SkipOwnSet { .. } => "skip_own_set",
+            Event::FeedbackSet { .. } => "feedback_set",
+            Event::WriteRepeatSet { .. } => "write_repeat_set",
+            Event::WriteFilterSet { .. } => "write_filter_set",
             Event::SnaplenSet { .. } => "snaplen_set",
             Event::Detached { .. } => "detached",
             Event::Closed { .. } => "handle_closed",
@@ -159,7 +275,7 @@ impl Event {
     pub fn fields(&self, visit: &mut impl FnMut(&'static str, Value)) {
         let mut num = |name, value: u64| visit(name, Value::Num(value));
         match *self {
-            Event::Filtered { tag, handle } => {
+            Event::Filtered { tag, handle } | Event::Skipped { tag, handle } => {
                 num("tag", tag);
                 num("handle", handle.into());
             }
@@ -176,8 +292,33 @@ impl Event {
                 num("charge", charge);
                 num("occupancy", occupancy);
             }
+            Event::Counted { tag, handle, len } | Event::Sent { tag, handle, len } => {
+                num("tag", tag);
+                num("handle", handle.into());
+                num("len", len.into());
+            }
+            Event::Dumped { tag, handle, caplen } => {
+                num("tag", tag);
+                num("handle", handle.into());
+                num("caplen", caplen.into());
+            }
+            Event::Statistics { handle, packets, bytes }
+            | Event::DumpEnded { handle, packets, bytes } => {
+                num("handle", handle.into());
+                num("packets", packets);
+                num("bytes", bytes);
+            }
+            Event::ModeSet { handle, mode: name }
+            | Event::DirectionSet { handle, direction: name } => {
+                num("handle", handle.into());
+                visit("to", Value::Name(name));
+            }
+            Event::WriteRepeatSet { handle, times } => {
+                num("handle", handle.into());
+                num("times", times.into());
+            }
             Event::Dropped(record) => drop_fields(&record, visit),
-            Event::Woken { handle, occupancy } => {
+            Event::Woken { handle, occupancy } | Event::DumpWoken { handle, occupancy } => {
                 num("handle", handle.into());
                 num("occupancy", occupancy);
             }
@@ -198,7 +339,8 @@ impl Event {
                 num("flushed", flushed);
                 num("capacity", capacity);
             }
-            Event::FilterSet { handle, instructions } => {
+            Event::FilterSet { handle, instructions }
+            | Event::WriteFilterSet { handle, instructions } => {
                 num("handle", handle.into());
                 num("instructions", instructions);
             }
@@ -206,7 +348,9 @@ impl Event {
                 num("handle", handle.into());
                 num("bytes", bytes);
             }
-            Event::ImmediateSet { handle, on } => {
+            Event::ImmediateSet { handle, on }
+            | Event::SkipOwnSet { handle, on }
+            | Event::FeedbackSet { handle, on } => {
                 num("handle", handle.into());
                 num("on", on.into());
             }

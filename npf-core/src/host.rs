@@ -46,6 +46,24 @@ pub trait Host {
     /// The handle's worker, which had nothing to do, has requests now: see
     /// [`Adapter::work`](crate::Adapter::work).
     fn work(&mut self, _now: u64, _handle: u32) {}
+    /// The handle's dump event went from clear to set: enough is stored that whoever calls
+    /// [`Adapter::dump`](crate::Adapter::dump) should do so. That call clears it.
+    fn wake_dump(&mut self, _now: u64, _handle: u32) {}
+    /// The next bytes of the handle's dump file. A new file begins with its 24-byte header, behind an
+    /// [`Event::ModeSet`] or the opening of the handle.
+    fn dump(&mut self, _now: u64, _handle: u32, _bytes: &[u8]) {}
+    /// A handle sends a frame, in bytes without FCS. Gives the caller's name of it, under which the
+    /// handles are shown it next; it belongs on the wire when they have seen it ([`Host::tapped`]).
+    fn transmit(&mut self, _now: u64, _handle: u32, _frame: &[u8]) -> u64 {
+        0
+    }
+    /// A frame that a handle sent comes back as if it were received (BIOCFEEDBACK). Gives the caller's
+    /// name of it, under which the handles are shown it next.
+    fn fed_back(&mut self, _now: u64, _handle: u32, _frame: &[u8]) -> u64 {
+        0
+    }
+    /// All handles have been shown the frame that [`Host::transmit`] or [`Host::fed_back`] named.
+    fn tapped(&mut self, _now: u64, _tag: u64) {}
 }
 
 /// What one tap did, so that the caller can turn it into CPU time.
@@ -57,7 +75,8 @@ pub struct TapWork {
     pub accepted: u32,
     /// Filter instructions executed, over all handles.
     pub instructions: u64,
-    /// Bytes copied into shared packet copies (once per frame, not per handle).
+    /// Bytes copied: into the shared copy of each frame (once, not per handle), and into the buffer of
+    /// each handle whose design has no shared copies.
     pub bytes_copied: u64,
 }
 
@@ -87,6 +106,19 @@ pub enum ReadStep {
     },
     /// The read is over.
     Done(Read),
+}
+
+/// What one call of [`Adapter::dump`](crate::Adapter::dump) wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DumpStep {
+    /// Packets.
+    pub packets: u32,
+    /// Bytes, headers included.
+    pub bytes: u64,
+    /// Packets still queued.
+    pub left: u64,
+    /// The file is complete, by this call or an earlier one.
+    pub ended: bool,
 }
 
 /// What the worker of a handle did.

@@ -10,10 +10,11 @@
 //!
 //! - A state machine: time comes in as `now` (picoseconds), effects go out as return values and
 //!   through the caller's [`Host`]. No thread, clock, random number, I/O.
-//! - Per frame and attached handle exactly one of [`Event::Filtered`], [`Event::Stored`],
-//!   [`Event::Dropped`]; each stored packet ends as exactly one [`Host::delivered`] or one dropped
-//!   record. So at any time, per handle:
-//!   `shown = filtered + delivered + dropped + queued` ([`HandleCounters`]).
+//! - Per frame and attached handle exactly one of [`Event::Skipped`] (which is as if it were not shown),
+//!   [`Event::Filtered`], [`Event::Counted`], [`Event::Stored`], [`Event::Dropped`]; each stored packet
+//!   ends as exactly one [`Host::delivered`], one [`Event::Dumped`] or one dropped record. So at any
+//!   time, per handle:
+//!   `shown = filtered + delivered + counted + dumped + dropped + queued` ([`HandleCounters`]).
 //! - One physical copy per frame, shared by all handles that keep it; no allocation per frame once
 //!   the buffers have reached their working size.
 //! - Bad input (filter program, sizes, handles) is a typed error and changes nothing.
@@ -50,6 +51,7 @@
 //!   [`DEFAULT_USER_BUFFER`] are what libpcap uses.
 
 mod adapter;
+pub mod capture;
 mod counters;
 mod drop;
 mod engine;
@@ -57,26 +59,36 @@ mod error;
 mod event;
 pub mod filter;
 mod host;
+mod injection;
 mod options;
 mod pool;
 mod record;
 mod record_bsd;
+mod send_queue;
+mod savefile;
 mod shared;
 mod zero_copy_reader;
 
-pub use adapter::Adapter;
+pub use adapter::{
+    Adapter, DEFAULT_MAX_FRAME, DUMP_FILE_HEADER, DUMP_PACKET_HEADER, DUMP_PERIOD_PS,
+    MAX_WRITE_REPEAT, STATISTICS_RECORD, Transmission,
+};
 pub use counters::{AdapterCounters, HandleCounters, Stats};
 pub use drop::{DropReason, DropRecord};
 pub use engine::{Occupancy, ZBUF_HEADER};
 pub use error::{ControlError, ReadError};
 pub use event::{Event, Value};
-pub use host::{Delivered, Frame, Host, Read, ReadStep, TapWork, Work};
+pub use host::{Delivered, DumpStep, Frame, Host, Read, ReadStep, TapWork, Work};
+pub use injection::{
+    InjectError, Injected, Pacing, TransmitError, TransmitFault, TransmitNext, Transmitted,
+};
 pub use options::{
     BufferMode, CpuClamp, DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_READ_TIMEOUT_PS,
-    DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER, EngineKind, FilterReset, ForkedPages, HandleOptions,
-    MAX_KERNEL_BUFFER, PacketQueueOptions, RingOptions, SegmentChoice, SegmentsOptions,
-    StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
+    DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER, Direction, DumpLimits, EngineKind, FilterReset,
+    ForkedPages, HandleOptions, MAX_KERNEL_BUFFER, Mode, PacketQueueOptions, RingOptions,
+    SegmentChoice, SegmentsOptions, StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
 };
 pub use record::{RECORD_ALIGNMENT, RECORD_HEADER};
+pub use send_queue::{SEND_HEADER, SendQueue, SendQueueFault, SendQueueFull};
 pub use shared::{MAX_ZBUF_PAGES, Rotated, Taken, ViewError, ZBUF_PAGE, zbuf_kernel_buffer};
 pub use zero_copy_reader::ZeroCopyReader;

@@ -3,6 +3,7 @@
 //! Contract: every change of a packet's fate is counted here and told to the host in the same step,
 //! so that counters and events cannot disagree.
 
+use super::dump::DUMP_PACKET_HEADER;
 use crate::engine::{Gone, Packet, Sink};
 use crate::{Delivered, DropReason, DropRecord, Event, HandleCounters, Host, Stats};
 
@@ -16,6 +17,8 @@ pub(super) struct Account {
     pub accepted: u64,
     pub full_dropped: u64,
     pub resource_dropped: u64,
+    /// Size of the dump file.
+    pub file_bytes: u64,
 }
 
 impl Account {
@@ -27,13 +30,47 @@ impl Account {
         reason: DropReason,
         host: &'a mut H,
     ) -> Teller<'a, H> {
-        Teller { now, reason, account: self, host, last: (0, 0) }
+        Teller { now, reason, account: self, host, last: (0, 0), copied: 0 }
     }
 
     /// Counts a drop and tells of it.
     pub(super) fn dropped<H: Host>(&mut self, now: u64, record: DropRecord, host: &mut H) {
         self.counters.dropped[record.reason.index()] += 1;
         host.event(now, Event::Dropped(record));
+    }
+
+    /// The record of a packet that was held, without reason and numbers.
+    pub(super) fn record(&self, packet: &Packet, charge: u64) -> DropRecord {
+        DropRecord {
+            tag: packet.tag,
+            reason: DropReason::Flushed,
+            queue: Some(packet.queue),
+            handle: Some(self.handle),
+            cpu: Some(packet.cpu),
+            occupancy: 0,
+            capacity: 0,
+            need: charge,
+            free_elsewhere: 0,
+            held: Some(charge),
+        }
+    }
+
+    /// That record for a packet of `caplen` bytes that does not get into the dump file.
+    pub(super) fn behind_dump(&self, record: DropRecord, caplen: u32) -> DropRecord {
+        DropRecord {
+            reason: DropReason::DumpEnded,
+            occupancy: self.file_bytes,
+            capacity: self.file_bytes,
+            need: DUMP_PACKET_HEADER as u64 + u64::from(caplen),
+            free_elsewhere: 0,
+            ..record
+        }
+    }
+
+    /// So many bytes more are in the dump file.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        self.file_bytes += bytes;
+        self.counters.dump_bytes += bytes;
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -61,12 +98,15 @@ pub(super) struct Teller<'a, H> {
     host: &'a mut H,
     /// Tag and length of the record delivered last.
     pub last: (u64, u32),
+    /// Bytes of frames delivered.
+    pub copied: u64,
 }
 
 impl<H: Host> Sink for Teller<'_, H> {
     #[inline]
     fn delivered(&mut self, packet: Delivered<'_>) {
         self.last = (packet.tag, packet.caplen);
+        self.copied += u64::from(packet.caplen);
         self.account.counters.delivered += 1;
         self.host.delivered(self.now, self.account.handle, packet);
     }
@@ -76,18 +116,19 @@ impl<H: Host> Sink for Teller<'_, H> {
         if gone.in_statistics {
             self.account.full_dropped += 1;
         }
-        let record = DropRecord {
-            tag: packet.tag,
-            reason: gone.reason.unwrap_or(self.reason),
-            queue: Some(packet.queue),
-            handle: Some(self.account.handle),
-            cpu: Some(packet.cpu),
-            occupancy: gone.used,
+        let reason = gone.reason.unwrap_or(self.reason);
+        let (occupancy, free_elsewhere) = (gone.used, gone.elsewhere);
+        let mut record = DropRecord {
+            reason,
+            occupancy,
             capacity,
             need,
-            free_elsewhere: gone.elsewhere,
-            held: Some(gone.charge),
+            free_elsewhere,
+            ..self.account.record(&packet, gone.charge)
         };
+        if reason == DropReason::DumpEnded {
+            record = self.account.behind_dump(record, packet.caplen);
+        }
         self.account.dropped(self.now, record, self.host);
     }
 

@@ -6,6 +6,7 @@
 //! reader and is gone wakes it no longer.
 
 use super::Adapter;
+use super::mode::check_mode;
 use crate::engine::Engine;
 use crate::filter::Program;
 use crate::{
@@ -19,10 +20,11 @@ impl Adapter {
     /// # Errors
     ///
     /// Kernel buffer above 1 GiB, or of a size that the design cannot have; snap length 0, no CPU, no
-    /// segment, adapter removed, handle numbers used up.
+    /// segment, a dump limit below the header of the file, adapter removed, handle numbers used up.
     pub fn open(&mut self, options: HandleOptions) -> Result<u32, ControlError> {
         check_buffer(options.kernel_buffer)?;
         check_snaplen(options.snaplen)?;
+        check_mode(options.mode)?;
         if options.cpus == 0 {
             return Err(ControlError::NoCpu);
         }
@@ -107,7 +109,7 @@ impl Adapter {
     }
 
     /// Sets how many bytes must be queued before the reader is woken (BIOCSMINTOCOPY); 0 wakes it
-    /// for each packet. Holds from the next packet on.
+    /// for each packet. Holds from the next packet on, in dump mode for whoever writes the file.
     ///
     /// # Errors
     ///
@@ -120,6 +122,7 @@ impl Adapter {
         host: &mut H,
     ) -> Result<(), ControlError> {
         let (open, _) = self.get_mut(handle)?;
+        open.min_to_copy = bytes;
         open.engine.set_min_to_copy(bytes);
         host.event(now, Event::MinToCopySet { handle, bytes });
         Ok(())

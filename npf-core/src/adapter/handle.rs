@@ -1,10 +1,12 @@
 //! One open handle: its filter, its buffer, its account.
 
 use super::account::Account;
+use super::dump::Dumping;
+use super::statistics::Counted;
 use crate::engine::{AnyEngine, Engine};
 use crate::filter::Program;
 use crate::pool::Pool;
-use crate::{ControlError, DropReason, Event, Frame, HandleOptions, Host};
+use crate::{ControlError, Direction, DropReason, Event, Frame, HandleOptions, Host, Mode};
 
 /// One open handle.
 #[derive(Debug)]
@@ -14,6 +16,19 @@ pub(super) struct Handle {
     pub filter: Option<Program>,
     pub snaplen: u32,
     pub object_limit: u64,
+    pub mode: Mode,
+    pub direction: Direction,
+    /// Frames that this handle sends are not shown to it.
+    pub skip_own: bool,
+    /// Frames that this handle sends come back as received ones.
+    pub feedback: bool,
+    /// Copies sent of each written frame.
+    pub write_repeat: u32,
+    /// Decides which frames may be written.
+    pub write_filter: Option<Program>,
+    /// As asked for; in dump mode the engine has another one.
+    pub min_to_copy: u64,
+    pub epoch_seconds: u32,
     /// The statistic *received* counts only what the filter accepted.
     pub received_after_filter: bool,
     /// The snap length holds without a filter too.
@@ -24,6 +39,8 @@ pub(super) struct Handle {
     pub detached: bool,
     /// The read that was begun and not ended.
     pub reading: Option<Reading>,
+    pub counted: Counted,
+    pub dumping: Dumping,
     pub account: Account,
 }
 
@@ -39,19 +56,32 @@ pub(super) struct Reading {
 
 impl Handle {
     pub(super) fn new(id: u32, options: HandleOptions) -> Result<Self, ControlError> {
-        Ok(Handle {
+        let mode = options.mode;
+        let mut open = Handle {
             id,
             engine: AnyEngine::new(&options)?,
             filter: options.filter,
             snaplen: options.snaplen,
             object_limit: options.object_limit.unwrap_or(u64::MAX),
+            mode: Mode::Capture,
+            direction: options.direction,
+            skip_own: options.skip_own,
+            feedback: false,
+            write_repeat: 1,
+            write_filter: None,
+            min_to_copy: options.min_to_copy,
+            epoch_seconds: options.epoch_seconds,
             received_after_filter: options.engine.received_after_filter(),
             snaplen_without_filter: options.engine.snaplen_without_filter(),
             event_set: false,
             detached: false,
             reading: None,
+            counted: Counted::default(),
+            dumping: Dumping::default(),
             account: Account { handle: id, ..Account::default() },
-        })
+        };
+        open.enter(mode);
+        Ok(open)
     }
 
     /// Runs the filter over a frame: bytes to keep, none if it is rejected, and the instructions
@@ -72,9 +102,20 @@ impl Handle {
         }
     }
 
-    /// Sets the read event; tells the host if it was clear.
+    /// The engine says that enough is stored to wake somebody: the reader, or in dump mode whoever
+    /// writes the file. In statistics mode the reader sleeps until its time-out.
     #[inline]
     pub(super) fn wake<H: Host>(&mut self, now: u64, host: &mut H) {
+        match self.mode {
+            Mode::Capture => self.wake_reader(now, host),
+            Mode::Statistics => {}
+            Mode::Dump(_) => self.wake_dump(now, host),
+        }
+    }
+
+    /// Sets the read event; tells the host if it was clear.
+    #[inline]
+    pub(super) fn wake_reader<H: Host>(&mut self, now: u64, host: &mut H) {
         if self.event_set {
             return;
         }

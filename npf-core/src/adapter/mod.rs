@@ -6,15 +6,25 @@
 
 mod account;
 mod control;
+mod dump;
 mod handle;
+mod inject;
+mod mode;
+mod offer;
 mod read;
 mod share;
+mod statistics;
 mod tap;
+mod transmit;
 
 use crate::engine::{Engine, Occupancy};
 use crate::pool::Pool;
 use crate::{AdapterCounters, ControlError, HandleCounters, HandleOptions, Stats};
+pub use dump::{DUMP_FILE_HEADER, DUMP_PACKET_HEADER, DUMP_PERIOD_PS};
 use handle::Handle;
+pub use inject::{DEFAULT_MAX_FRAME, MAX_WRITE_REPEAT};
+pub use statistics::STATISTICS_RECORD;
+pub use transmit::Transmission;
 
 /// One network interface as the capture driver sees it: what the tap shows goes to each handle.
 #[derive(Debug)]
@@ -22,6 +32,8 @@ pub struct Adapter {
     handles: Vec<Handle>,
     next_handle: u32,
     removed: bool,
+    /// Longest frame that it sends.
+    max_frame: u32,
     pool: Pool,
     /// Per handle the bytes it keeps of the frame at hand; here so that a tap allocates nothing.
     keeps: Vec<Option<u32>>,
@@ -35,6 +47,7 @@ impl Adapter {
             handles: Vec::new(),
             next_handle: 0,
             removed: false,
+            max_frame: DEFAULT_MAX_FRAME,
             pool: Pool::new(),
             keeps: Vec::new(),
             counters: AdapterCounters::default(),

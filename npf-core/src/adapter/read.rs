@@ -4,12 +4,13 @@
 //! Contract: a read gives what is there, also nothing, and never blocks. A design that frees its
 //! buffer while it copies ([`EngineKind::Ring`](crate::EngineKind::Ring)) or keeps it occupied until
 //! the copy is done takes several steps; between them anything else may happen to the adapter, and a
-//! control that empties the buffer ends the read with what it had.
+//! control that empties the buffer ends the read with what it had. In statistics mode a read gives the
+//! counters, in dump mode nothing; one that was begun in capture mode goes on.
 
 use super::Adapter;
 use super::handle::{Handle, Reading};
 use crate::engine::{Engine, Filled};
-use crate::{ControlError, DropReason, Event, Host, Read, ReadError, ReadStep, Work};
+use crate::{ControlError, DropReason, Event, Host, Mode, Read, ReadError, ReadStep, Work};
 
 impl Adapter {
     /// Fills `out`, the user buffer, with records from a handle's buffer, clears the handle's read
@@ -19,7 +20,8 @@ impl Adapter {
     /// # Errors
     ///
     /// No such handle; a kernel buffer of size 0; `out` of a length that the design refuses (Npcap:
-    /// shorter than a record header); another read in progress; adapter removed and nothing got.
+    /// shorter than a record header), or in statistics mode shorter than the record of the counters;
+    /// another read in progress; adapter removed and nothing got.
     pub fn read<H: Host>(
         &mut self,
         now: u64,
@@ -52,8 +54,17 @@ impl Adapter {
         host: &mut H,
     ) -> Result<ReadStep, ReadError> {
         let Some(at) = self.find(handle) else { return Err(ReadError::NoSuchHandle { handle }) };
-        let Adapter { handles, pool, .. } = self;
+        let Adapter { handles, pool, counters, .. } = self;
         let open = &mut handles[at];
+        if open.reading.is_none() {
+            match open.mode {
+                Mode::Capture => {}
+                Mode::Statistics => {
+                    return open.read_statistics(now, out, host).map(ReadStep::Done);
+                }
+                Mode::Dump(_) => return open.read_nothing(now, host).map(ReadStep::Done),
+            }
+        }
         let begun = open.reading.unwrap_or(Reading { len: out.len(), ..Reading::default() });
         if begun.len != out.len() {
             return Err(ReadError::OtherBuffer { len: out.len(), begun: begun.len });
@@ -61,6 +72,7 @@ impl Adapter {
         let mut sink = open.account.sink(now, DropReason::Flushed, host);
         let filled = open.engine.read(out, begun.bytes, pool, &mut sink)?;
         let last = sink.last;
+        counters.read_copied += sink.copied;
         let clears_event = open.reading.is_none() && !filled.leaves_event;
         let total = Reading {
             len: begun.len,
@@ -79,10 +91,15 @@ impl Adapter {
         Ok(ReadStep::Done(read))
     }
 
-    /// Whether a reader of the handle that comes now is served without waiting, by the rule of its
-    /// design; false if there is no such handle.
+    /// Whether a reader of the handle that comes now is served without waiting: by the rule of its
+    /// design; in statistics mode never, as only time counts; in dump mode if the file is complete.
+    /// False if there is no such handle.
     pub fn ready(&self, handle: u32) -> bool {
-        self.get(handle).is_ok_and(|open| open.engine.ready(open.event_set))
+        self.get(handle).is_ok_and(|open| match open.mode {
+            Mode::Capture => open.engine.ready(open.event_set),
+            Mode::Statistics => false,
+            Mode::Dump(_) => open.event_set,
+        })
     }
 
     /// Packets of a handle that wait for its worker; 0 if there is no such handle.
@@ -109,6 +126,7 @@ impl Adapter {
             open.wake(now, host);
         }
         let left = open.engine.pending();
+        self.counters.worker_copied += worked.bytes_copied;
         Ok(Work { requests: worked.requests, bytes_copied: worked.bytes_copied, left })
     }
 }
@@ -127,21 +145,40 @@ fn finish<H: Host>(
         return Err(ReadError::DeviceRemoved { queued });
     }
     let counters = &mut open.account.counters;
-    counters.reads += 1;
-    counters.read_bytes += total.bytes as u64;
     if let Some(stored) = filled.truncated_from {
         // A truncated record fills the buffer, so it is also the last.
         let (tag, caplen) = last;
         counters.truncated += 1;
         host.event(now, Event::Truncated { tag, handle, stored, caplen });
     }
-    let (packets, bytes) = (total.packets, total.bytes);
-    host.event(now, Event::Read { handle, packets, bytes: bytes as u64, queued });
-    Ok(Read {
-        bytes,
-        packets,
-        queued_left: queued,
-        truncated: filled.truncated_from.is_some(),
-        padding_cut: filled.padding_cut as u32,
-    })
+    let read = open.read_done(now, total.packets, total.bytes, host);
+    let truncated = filled.truncated_from.is_some();
+    Ok(Read { truncated, padding_cut: filled.padding_cut as u32, ..read })
+}
+
+impl Handle {
+    /// A read that wrote so much is over.
+    pub(super) fn read_done<H: Host>(
+        &mut self,
+        now: u64,
+        packets: u32,
+        bytes: usize,
+        host: &mut H,
+    ) -> Read {
+        let counters = &mut self.account.counters;
+        counters.reads += 1;
+        counters.read_bytes += bytes as u64;
+        let (handle, queued) = (self.id, self.engine.queued());
+        host.event(now, Event::Read { handle, packets, bytes: bytes as u64, queued });
+        Read { bytes, packets, queued_left: queued, ..Read::default() }
+    }
+
+    /// A read in dump mode gives nothing.
+    fn read_nothing<H: Host>(&mut self, now: u64, host: &mut H) -> Result<Read, ReadError> {
+        if self.detached {
+            return Err(ReadError::DeviceRemoved { queued: self.engine.queued() });
+        }
+        self.event_set = false;
+        Ok(self.read_done(now, 0, 0, host))
+    }
 }

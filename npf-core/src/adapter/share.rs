@@ -8,7 +8,7 @@
 use super::Adapter;
 use super::handle::Handle;
 use crate::engine::{Engine, ZeroCopy};
-use crate::{DropReason, Event, Host, Rotated, Taken, ViewError};
+use crate::{DropReason, Host, Rotated, Taken, ViewError};
 
 impl Adapter {
     /// BIOCROTZBUF: hands over what the store buffer holds, unless it holds nothing or the other buffer
@@ -131,16 +131,6 @@ impl Adapter {
         let at = self.find(handle).ok_or(ViewError::NoSuchHandle { handle })?;
         let engine = self.handles[at].engine.zero_copy();
         engine.ok_or(ViewError::NotShared { handle })
-    }
-}
-
-impl Handle {
-    fn read_done<H: Host>(&mut self, now: u64, packets: u32, bytes: usize, host: &mut H) {
-        let counters = &mut self.account.counters;
-        counters.reads += 1;
-        counters.read_bytes += bytes as u64;
-        let (handle, bytes, queued) = (self.id, bytes as u64, self.engine.queued());
-        host.event(now, Event::Read { handle, packets, bytes, queued });
     }
 }
 

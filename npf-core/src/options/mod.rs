@@ -4,11 +4,13 @@
 //! in bytes. Values out of range are refused when the handle is opened, not here.
 
 mod engine;
+mod mode;
 
 pub use engine::{
     BufferMode, CpuClamp, EngineKind, ForkedPages, PacketQueueOptions, RingOptions, SegmentChoice,
     SegmentsOptions, StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
 };
+pub use mode::{Direction, DumpLimits, Mode};
 
 use crate::filter::Program;
 
@@ -51,6 +53,12 @@ pub struct HandleOptions {
     /// Seconds since 1970 at which the caller's clock was 0; added to the seconds of each record
     /// (modulo 2^32, as the header's field is).
     pub epoch_seconds: u32,
+    /// What becomes of accepted frames.
+    pub mode: Mode,
+    /// Which frames the handle looks at.
+    pub direction: Direction,
+    /// Do not look at frames that this handle sends (Npcap SkipSentPackets).
+    pub skip_own: bool,
 }
 
 impl Default for HandleOptions {
@@ -65,6 +73,9 @@ impl Default for HandleOptions {
             object_limit: None,
             cpus: 1,
             epoch_seconds: 0,
+            mode: Mode::Capture,
+            direction: Direction::InOut,
+            skip_own: false,
         }
     }
 }

@@ -4,12 +4,18 @@
 
 mod account;
 mod controls;
+mod direction;
+mod dump;
+mod inject;
 mod packet_queue;
 mod reads;
 mod ring;
+mod savefile;
 mod segments;
+mod statistics;
 mod store_hold;
 mod support;
+mod transmit;
 mod worker;
 mod zero_copy;
 mod zero_copy_fork;

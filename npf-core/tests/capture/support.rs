@@ -19,7 +19,18 @@ pub struct Notes {
     pub delivered: Vec<Packet>,
     pub wakes: Vec<u32>,
     pub works: Vec<u32>,
+    /// Handles whose dump event was set.
+    pub dump_wakes: Vec<u32>,
+    /// Dump files written, as they came; all handles' in one.
+    pub file: Vec<u8>,
+    /// Frames sent and fed back, whose tags are [`SENT`] and up.
+    pub sent: Vec<Vec<u8>>,
+    /// Tags of those that all handles have seen.
+    pub tapped: Vec<u64>,
 }
+
+/// Tag of the first frame sent; the others count on.
+pub const SENT: u64 = 1 << 40;
 
 impl Host for Notes {
     fn event(&mut self, _now: u64, event: Event) {
@@ -39,6 +50,35 @@ impl Host for Notes {
     fn work(&mut self, _now: u64, handle: u32) {
         self.works.push(handle);
     }
+
+    fn wake_dump(&mut self, _now: u64, handle: u32) {
+        self.dump_wakes.push(handle);
+    }
+
+    fn dump(&mut self, _now: u64, _handle: u32, bytes: &[u8]) {
+        self.file.extend_from_slice(bytes);
+    }
+
+    fn transmit(&mut self, _now: u64, _handle: u32, frame: &[u8]) -> u64 {
+        self.sent.push(frame.to_vec());
+        SENT + self.sent.len() as u64 - 1
+    }
+
+    fn fed_back(&mut self, now: u64, handle: u32, frame: &[u8]) -> u64 {
+        self.transmit(now, handle, frame)
+    }
+
+    fn tapped(&mut self, _now: u64, tag: u64) {
+        self.tapped.push(tag);
+    }
+}
+
+/// The account of a handle adds up: every packet that was shown has exactly one fate.
+pub fn check_account(adapter: &Adapter, handle: u32) {
+    let counters = adapter.counters(handle).unwrap();
+    let settled = counters.filtered + counters.delivered + counters.counted + counters.dumped;
+    let queued = adapter.queued(handle);
+    assert_eq!(counters.shown, settled + counters.dropped_total() + queued, "{counters:?}");
 }
 
 impl Notes {
