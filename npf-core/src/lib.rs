@@ -51,7 +51,6 @@
 //!   [`DEFAULT_USER_BUFFER`] are what libpcap uses.
 
 mod adapter;
-pub mod capture;
 mod counters;
 mod drop;
 mod engine;
