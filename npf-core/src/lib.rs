@@ -64,7 +64,6 @@ mod pool;
 mod record;
 mod record_bsd;
 mod send_queue;
-mod savefile;
 mod shared;
 mod zero_copy_reader;
 
