@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod filter;
 mod reasons;
 mod run;
 mod scenario;
@@ -33,6 +34,8 @@ enum Command {
     Compare(CompareArgs),
     /// List every reason for which a frame can be dropped: its rule, its unit, its names elsewhere.
     Reasons,
+    /// Show a filter program, run it on frames, or check the filter engines against each other.
+    Filter(filter::FilterArgs),
     /// Measure rxlab itself.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -116,6 +119,7 @@ pub fn main() -> Exit {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Reasons => reasons::reasons(),
+        Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
     }
 }

@@ -51,6 +51,13 @@ pub enum WorldEvent {
         /// Picoseconds.
         until: u64,
     },
+    /// The process that reads a handle forked.
+    Forked {
+        /// Handle.
+        handle: u32,
+        /// Number of the child among the handle's processes.
+        child: u32,
+    },
     /// A control of the scenario was refused.
     ControlRefused {
         /// Handle.
@@ -79,6 +86,7 @@ impl WorldEvent {
             Self::ReaderWaits { .. } => "reader_waits",
             Self::ReadTimeout { .. } => "read_timeout",
             Self::ReaderStalls { .. } => "reader_stalls",
+            Self::Forked { .. } => "forked",
             Self::ControlRefused { .. } => "control_refused",
             Self::ReaderStops { .. } => "reader_stops",
             Self::SourceEnded { .. } => "source_ended",
@@ -105,6 +113,10 @@ impl WorldEvent {
             | Self::ReadTimeout { handle }
             | Self::ControlRefused { handle }
             | Self::ReaderStops { handle } => num("handle", handle.into()),
+            Self::Forked { handle, child } => {
+                num("handle", handle.into());
+                num("child", child.into());
+            }
             Self::ReaderStalls { handle, until } => {
                 num("handle", handle.into());
                 num("until", until);

@@ -98,6 +98,12 @@ pub fn bytes_of(instruction: &Instruction) -> [u8; 8] {
     [c0, c1, jt, jf, k0, k1, k2, k3]
 }
 
+/// The instruction that [`bytes_of`] wrote.
+pub fn of_bytes(&[c0, c1, jt, jf, k0, k1, k2, k3]: &[u8; 8]) -> Instruction {
+    let (code, k) = (u16::from_be_bytes([c0, c1]), u32::from_be_bytes([k0, k1, k2, k3]));
+    Instruction { code, jt, jf, k }
+}
+
 impl From<RawInstruction> for Instruction {
     fn from(raw: RawInstruction) -> Self {
         Self { code: raw.code, jt: raw.jt, jf: raw.jf, k: raw.k }

@@ -5,6 +5,7 @@
 //! - [`book`]: what every effect of a component does to the account, the events and the outputs.
 //! - [`port`]: the driver's registers, which are the device's.
 //! - [`cpu`], [`schedule`]: virtual CPUs and the list of what is due.
+//! - [`dump`]: capture files that the driver or a reading program writes.
 //! - [`latency`]: from the wire to the reader.
 //! - [`control`]: what a program changes on its handle while it runs.
 //! - [`reader`]: the rhythm of each reading application.
@@ -14,6 +15,7 @@ pub mod book;
 pub mod capture;
 pub mod control;
 pub mod cpu;
+pub mod dump;
 pub mod embedded;
 mod engine;
 mod holdings;

@@ -11,7 +11,7 @@
 //! - `store-hold`, `zero-copy`: the record tells of the store buffer; that the other one is taken
 //!   shows in the charges that are not in the store.
 
-use npf_core::{CpuClamp, DropReason as Npf, EngineKind, SegmentChoice};
+use npf_core::{CpuClamp, DropReason as Npf, DumpLimits, EngineKind, SegmentChoice};
 use std::collections::VecDeque;
 
 use super::Claim;
@@ -27,6 +27,8 @@ pub struct HandleLimit {
     pub cpus: u16,
     /// Packets that it may hold.
     pub object_limit: Option<u64>,
+    /// When its dump ends, if it is ever in dump mode.
+    pub dump: DumpLimits,
 }
 
 /// One handle's buffer as the events paint it.
@@ -43,6 +45,8 @@ pub(super) struct Buffer {
     attempts: u64,
     /// The largest record there ever was.
     largest: u64,
+    /// Packets in its dump file.
+    pub dumped: u64,
     /// A control is at work, which may lose what the buffer holds.
     pub controlled: bool,
     /// The tap shows it nothing any more.
@@ -58,6 +62,7 @@ impl Buffer {
             held: 0,
             attempts: 0,
             largest: 0,
+            dumped: 0,
             controlled: false,
             detached: false,
         }
@@ -152,6 +157,12 @@ impl Buffer {
             Npf::HeadDropped => held.is_some_and(|charge| charge > 0),
             Npf::ZeroBuffer => limit.capacity == 0,
             Npf::NoMemory => limit.object_limit.is_some_and(|limit| self.held >= limit),
+            Npf::DumpEnded => {
+                let packets = limit.dump.max_packets.is_some_and(|max| {
+                    self.dumped + self.held >= max + u64::from(limit.dump.one_too_many)
+                });
+                packets || limit.dump.max_bytes.is_some_and(|max| occupancy + need > max)
+            }
             Npf::Flushed | Npf::Closed => self.controlled,
             _ => false,
         };

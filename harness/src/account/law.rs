@@ -35,7 +35,7 @@ pub trait Holdings {
     /// Frames that the component of `reason` says it dropped for it, as often as it counts one: a
     /// frame that two handles drop counts twice.
     fn dropped(&self, reason: Reason) -> u64;
-    /// Packets that one handle says it delivered.
+    /// Packets that one handle says it delivered: to its reader, its dump file or its counters.
     fn delivered(&self, handle: u32) -> u64;
     /// Frames that one handle says its filter refused.
     fn filtered(&self, handle: u32) -> u64;
@@ -139,11 +139,11 @@ fn check_handles(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken
 
 #[inline]
 fn check_total(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broken> {
-    if holdings.offered() != ledger.total.offered {
+    let wire = ledger.total.offered - ledger.sent;
+    if holdings.offered() != wire {
         return broken(format!(
-            "the device was offered {} frames, the wire offered {}",
-            holdings.offered(),
-            ledger.total.offered
+            "the device was offered {} frames, the wire offered {wire}",
+            holdings.offered()
         ));
     }
     // With one handle the core's own count stands in for the ledger's: nothing is taken on trust.

@@ -105,6 +105,8 @@ pub struct HandleBook {
 pub struct Ledger {
     /// Fates of all frames.
     pub total: Tally,
+    /// Frames among them that a handle sent: the tap saw them, the NIC was not offered them.
+    pub sent: u64,
     /// Frames in flight, by place.
     pub held: Held,
     /// Per RX queue.
@@ -126,6 +128,7 @@ impl Ledger {
     pub fn new(queues: u16, handles: usize) -> Self {
         Self {
             total: Tally::default(),
+            sent: 0,
             held: Held::default(),
             queues: (0..queues).map(|_| QueueBook::default()).collect(),
             handles: (0..handles).map(|_| HandleBook::default()).collect(),
@@ -171,6 +174,15 @@ impl Ledger {
         flight.dropped = false;
         flight.live = true;
         u64::from(slot)
+    }
+
+    /// A handle sends a frame, which the tap is shown next: gives its tag.
+    pub fn send(&mut self, now: u64, bytes: &[u8]) -> u64 {
+        let tag = self.offer(now, bytes);
+        self.sent += 1;
+        self.held.core += 1;
+        self.flights[tag as usize].stage = Stage::Core;
+        tag
     }
 
     /// The frame in flight that is called `tag`.
@@ -276,6 +288,8 @@ impl Ledger {
                 }
             }
             self.touch(queue);
+        } else if stage == Stage::Core {
+            self.held.core -= 1;
         }
         self.total.drop_for(reason);
         self.release(tag);
@@ -319,7 +333,17 @@ impl Ledger {
         self.let_go(tag);
     }
 
-    /// `handle` copied the frame to its reader.
+    /// `handle` counted the frame, and that is all it wanted of it.
+    pub fn counted_by(&mut self, tag: u64, handle: u32) {
+        let Some(book) = self.handle(handle) else { return };
+        book.tally.offered += 1;
+        book.tally.delivered += 1;
+        if let Some(flight) = self.at(tag, Stage::Core, "counted") {
+            flight.delivered = true;
+        }
+    }
+
+    /// `handle` copied the frame to its reader, or wrote it to its dump file.
     #[inline]
     pub fn delivered_by(&mut self, tag: u64, handle: u32) {
         let Some(book) = self.handle(handle) else { return };
@@ -364,31 +388,33 @@ impl Ledger {
             return;
         }
         flight.dropped = true;
-        let queue = flight.queue.unwrap_or_default();
-        let book = &mut self.queues[usize::from(queue)];
-        book.tally.drop_for(reason);
-        book.held.core -= 1;
         self.held.core -= 1;
         self.total.drop_for(reason);
-        self.touch(queue);
+        if let Some(queue) = self.flights[tag as usize].queue {
+            let book = &mut self.queues[usize::from(queue)];
+            book.tally.drop_for(reason);
+            book.held.core -= 1;
+            self.touch(queue);
+        }
     }
 
     /// No handle holds the frame any more: counts its fate, unless a drop sealed it, and forgets it.
     #[inline]
     fn settle(&mut self, tag: u64) {
         let Some(flight) = self.at(tag, Stage::Core, "settled") else { return };
-        let (queue, delivered, dropped) =
-            (flight.queue.unwrap_or_default(), flight.delivered, flight.dropped);
+        let (queue, delivered, dropped) = (flight.queue, flight.delivered, flight.dropped);
         if !dropped {
-            let book = &mut self.queues[usize::from(queue)];
             let fate = |tally: &mut Tally| {
                 if delivered { tally.delivered += 1 } else { tally.filtered += 1 }
             };
-            fate(&mut book.tally);
             fate(&mut self.total);
-            book.held.core -= 1;
             self.held.core -= 1;
-            self.touch(queue);
+            if let Some(queue) = queue {
+                let book = &mut self.queues[usize::from(queue)];
+                fate(&mut book.tally);
+                book.held.core -= 1;
+                self.touch(queue);
+            }
         }
         self.release(tag);
     }

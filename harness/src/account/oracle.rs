@@ -144,6 +144,18 @@ impl Oracle {
         self.buffers[handle as usize].left();
     }
 
+    /// `handle` wrote its oldest packet to its dump file.
+    pub fn dumped(&mut self, handle: u32) {
+        let buffer = &mut self.buffers[handle as usize];
+        buffer.left();
+        buffer.dumped += 1;
+    }
+
+    /// `handle` begins a new dump file.
+    pub fn dump_begins(&mut self, handle: u32) {
+        self.buffers[handle as usize].dumped = 0;
+    }
+
     /// `handle` gave up a packet that it held; `charge` 0: it was not in the buffer.
     pub fn gave_up(&mut self, handle: u32, charge: u64) {
         let buffer = &mut self.buffers[handle as usize];
@@ -245,11 +257,11 @@ fn vlan_tags(frame: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use npf_core::{EngineKind, PacketQueueOptions};
+    use npf_core::{DumpLimits, EngineKind, PacketQueueOptions};
 
     fn oracle() -> Oracle {
         let engine = EngineKind::PacketQueue(PacketQueueOptions::CURRENT);
-        let limit = HandleLimit { engine, capacity: 1000, cpus: 1, object_limit: None };
+        let limit = HandleLimit { engine, capacity: 1000, cpus: 1, object_limit: None, dump: DumpLimits::default() };
         let handles = vec![limit];
         let limits =
             Limits { fifo_bytes: 100, min_frame: 60, mtu: 1500, buffer_bytes: 2048, handles };

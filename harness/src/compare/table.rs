@@ -8,7 +8,7 @@ use crate::world::outcome::{End, HandleOutcome};
 use std::fmt::Write as _;
 
 /// Width of the first column.
-const NAME: usize = 34;
+const NAME: usize = 38;
 /// Width of the others.
 const VALUE: usize = 15;
 

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::units::Duration;
+
 /// The designs of a capture buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -185,7 +187,8 @@ pub enum WordSize {
     Lp64,
 }
 
-/// `[handle.zero_copy]`.
+/// `[handle.zero_copy]`. The kernel buffer is rounded up to two buffers of whole pages, as libpcap
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ZeroCopy {
@@ -193,14 +196,52 @@ pub struct ZeroCopy {
     pub word: WordSize,
     /// How the reading process maps the buffers.
     pub buffer_mode: BufferMode,
+    /// What becomes of pages that a child does not share.
+    pub forked_pages: ForkedPages,
     /// A reclaimed buffer keeps its mark as assigned.
     pub assigned_leak: bool,
+    /// When the reading process forks, as pflogd does to give privileges up; left out: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fork_at: Option<Duration>,
+    /// Which process reads after the fork.
+    pub reads: Process,
 }
 
 impl Default for ZeroCopy {
     fn default() -> Self {
-        Self { word: WordSize::Lp64, buffer_mode: BufferMode::ZeroCopy, assigned_leak: false }
+        Self {
+            word: WordSize::Lp64,
+            buffer_mode: BufferMode::ZeroCopy,
+            forked_pages: ForkedPages::EachWriterCopies,
+            assigned_leak: false,
+            fork_at: None,
+            reads: Process::Child,
+        }
     }
+}
+
+/// Which process goes on reading after a fork.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Process {
+    /// The one that opened the handle.
+    Parent,
+    /// The one that was forked.
+    Child,
+}
+
+/// Who gets a copy of a page that parent and child do not share, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForkedPages {
+    /// The child, at the fork.
+    CopiedAtFork,
+    /// Each process at its first write.
+    EachWriterCopies,
+    /// The process that writes first; the last one keeps the page.
+    WriterCopies,
+    /// All but the oldest process.
+    YoungerCopies,
 }
 
 /// The buffer modes of FreeBSD problem report 163370.

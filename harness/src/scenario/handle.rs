@@ -35,6 +35,18 @@ pub struct Handle {
     /// it, relative to the folder of the scenario file. Left out: everything is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// What runs the filter.
+    pub filter_engine: FilterEngine,
+    /// What becomes of accepted frames; `pcap_setmode`.
+    pub mode: Mode,
+    /// When a dump ends.
+    pub dump: Dump,
+    /// Which frames it looks at; `pcap_setdirection`.
+    pub direction: Direction,
+    /// It does not look at frames that it sends itself.
+    pub skip_own: bool,
+    /// Losses and filter changes are told in the stream of records itself.
+    pub markers: bool,
     /// Packets the handle may hold at once: the memory the driver gets for packet objects. Left out:
     /// no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +82,12 @@ impl Default for Handle {
             read_timeout: Duration(1_000_000_000_000),
             snaplen: 262_144,
             filter: None,
+            filter_engine: FilterEngine::default(),
+            mode: Mode::default(),
+            dump: Dump::default(),
+            direction: Direction::default(),
+            skip_own: false,
+            markers: false,
             object_limit: None,
             segments: Segments::default(),
             worker: Worker::default(),
@@ -83,6 +101,57 @@ impl Default for Handle {
     }
 }
 
+/// What runs a filter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilterEngine {
+    /// The reference interpreter: time by the instruction.
+    #[default]
+    Interpreter,
+    /// Machine code: one time for all programs.
+    Jit,
+}
+
+/// What becomes of accepted frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// They are stored for the reader.
+    #[default]
+    Capture,
+    /// They are counted; each read gives the counters. Its period is the read timeout.
+    Statistics,
+    /// The driver writes them to a capture file.
+    Dump,
+}
+
+/// Which frames a handle looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// All.
+    #[default]
+    Inout,
+    /// Received ones.
+    In,
+    /// Sent ones.
+    Out,
+}
+
+/// `[handle.dump]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dump {
+    /// Largest size of the file, headers included; left out: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<Bytes>,
+    /// Most packets in the file; left out: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_packets: Option<u64>,
+    /// The file gets one packet more than that, as in WinPcap 2.3.
+    pub one_too_many: bool,
+}
+
 /// `[handle.reader]`: the rhythm of the reading program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -93,6 +162,8 @@ pub struct Reader {
     /// Its work per frame; left out: `costs.reader_frame`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<Duration>,
+    /// It writes what it reads to a capture file, through the standard library's buffer.
+    pub write: bool,
     /// Reads start at least this far apart; left out: it reads again at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub period: Option<Duration>,
@@ -132,6 +203,15 @@ pub struct Control {
     /// Another filter; the empty text removes it. Empties the buffer unless `keep` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// Another mode: empties the buffer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// From the next frame on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// From the next frame on; switching it on empties the buffer, as in Npcap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_own: Option<bool>,
     /// The new filter leaves in the buffer what the old one accepted (BIOCSETFNR).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,

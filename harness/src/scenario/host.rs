@@ -47,6 +47,8 @@ pub struct Costs {
     pub worker_request: Duration,
     /// Running a compiled filter once. 5 ns.
     pub filter_compiled: Duration,
+    /// One write to a file, beside the system call and the copy. 1 us.
+    pub file_write: Duration,
     /// A read's work per record. 30 ns.
     pub read_record: Duration,
     /// The reader's own work per frame. 50 ns.
@@ -70,6 +72,7 @@ impl Default for Costs {
             wake_up: Duration(3_000_000),
             worker_request: Duration(250_000),
             filter_compiled: Duration(5_000),
+            file_write: Duration(1_000_000),
             read_record: Duration(30_000),
             reader_frame: Duration(50_000),
             reader_byte: Duration(0),
@@ -79,7 +82,7 @@ impl Default for Costs {
 
 impl Costs {
     /// Every cost by the name that it has in the file.
-    pub fn named(&self) -> [(&'static str, Duration); 15] {
+    pub fn named(&self) -> [(&'static str, Duration); 16] {
         [
             ("interrupt_entry", self.interrupt_entry),
             ("poll_entry", self.poll_entry),
@@ -93,6 +96,7 @@ impl Costs {
             ("wake_up", self.wake_up),
             ("worker_request", self.worker_request),
             ("filter_compiled", self.filter_compiled),
+            ("file_write", self.file_write),
             ("read_record", self.read_record),
             ("reader_frame", self.reader_frame),
             ("reader_byte", self.reader_byte),

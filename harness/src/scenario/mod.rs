@@ -31,11 +31,11 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::Compare;
 pub use engine::{
-    BufferMode, CpuClamp, Engine, PacketQueue, Ring as RingEngine, SegmentChoice, Segments,
-    StoreHold, WordSize, Worker, ZeroCopy,
+    BufferMode, CpuClamp, Engine, ForkedPages, PacketQueue, Process, Ring as RingEngine,
+    SegmentChoice, Segments, StoreHold, WordSize, Worker, ZeroCopy,
 };
 pub use error::{ScenarioError, Wrong};
-pub use handle::{Control, Handle, Reader};
+pub use handle::{Control, Direction, Dump, FilterEngine, Handle, Mode, Reader};
 pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
 pub use network::{Channels, Coalesce, Dma, Driver, Mac, Masking, Nic, Ring, Window, Wire};
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};

@@ -14,6 +14,7 @@ pub mod random;
 #[cfg(test)]
 mod tests;
 
+pub use capture::Records;
 pub use error::{Notice, SourceError, SourceFault};
 pub use generator::headers_len;
 

@@ -5,6 +5,7 @@
 //! empties after each event.
 
 use super::capture::{Capture, Loss};
+use super::dump::{Dump, Stdio};
 use super::latency::Latency;
 use crate::account::{Broken, Claim, Flight, Ledger, Limits, Oracle, Reason};
 use crate::event::{Event, Recorder, WorldEvent};
@@ -62,7 +63,16 @@ pub struct Book {
     offered: Xxh3,
     /// Bytes of each handle's packets delivered.
     pub bytes_delivered: Vec<u64>,
-    /// Per handle and RX queue: the next frame number that may be delivered. Order is kept per queue.
+    /// Frames that were sent and are not with the driver yet: handle and bytes.
+    pub outgoing: Vec<(u32, Vec<u8>)>,
+    /// Dump files, by handle.
+    pub dumps: Vec<Dump>,
+    /// Capture files that reading programs write, by handle.
+    pub writers: Vec<Option<Stdio>>,
+    /// Handles whose dump event was set.
+    pub wakes_dump: Vec<u32>,
+    queues: u16,
+    /// Per handle and RX queue, and then for frames that were sent: the next frame number that may be delivered. Order is kept per queue.
     next_frame: Vec<Vec<u64>>,
     broken: Option<Broken>,
 }
@@ -85,7 +95,12 @@ impl Book {
             latency: vec![Latency::new(); handles],
             offered: Xxh3::new(),
             bytes_delivered: vec![0; handles],
-            next_frame: vec![vec![0; usize::from(queues)]; handles],
+            next_frame: vec![vec![0; usize::from(queues) + 1]; handles],
+            queues,
+            outgoing: Vec::new(),
+            dumps: (0..handles).map(|_| Dump::default()).collect(),
+            writers: Vec::new(),
+            wakes_dump: Vec::new(),
             broken: None,
         }
     }
@@ -111,6 +126,21 @@ impl Book {
     #[must_use]
     pub fn offered_digest(&self) -> u64 {
         self.offered.digest()
+    }
+
+    /// Bytes copied on the way to the files of one handle: what the file system was handed it copies
+    /// once, and before that a reading program copied it into its buffer.
+    #[must_use]
+    pub fn written_copied(&self, handle: usize) -> u64 {
+        let writer = self.writers.get(handle).and_then(Option::as_ref);
+        self.dumps[handle].bytes + writer.map_or(0, |writer| 2 * writer.copied)
+    }
+
+    /// Writes what is left of capture files; gives what went wrong with them.
+    pub fn close_dumps(&mut self) -> Vec<String> {
+        let dumps = self.dumps.iter_mut().map(Dump::finish);
+        let writers = self.writers.iter_mut().flatten().map(Stdio::finish);
+        dumps.chain(writers).filter_map(Result::err).map(|error| error.to_string()).collect()
     }
 
     /// An event of the world itself.
@@ -261,6 +291,10 @@ impl npf_core::Host for Book {
         use npf_core::Event as Npf;
         let tag = match event {
             Npf::Filtered { tag, .. }
+            | Npf::Skipped { tag, .. }
+            | Npf::Counted { tag, .. }
+            | Npf::Dumped { tag, .. }
+            | Npf::Sent { tag, .. }
             | Npf::Stored { tag, .. }
             | Npf::Moved { tag, .. }
             | Npf::Truncated { tag, .. } => Some(tag),
@@ -282,6 +316,12 @@ impl npf_core::Host for Book {
                 self.ledger.stored_by(tag, handle);
                 self.oracle.stored(handle, charge);
             }
+            Npf::Counted { tag, handle, .. } => self.ledger.counted_by(tag, handle),
+            Npf::Dumped { tag, handle, .. } => {
+                self.oracle.dumped(handle);
+                self.ledger.delivered_by(tag, handle);
+            }
+            Npf::ModeSet { handle, .. } => self.oracle.dump_begins(handle),
             Npf::Moved { handle, charge, .. } => self.oracle.moved(handle, charge),
             Npf::BufferReset { handle, capacity, .. } => self.oracle.resized(handle, capacity),
             Npf::Detached { handle, .. } | Npf::Closed { handle, .. } => {
@@ -321,7 +361,9 @@ impl npf_core::Host for Book {
             ));
             return;
         }
-        let next = &mut self.next_frame[index][usize::from(packet.queue)];
+        // Frames that were sent came through no queue; they have an order of their own.
+        let lane = flight.queue.map_or(usize::from(self.queues), usize::from);
+        let next = &mut self.next_frame[index][lane];
         if frame < std::mem::replace(next, frame + 1) {
             let queue = packet.queue;
             self.break_with(format!(
@@ -331,6 +373,9 @@ impl npf_core::Host for Book {
         }
         if let Some(capture) = self.captures.get_mut(index) {
             capture.delivered(now, frame, flight.arrival, &packet);
+        }
+        if let Some(Some(writer)) = self.writers.get_mut(index) {
+            writer.packet(packet.timestamp, packet.len, packet.data);
         }
         self.latency[index].record(latency);
         self.bytes_delivered[index] += packet.data.len() as u64;
@@ -348,6 +393,27 @@ impl npf_core::Host for Book {
 
     fn work(&mut self, _now: u64, handle: u32) {
         self.works.push(handle);
+    }
+
+    fn wake_dump(&mut self, _now: u64, handle: u32) {
+        self.wakes_dump.push(handle);
+    }
+
+    fn dump(&mut self, _now: u64, handle: u32, bytes: &[u8]) {
+        self.dumps[handle as usize].write(bytes);
+    }
+
+    fn transmit(&mut self, now: u64, handle: u32, frame: &[u8]) -> u64 {
+        self.outgoing.push((handle, frame.to_vec()));
+        self.ledger.send(now, frame)
+    }
+
+    fn fed_back(&mut self, now: u64, _handle: u32, frame: &[u8]) -> u64 {
+        self.ledger.send(now, frame)
+    }
+
+    fn tapped(&mut self, _now: u64, tag: u64) {
+        self.ledger.shown_to_all(tag);
     }
 }
 

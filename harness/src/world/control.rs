@@ -6,6 +6,7 @@
 //! closed before is one of those.
 
 use super::book::Book;
+use super::engine;
 use super::reader::Reader;
 use crate::event::WorldEvent;
 use crate::scenario;
@@ -19,6 +20,8 @@ pub struct Control {
     pub asked: scenario::Control,
     /// Its filter: `None` if it has none, `Some(None)` to remove the filter.
     pub filter: Option<Option<Program>>,
+    /// Its mode, with limits.
+    pub mode: Option<npf_core::Mode>,
 }
 
 /// What is left of a handle that was closed.
@@ -41,7 +44,7 @@ pub fn carry_out(
     reader: &mut Reader,
     book: &mut Book,
 ) -> Option<Closed> {
-    let Control { asked, filter } = control;
+    let Control { asked, filter, .. } = control;
     if let Some(bytes) = asked.user_buffer
         && !reader.exact
     {
@@ -59,6 +62,15 @@ pub fn carry_out(
     }
     if let Some(snaplen) = asked.snaplen {
         ask.of(|a, book| a.set_snaplen(now, handle, snaplen, book));
+    }
+    if let Some(direction) = asked.direction {
+        ask.of(|a, book| a.set_direction(now, handle, engine::direction(direction), book));
+    }
+    if let Some(on) = asked.skip_own {
+        ask.of(|a, book| a.set_skip_own(now, handle, on, book));
+    }
+    if let Some(mode) = control.mode {
+        ask.of(|a, book| a.set_mode(now, handle, mode, book));
     }
     if let Some(bytes) = asked.kernel_buffer {
         ask.of(|a, book| a.set_buffer_size(now, handle, bytes.0, book));

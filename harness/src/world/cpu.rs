@@ -46,6 +46,13 @@ pub enum Work {
         /// It slept before.
         asleep: bool,
     },
+    /// The dump thread of a handle writes a batch of packets to its file.
+    Dump {
+        /// Handle.
+        handle: u32,
+        /// It slept before.
+        asleep: bool,
+    },
     /// A reader wakes up and calls read.
     Read {
         /// Handle.
@@ -70,7 +77,7 @@ impl Work {
         match self {
             Self::Interrupt { .. } => Priority::Interrupt,
             Self::Poll { .. } | Self::Kick => Priority::Poll,
-            Self::Worker { .. } => Priority::Worker,
+            Self::Worker { .. } | Self::Dump { .. } => Priority::Worker,
             Self::Read { .. } | Self::Copy { .. } | Self::Consume { .. } => Priority::Reader,
         }
     }

@@ -1,10 +1,57 @@
-//! From a scenario's words about an engine to npf-core's.
+//! From a scenario's words about a handle's engine and modes to npf-core's.
 
-use crate::scenario::{self, BufferMode, CpuClamp, Engine, Handle, SegmentChoice, WordSize};
-use npf_core::{
-    EngineKind, PacketQueueOptions, RingOptions, SegmentsOptions, StoreHoldOptions, WorkerOptions,
-    ZeroCopyOptions,
+use crate::scenario::{
+    self, BufferMode, CpuClamp, Direction, Engine, ForkedPages, Handle, Mode, SegmentChoice,
+    WordSize,
 };
+use npf_core::{
+    DumpLimits, EngineKind, PacketQueueOptions, RingOptions, SegmentsOptions, StoreHoldOptions, WorkerOptions,
+    ZeroCopyOptions, zbuf_kernel_buffer,
+};
+
+/// A mode with the limits that the handle's dump has.
+#[must_use]
+pub fn mode(mode: Mode, handle: &Handle) -> npf_core::Mode {
+    match mode {
+        Mode::Capture => npf_core::Mode::Capture,
+        Mode::Statistics => npf_core::Mode::Statistics,
+        Mode::Dump => npf_core::Mode::Dump(dump_limits(handle)),
+    }
+}
+
+/// When a handle's dump ends.
+#[must_use]
+pub fn dump_limits(handle: &Handle) -> DumpLimits {
+    DumpLimits {
+        max_bytes: handle.dump.max_bytes.map(|bytes| bytes.0),
+        max_packets: handle.dump.max_packets,
+        one_too_many: handle.dump.one_too_many,
+    }
+}
+
+/// Which frames a handle looks at.
+#[must_use]
+pub fn direction(direction: Direction) -> npf_core::Direction {
+    match direction {
+        Direction::Inout => npf_core::Direction::InOut,
+        Direction::In => npf_core::Direction::In,
+        Direction::Out => npf_core::Direction::Out,
+    }
+}
+
+/// The kernel buffer that a program asks for: the scenario's, and whole pages where libpcap rounds up
+/// to them.
+#[must_use]
+pub fn kernel_buffer(handle: &Handle) -> u64 {
+    let asked = handle.kernel_buffer.0;
+    if shares_buffers(handle) { zbuf_kernel_buffer(asked) } else { asked }
+}
+
+/// Whether the reader of a handle takes packets from shared buffers, and never calls read.
+#[must_use]
+pub fn shares_buffers(handle: &Handle) -> bool {
+    handle.engine == Engine::ZeroCopy && handle.zero_copy.buffer_mode != BufferMode::Buffered
+}
 
 /// The engine of a handle with its choices.
 #[must_use]
@@ -34,6 +81,12 @@ pub fn engine_kind(handle: &Handle) -> EngineKind {
                 BufferMode::Buffered => npf_core::BufferMode::Buffered,
                 BufferMode::ZeroCopy => npf_core::BufferMode::ZeroCopy,
                 BufferMode::ZeroCopyInherit => npf_core::BufferMode::ZeroCopyInherit,
+            },
+            forked_pages: match handle.zero_copy.forked_pages {
+                ForkedPages::CopiedAtFork => npf_core::ForkedPages::CopiedAtFork,
+                ForkedPages::EachWriterCopies => npf_core::ForkedPages::EachWriterCopies,
+                ForkedPages::WriterCopies => npf_core::ForkedPages::WriterCopies,
+                ForkedPages::YoungerCopies => npf_core::ForkedPages::YoungerCopies,
             },
             assigned_leak: handle.zero_copy.assigned_leak,
             ..ZeroCopyOptions::default()

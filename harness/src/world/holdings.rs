@@ -64,7 +64,8 @@ impl Holdings for Holding<'_> {
     }
 
     fn delivered(&self, handle: u32) -> u64 {
-        self.counters(handle).map_or(0, |counters| counters.delivered)
+        self.counters(handle)
+            .map_or(0, |counters| counters.delivered + counters.counted + counters.dumped)
     }
 
     fn filtered(&self, handle: u32) -> u64 {

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use crate::account::{Broken, Held, Tally};
 use crate::source::SourceFault;
 use driver::Driver;
-use npf_core::Adapter;
+use npf_core::{Adapter, HandleCounters};
 use std::fmt;
 
 /// How a run ended.
@@ -36,6 +36,11 @@ pub struct HandleOutcome {
     pub tally: Tally,
     /// Packets still queued.
     pub held: u64,
+    /// The core's counters.
+    pub counters: HandleCounters,
+    /// Bytes of frames and headers that were copied on the way to a file: into the buffer of the
+    /// standard library and by the file system.
+    pub written_copied: u64,
     /// The counters that an application sees.
     pub stats: npf_core::Stats,
     /// Kernel buffer in bytes.
@@ -169,6 +174,7 @@ impl Finished {
         if let Err(error) = self.book.recorder.finish() {
             failed.push(error.to_string());
         }
+        failed.extend(self.book.close_dumps());
         for capture in self.book.captures.drain(..) {
             if let Err(error) = capture.finish(self.outcome.sim_time_ps, &self.book.ledger) {
                 failed.push(error.to_string());
@@ -238,6 +244,8 @@ impl Components<'_> {
                 name,
                 tally: of.tally.clone(),
                 held: of.held,
+                counters,
+                written_copied: book.written_copied(index),
                 stats,
                 capacity: occupancy.capacity,
                 peak: occupancy.peak,

@@ -5,6 +5,7 @@
 //! an end. Contract: [`Reader::next`] says what the reader does now; the world carries it out.
 
 use crate::scenario::Window;
+use npf_core::ZeroCopyReader;
 
 /// What a reader is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,10 @@ pub struct Reader {
     pub read_timeout_ps: u64,
     /// The length that its buffer shall have from the next read on.
     pub next_buffer: Option<usize>,
+    /// It takes packets from shared buffers, through this; `None`: it calls read.
+    pub shared: Option<ZeroCopyReader>,
+    /// What the last read made it write: bytes copied into its buffer, and calls of write.
+    pub written: (u64, u64),
     /// Its design reads exactly one length, which no control changes.
     pub exact: bool,
     /// Reads that were refused.
@@ -103,6 +108,8 @@ impl Reader {
             copied: 0,
             read_timeout_ps,
             next_buffer: None,
+            shared: None,
+            written: (0, 0),
             exact: false,
             refused: 0,
             was_refused: false,
@@ -167,7 +174,7 @@ impl Reader {
     /// A read was done at `now`.
     pub fn did_read(&mut self, now: u64, bytes: u64, packets: u64) {
         self.reads += 1;
-        self.empty_reads += u64::from(packets == 0);
+        self.empty_reads += u64::from(bytes == 0);
         self.last = (bytes, packets);
         self.last_read = Some(now);
         self.was_asleep = false;

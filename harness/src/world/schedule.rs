@@ -35,6 +35,16 @@ pub enum Action {
         /// Which of its controls.
         index: u32,
     },
+    /// The process that reads a handle forks.
+    Fork {
+        /// Handle.
+        handle: u32,
+    },
+    /// The dump thread of a handle looks, whether or not it was woken.
+    DumpPeriod {
+        /// Handle.
+        handle: u32,
+    },
     /// The adapter is removed under its handles.
     Detach,
     /// The link goes up or down.

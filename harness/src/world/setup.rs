@@ -8,7 +8,8 @@
 use super::book::Book;
 use super::control::Control;
 use super::cpu::Cpu;
-use super::engine::engine_kind;
+use super::dump::Stdio;
+use super::engine::{self, engine_kind, kernel_buffer, shares_buffers};
 use super::port::{Device, Port};
 use super::reader::Reader;
 use super::tap::DriverEvents;
@@ -22,7 +23,7 @@ use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig};
 use npf_core::filter::{Instruction, Program, ProgramError};
-use npf_core::{Adapter, ControlError, HandleOptions};
+use npf_core::{Adapter, ControlError, HandleOptions, ViewError, ZeroCopyReader};
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,6 +77,14 @@ pub enum SetupError {
         index: usize,
         /// Why.
         cause: ControlError,
+    },
+    /// A handle's buffers cannot be shared.
+    #[error("handle {index} shares no buffers: {cause}")]
+    Shared {
+        /// Which `[[handle]]`, from 0.
+        index: usize,
+        /// Why.
+        cause: ViewError,
     },
     /// A filter expression does not compile.
     #[error("filter of handle {index}: {cause}")]
@@ -143,13 +152,21 @@ pub fn build_recorded(
     let mut controls = Vec::new();
     for (index, handle) in scenario.handle.iter().enumerate() {
         let options = handle_options(scenario, index, handle)?;
-        adapter.open(options).map_err(|cause| SetupError::Handle { index, cause })?;
-        readers.push(reader(scenario, handle));
+        let opened = adapter.open(options).map_err(|cause| SetupError::Handle { index, cause })?;
+        let mut reader = reader(scenario, handle);
+        if shares_buffers(handle) {
+            let shared = ZeroCopyReader::new(&mut adapter, opened);
+            reader.shared = Some(shared.map_err(|cause| SetupError::Shared { index, cause })?);
+        }
+        readers.push(reader);
         handle_names.push(handle.name.clone());
         controls.push(handle_controls(index, handle)?);
     }
     let source = source::open(scenario)?;
-    let book = RefCell::new(Book::new(queues, limits(scenario), open()?));
+    let mut book = Book::new(queues, limits(scenario), open()?);
+    let writer = |handle: &Handle| handle.reader.write.then(|| Stdio::new(handle.snaplen));
+    book.writers = scenario.handle.iter().map(writer).collect();
+    let book = RefCell::new(book);
     let driver = bring_up(config, region, &mut device, &book)?;
     Ok(Parts {
         device,
@@ -288,13 +305,16 @@ fn handle_options(
     };
     Ok(HandleOptions {
         engine: engine_kind(handle),
-        kernel_buffer: handle.kernel_buffer.0,
+        kernel_buffer: kernel_buffer(handle),
         min_to_copy: handle.min_to_copy.0,
         immediate: handle.immediate,
         snaplen: handle.snaplen,
         filter,
         object_limit: handle.object_limit,
         cpus: scenario.cpu_count(),
+        mode: engine::mode(handle.mode, handle),
+        direction: engine::direction(handle.direction),
+        skip_own: handle.skip_own,
         ..HandleOptions::default()
     })
 }
@@ -308,7 +328,8 @@ fn handle_controls(index: usize, handle: &Handle) -> Result<Vec<Control>, SetupE
                 Some(Some(program(index, filter, asked.snaplen.unwrap_or(handle.snaplen))?))
             }
         };
-        Ok(Control { asked: asked.clone(), filter })
+        let mode = asked.mode.map(|mode| engine::mode(mode, handle));
+        Ok(Control { asked: asked.clone(), filter, mode })
     };
     handle.control.iter().map(prepare).collect()
 }
@@ -334,9 +355,10 @@ fn reader(scenario: &Scenario, handle: &Handle) -> Reader {
 fn limits(scenario: &Scenario) -> Limits {
     let limit = |handle: &Handle| HandleLimit {
         engine: engine_kind(handle),
-        capacity: handle.kernel_buffer.0,
+        capacity: kernel_buffer(handle),
         cpus: scenario.cpu_count(),
         object_limit: handle.object_limit,
+        dump: engine::dump_limits(handle),
     };
     Limits {
         fifo_bytes: scenario.nic.fifo.0,

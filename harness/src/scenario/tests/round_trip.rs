@@ -152,7 +152,7 @@ prop_compose! {
             packet_queue: PacketQueue {
                 soft_limit, received_after_filter, truncate_first, snaplen_without_filter,
             },
-            reader: Reader { cpu, frame, period, stall, stop_at },
+            reader: Reader { cpu, frame, write: soft_limit, period, stall, stop_at },
             ..Handle::default()
         }
     }

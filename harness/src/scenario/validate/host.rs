@@ -86,6 +86,9 @@ fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Im
     let reader = &handle.reader;
     cpu(scenario, &key("worker.cpu"), scenario.worker_cpu(handle))?;
     cpu(scenario, &key("reader.cpu"), scenario.reader_cpu(handle))?;
+    if let Some(at) = handle.zero_copy.fork_at {
+        within(&key("zero_copy.fork_at"), at, Duration(0), LONGEST_RUN)?;
+    }
     if let Some(count) = handle.segments.count {
         within(&key("segments.count"), count, 1, 1024)?;
     }

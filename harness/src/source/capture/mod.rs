@@ -16,6 +16,9 @@ mod input;
 mod linktype;
 mod pcap;
 mod pcapng;
+mod records;
+
+pub use records::Records;
 
 #[cfg(test)]
 mod tests;
@@ -105,13 +108,17 @@ impl CaptureSource {
     /// Opens the file at `path` and reads up to its first record, so that what is wrong at once is
     /// said at once.
     pub(super) fn open(capture: &Capture, path: &Path) -> Result<Self, SourceError> {
-        let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error };
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
-        }
-        Ok(Self::new(capture, Input::new(BufReader::new(file), path))?)
+        Ok(Self::new(capture, open_file(path)?)?)
     }
+}
+
+fn open_file(path: &Path) -> Result<Input<BufReader<File>>, SourceError> {
+    let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error };
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(Input::new(BufReader::new(file), path))
 }
 
 impl<R: Read + Seek> CaptureSource<R> {

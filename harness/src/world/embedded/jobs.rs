@@ -5,12 +5,16 @@ use super::Embedded;
 use crate::event::WorldEvent;
 use crate::world::cpu::{Next, Work};
 use crate::world::port::Port;
+use crate::world::schedule::Action;
 use crate::world::tap::{DriverEvents, Tap};
 use driver::Interrupt;
-use npf_core::TapWork;
+use npf_core::{DUMP_PERIOD_PS, TapWork};
 
 /// Requests that a worker takes in one job, at most; between jobs a more urgent one gets the CPU.
 const WORKER_BATCH: u32 = 16;
+
+/// Packets that a dump thread writes in one job, at most.
+const DUMP_BATCH: u32 = 64;
 
 impl Embedded {
     pub(super) fn submit(&mut self, cpu: u16, work: Work) {
@@ -38,6 +42,7 @@ impl Embedded {
             Work::Poll { queue } => self.begin_poll(cpu, queue),
             Work::Kick => costs.kick.0,
             Work::Worker { handle, asleep } => self.begin_worker(handle, asleep),
+            Work::Dump { handle, asleep } => self.begin_dump(handle, asleep),
             Work::Copy { bytes, .. } => bytes * costs.copy_byte.0,
             Work::Read { handle } => {
                 let asleep = self.readers[handle as usize].was_asleep;
@@ -47,9 +52,14 @@ impl Embedded {
                 let reader = &self.readers[handle as usize];
                 let (bytes, packets) = reader.last;
                 let frame = costs.read_record.0 + reader.frame_ps;
+                let (copied, writes) = reader.written;
+                // The standard library's buffer is one copy, the file system's another.
+                let writing = copied * 2 * costs.copy_byte.0
+                    + writes * (costs.system_call.0 + costs.file_write.0);
                 (bytes - reader.copied) * costs.copy_byte.0
                     + bytes * costs.reader_byte.0
                     + packets * frame
+                    + writing
             }
         }
     }
@@ -61,6 +71,7 @@ impl Embedded {
             Work::Poll { queue } => self.end_poll(queue),
             Work::Kick => {}
             Work::Worker { handle, .. } => self.end_worker(handle),
+            Work::Dump { handle, .. } => self.end_dump(handle),
             Work::Read { handle } => {
                 self.readers[handle as usize].begin_read();
                 self.continue_read(handle);
@@ -129,6 +140,43 @@ impl Embedded {
             self.submit(cpu, Work::Worker { handle, asleep: false });
         } else {
             self.working[handle as usize] = false;
+        }
+    }
+
+    /// The dump thread writes a batch; what that costs follows: one write for all of it.
+    fn begin_dump(&mut self, handle: u32, asleep: bool) -> u64 {
+        let step = self.adapter.dump(self.now, handle, DUMP_BATCH, self.book.get_mut());
+        // A handle that is in another mode by now has nothing to write.
+        let step = step.unwrap_or_default();
+        self.dump_goes_on[handle as usize] = step.left > 0 && !step.ended;
+        let costs = &self.costs;
+        let wake_up = if asleep { costs.wake_up.0 } else { 0 };
+        let write = if step.bytes > 0 { costs.file_write.0 } else { 0 };
+        wake_up + write + step.bytes * costs.copy_byte.0
+    }
+
+    fn end_dump(&mut self, handle: u32) {
+        if self.dump_goes_on[handle as usize] {
+            let cpu = self.worker_cpu[handle as usize];
+            self.submit(cpu, Work::Dump { handle, asleep: false });
+        } else {
+            self.dumping[handle as usize] = false;
+        }
+    }
+
+    /// Somebody wakes the dump thread of a handle.
+    pub(super) fn wake_dump(&mut self, handle: u32) {
+        if !std::mem::replace(&mut self.dumping[handle as usize], true) {
+            let cpu = self.worker_cpu[handle as usize];
+            self.submit(cpu, Work::Dump { handle, asleep: true });
+        }
+    }
+
+    /// The dump thread's wait has timed out: it looks, and waits again.
+    pub(super) fn dump_period(&mut self, handle: u32) {
+        self.wake_dump(handle);
+        if self.closed[handle as usize].is_none() {
+            self.schedule.add(self.now + DUMP_PERIOD_PS, Action::DumpPeriod { handle });
         }
     }
 }

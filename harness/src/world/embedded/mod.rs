@@ -25,11 +25,11 @@ use super::schedule::{Action, Schedule};
 use super::setup::Parts;
 use crate::account::law;
 use crate::event::WorldEvent;
-use crate::scenario::{Costs, Scenario};
+use crate::scenario::{Costs, Mode, Process, Scenario};
 use crate::source::{Source, SourceFault};
 use driver::Driver;
 use nic_model::wire::Wire;
-use npf_core::Adapter;
+use npf_core::{Adapter, DUMP_PERIOD_PS};
 use std::cell::RefCell;
 
 /// How many steps pass between two looks at the stop request and the progress report.
@@ -78,10 +78,16 @@ pub struct Embedded {
     controls: Vec<Vec<Control>>,
     /// What is left of handles that were closed.
     closed: Vec<Option<Closed>>,
+    /// Per handle: after a fork the child reads.
+    child_reads: Vec<bool>,
     /// The CPU of each handle's worker.
     worker_cpu: Vec<u16>,
     /// Per handle: its worker is on its CPU, or in line for it.
     working: Vec<bool>,
+    /// The same for its dump thread.
+    dumping: Vec<bool>,
+    /// Per handle: the batch that the dump thread writes is not the last.
+    dump_goes_on: Vec<bool>,
     thorough: bool,
 }
 
@@ -107,9 +113,25 @@ impl Embedded {
                 schedule.add(control.asked.at.0, Action::Control { handle, index });
             }
         }
+        for (handle, options) in (0u32..).zip(&scenario.handle) {
+            if let Some(at) = options.zero_copy.fork_at {
+                schedule.add(at.0, Action::Fork { handle });
+            }
+        }
+        let dumps = |handle: &crate::scenario::Handle| {
+            let dump = Some(Mode::Dump);
+            Some(handle.mode) == dump || handle.control.iter().any(|control| control.mode == dump)
+        };
+        for (handle, options) in (0u32..).zip(&scenario.handle) {
+            if dumps(options) {
+                schedule.add(DUMP_PERIOD_PS, Action::DumpPeriod { handle });
+            }
+        }
         if let Some(at) = scenario.run.detach_at {
             schedule.add(at.0, Action::Detach);
         }
+        let child_reads =
+            scenario.handle.iter().map(|handle| handle.zero_copy.reads == Process::Child);
         Self {
             now: 0,
             device: parts.device,
@@ -135,8 +157,11 @@ impl Embedded {
             handle_names: parts.handle_names,
             controls: parts.controls,
             closed: vec![None; scenario.handle.len()],
+            child_reads: child_reads.collect(),
             worker_cpu: scenario.handle.iter().map(|handle| scenario.worker_cpu(handle)).collect(),
             working: vec![false; scenario.handle.len()],
+            dumping: vec![false; scenario.handle.len()],
+            dump_goes_on: vec![false; scenario.handle.len()],
             thorough: false,
         }
     }
@@ -250,6 +275,8 @@ impl Embedded {
                 self.continue_reader(handle);
             }
             Action::Control { handle, index } => self.control(handle, index),
+            Action::Fork { handle } => self.fork(handle),
+            Action::DumpPeriod { handle } => self.dump_period(handle),
             Action::Detach => self.adapter.remove(self.now, self.book.get_mut()),
             Action::Link { up } => self.device.set_link(self.now, up, self.book.get_mut()),
         }
@@ -280,6 +307,9 @@ impl Embedded {
             if matches!(self.readers[handle as usize].state, State::Waiting(_)) {
                 self.wake_reader(handle);
             }
+        }
+        while let Some(handle) = self.book.get_mut().wakes_dump.pop() {
+            self.wake_dump(handle);
         }
         while let Some(handle) = self.book.get_mut().works.pop() {
             if !std::mem::replace(&mut self.working[handle as usize], true) {

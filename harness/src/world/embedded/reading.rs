@@ -10,6 +10,9 @@ use npf_core::ReadStep;
 impl Embedded {
     /// A read begins, or goes on after a step of copying.
     pub(super) fn continue_read(&mut self, handle: u32) {
+        if self.readers[handle as usize].shared.is_some() {
+            return self.take_shared(handle);
+        }
         let reader = &mut self.readers[handle as usize];
         let book = self.book.get_mut();
         let read = match self.adapter.read_step(self.now, handle, &mut reader.buffer, book) {
@@ -27,12 +30,55 @@ impl Embedded {
         };
         let (bytes, packets) = read;
         reader.copied = reader.copied.min(bytes);
+        self.did_read(handle, bytes, packets);
+    }
+
+    /// The reader looks at the shared buffers; nothing is copied.
+    fn take_shared(&mut self, handle: u32) {
+        let (now, adapter) = (self.now, &mut self.adapter);
+        let reader = &mut self.readers[handle as usize];
+        let Some(shared) = &mut reader.shared else { return };
+        let book = self.book.get_mut();
+        // It comes when a buffer is ready or when it has waited; in the second case its first look
+        // finds nothing, and the next one asks for a rotation.
+        let taken = match shared.poll(now, adapter, book) {
+            Ok(taken) if taken.waits => shared.poll(now, adapter, book),
+            taken => taken,
+        };
+        let Ok(taken) = taken else {
+            reader.was_refused(now);
+            return self.continue_reader(handle);
+        };
+        let bytes = taken.bytes as u64;
+        reader.copied = bytes;
+        self.did_read(handle, bytes, taken.packets.into());
+    }
+
+    fn did_read(&mut self, handle: u32, bytes: u64, packets: u64) {
+        let reader = &mut self.readers[handle as usize];
         reader.did_read(self.now, bytes, packets);
+        if let Some(Some(writer)) = self.book.get_mut().writers.get_mut(handle as usize) {
+            reader.written = writer.since_last();
+        }
         if packets > 0 {
-            self.submit(self.readers[handle as usize].cpu, Work::Consume { handle });
+            let cpu = reader.cpu;
+            self.submit(cpu, Work::Consume { handle });
         } else {
             self.continue_reader(handle);
         }
+    }
+
+    /// The reading process forks; the scenario says which of the two goes on reading.
+    pub(super) fn fork(&mut self, handle: u32) {
+        let reader = &mut self.readers[handle as usize];
+        let Some(shared) = &mut reader.shared else { return };
+        // A handle that was closed meanwhile has nothing to share.
+        let Ok(child) = self.adapter.fork(handle, shared.process()) else { return };
+        if self.child_reads[handle as usize] {
+            *shared = shared.in_child(child);
+        }
+        let event = WorldEvent::Forked { handle, child };
+        self.book.get_mut().world_event(self.now, event);
     }
 
     /// A waiting reader is woken: by the read event or by its timeout.
