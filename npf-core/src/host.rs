@@ -73,8 +73,10 @@ pub struct TapWork {
     pub frames: u32,
     /// Packets stored, over all handles.
     pub accepted: u32,
-    /// Filter instructions executed, over all handles.
+    /// Filter instructions that the interpreter executed, over all handles.
     pub instructions: u64,
+    /// Runs of compiled filters, over all handles.
+    pub compiled: u64,
     /// Bytes copied: into the shared copy of each frame (once, not per handle), and into the buffer of
     /// each handle whose design has no shared copies.
     pub bytes_copied: u64,

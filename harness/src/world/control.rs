@@ -10,7 +10,7 @@ use super::engine;
 use super::reader::Reader;
 use crate::event::WorldEvent;
 use crate::scenario;
-use npf_core::filter::Program;
+use npf_core::filter::Filter;
 use npf_core::{Adapter, ControlError, FilterReset, HandleCounters, Occupancy, Stats};
 
 /// A control of one handle, ready to be carried out.
@@ -19,7 +19,7 @@ pub struct Control {
     /// What the scenario says.
     pub asked: scenario::Control,
     /// Its filter: `None` if it has none, `Some(None)` to remove the filter.
-    pub filter: Option<Option<Program>>,
+    pub filter: Option<Option<Filter>>,
     /// Its mode, with limits.
     pub mode: Option<npf_core::Mode>,
 }

@@ -17,12 +17,12 @@ use crate::account::{HandleLimit, Limits};
 use crate::event::Recorder;
 use crate::libpcap::{self, FilterError};
 use crate::output::file::OutputError;
-use crate::scenario::{self, Handle, Masking, Scenario};
+use crate::scenario::{self, FilterEngine, Handle, Masking, Scenario};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig};
-use npf_core::filter::{Instruction, Program, ProgramError};
+use npf_core::filter::{Filter, Instruction, Program, ProgramError};
 use npf_core::{Adapter, ControlError, HandleOptions, ViewError, ZeroCopyReader};
 use std::cell::RefCell;
 use std::path::Path;
@@ -300,7 +300,7 @@ fn handle_options(
     handle: &Handle,
 ) -> Result<HandleOptions, SetupError> {
     let filter = match &handle.filter {
-        Some(filter) => Some(program(index, filter, handle.snaplen)?),
+        Some(filter) => Some(run_by(handle.filter_engine, program(index, filter, handle.snaplen)?)),
         None => None,
     };
     Ok(HandleOptions {
@@ -319,13 +319,28 @@ fn handle_options(
     })
 }
 
+/// A program with what runs it. One that cannot be compiled is interpreted, with a notice.
+fn run_by(engine: FilterEngine, program: Program) -> Filter {
+    match engine {
+        FilterEngine::Interpreter => Filter::interpreted(program),
+        FilterEngine::Jit => {
+            let filter = Filter::compiled(program);
+            if let Some(notice) = filter.notice() {
+                eprintln!("rxlab: the filter is interpreted: {notice}");
+            }
+            filter
+        }
+    }
+}
+
 fn handle_controls(index: usize, handle: &Handle) -> Result<Vec<Control>, SetupError> {
     let prepare = |asked: &scenario::Control| {
         let filter = match asked.filter.as_deref() {
             None => None,
             Some("") => Some(None),
             Some(filter) => {
-                Some(Some(program(index, filter, asked.snaplen.unwrap_or(handle.snaplen))?))
+                let snaplen = asked.snaplen.unwrap_or(handle.snaplen);
+                Some(Some(run_by(handle.filter_engine, program(index, filter, snaplen)?)))
             }
         };
         let mode = asked.mode.map(|mode| engine::mode(mode, handle));

@@ -56,6 +56,7 @@ impl driver::Host for Tap<'_> {
             self.work.frames += work.frames;
             self.work.accepted += work.accepted;
             self.work.instructions += work.instructions;
+            self.work.compiled += work.compiled;
             self.work.bytes_copied += work.bytes_copied;
             for frame in shown {
                 book.shown_to_all(frame.tag);

@@ -4,8 +4,11 @@
 //! so that counters and events cannot disagree.
 
 use super::dump::DUMP_PACKET_HEADER;
+use super::markers::Markers;
 use crate::engine::{Gone, Packet, Sink};
-use crate::{Delivered, DropReason, DropRecord, Event, HandleCounters, Host, Stats};
+use crate::{
+    Delivered, DropReason, DropRecord, Event, HandleCounters, Host, MarkerKind, Stats,
+};
 
 /// Counters of one handle.
 #[derive(Debug, Default)]
@@ -19,6 +22,7 @@ pub(super) struct Account {
     pub resource_dropped: u64,
     /// Size of the dump file.
     pub file_bytes: u64,
+    pub markers: Markers,
 }
 
 impl Account {
@@ -30,12 +34,13 @@ impl Account {
         reason: DropReason,
         host: &'a mut H,
     ) -> Teller<'a, H> {
-        Teller { now, reason, account: self, host, last: (0, 0), copied: 0 }
+        Teller { now, reason, account: self, host, last: None, copied: 0, markers: 0 }
     }
 
     /// Counts a drop and tells of it.
     pub(super) fn dropped<H: Host>(&mut self, now: u64, record: DropRecord, host: &mut H) {
         self.counters.dropped[record.reason.index()] += 1;
+        self.markers.add(MarkerKind::Lost, 1);
         host.event(now, Event::Dropped(record));
     }
 
@@ -96,23 +101,36 @@ pub(super) struct Teller<'a, H> {
     reason: DropReason,
     account: &'a mut Account,
     host: &'a mut H,
-    /// Tag and length of the record delivered last.
-    pub last: (u64, u32),
+    /// Tag and length of the packet delivered last; none if that was a marker.
+    pub last: Option<(u64, u32)>,
     /// Bytes of frames delivered.
     pub copied: u64,
+    /// Markers delivered.
+    pub markers: u32,
 }
 
 impl<H: Host> Sink for Teller<'_, H> {
     #[inline]
-    fn delivered(&mut self, packet: Delivered<'_>) {
-        self.last = (packet.tag, packet.caplen);
-        self.copied += u64::from(packet.caplen);
+    fn delivered(&mut self, packet: &Packet, data: &[u8]) {
+        let Packet { tag, timestamp, len, cpu, queue, .. } = *packet;
+        if let Some(marker) = packet.marker() {
+            self.last = None;
+            self.markers += 1;
+            return self.account.marker_read(self.now, marker, data.len(), self.host);
+        }
+        let caplen = data.len() as u32;
+        self.last = Some((tag, caplen));
+        self.copied += u64::from(caplen);
         self.account.counters.delivered += 1;
-        self.host.delivered(self.now, self.account.handle, packet);
+        let delivered = Delivered { tag, queue, cpu, timestamp, caplen, len, data };
+        self.host.delivered(self.now, self.account.handle, delivered);
     }
 
     fn gone(&mut self, gone: Gone) {
         let Gone { packet, capacity, need, .. } = gone;
+        if let Some(marker) = packet.marker() {
+            return self.account.marker_gone(self.now, marker, self.host);
+        }
         if gone.in_statistics {
             self.account.full_dropped += 1;
         }
@@ -133,8 +151,12 @@ impl<H: Host> Sink for Teller<'_, H> {
     }
 
     fn moved(&mut self, packet: &Packet, charge: u64, used: u64) {
-        self.account.accepted += 1;
         let (tag, handle) = (packet.tag, self.account.handle);
+        if let Some(marker) = packet.marker() {
+            let event = Event::MarkerMoved { handle, marker, charge, occupancy: used };
+            return self.host.event(self.now, event);
+        }
+        self.account.accepted += 1;
         self.host.event(self.now, Event::Moved { tag, handle, charge, occupancy: used });
     }
 }

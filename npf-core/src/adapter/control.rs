@@ -8,9 +8,9 @@
 use super::Adapter;
 use super::mode::check_mode;
 use crate::engine::Engine;
-use crate::filter::Program;
+use crate::filter::Filter;
 use crate::{
-    ControlError, DropReason, EngineKind, Event, FilterReset, HandleCounters, HandleOptions, Host,
+    ControlError, DropReason, EngineKind, Event, FilterReset, HandleCounters, HandleOptions, Host, MarkerKind,
     MAX_KERNEL_BUFFER, SegmentsOptions,
 };
 
@@ -94,16 +94,17 @@ impl Adapter {
         &mut self,
         now: u64,
         handle: u32,
-        filter: Option<Program>,
+        filter: Option<Filter>,
         reset: FilterReset,
         host: &mut H,
     ) -> Result<(), ControlError> {
         let (open, pool) = self.get_mut(handle)?;
-        let instructions = filter.as_ref().map_or(0, |program| program.len() as u64);
+        let instructions = filter.as_ref().map_or(0, |filter| filter.program().len() as u64);
         open.filter = filter;
         if reset == FilterReset::Yes {
             open.reset(now, open.engine.occupancy().capacity, pool, host);
         }
+        open.account.markers.add(MarkerKind::FilterChanged, 1);
         host.event(now, Event::FilterSet { handle, instructions });
         Ok(())
     }
@@ -173,7 +174,7 @@ impl Adapter {
         self.removed = true;
         for open in self.handles.iter_mut().filter(|open| !open.detached) {
             open.detached = true;
-            let queued = open.engine.queued();
+            let queued = open.queued();
             host.event(now, Event::Detached { handle: open.id, queued });
         }
     }

@@ -81,7 +81,7 @@ impl Adapter {
         }
         let packets = (open.dumping.packets - packets) as u32;
         let bytes = open.account.file_bytes - bytes;
-        let left = open.engine.queued();
+        let left = open.queued();
         Ok(DumpStep { packets, bytes, left, ended: open.dumping.ended })
     }
 }
@@ -133,6 +133,9 @@ impl Handle {
         let mut too_much = None;
         while dumping.packets < until && too_much.is_none() {
             let taken = engine.take(pool, &mut |packet, charge, data| {
+                if let Some(marker) = packet.marker() {
+                    return account.marker_gone(now, marker, host);
+                }
                 let size = DUMP_PACKET_HEADER as u64 + u64::from(packet.caplen);
                 if account.file_bytes.saturating_add(size) > limits.bytes() {
                     too_much = Some((*packet, charge));
@@ -153,7 +156,7 @@ impl Handle {
             }
         }
         let done = self.dumping.packets >= limits.packets();
-        let gone = self.detached && self.engine.queued() == 0;
+        let gone = self.detached && self.queued() == 0;
         if too_much.is_some() || done || gone {
             self.end_dump(now, too_much, pool, host);
         }
@@ -171,9 +174,14 @@ impl Handle {
         let mut left_out = too_much;
         loop {
             if let Some((packet, charge)) = left_out.take() {
-                let record = self.account.record(&packet, charge);
-                let record = self.account.behind_dump(record, packet.caplen);
-                self.account.dropped(now, record, host);
+                match packet.marker() {
+                    Some(marker) => self.account.marker_gone(now, marker, host),
+                    None => {
+                        let record = self.account.record(&packet, charge);
+                        let record = self.account.behind_dump(record, packet.caplen);
+                        self.account.dropped(now, record, host);
+                    }
+                }
             }
             // Also what a flush would have to leave to the reading process.
             if !self.engine.take(pool, &mut |packet, charge, _| left_out = Some((*packet, charge)))

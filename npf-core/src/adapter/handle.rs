@@ -3,17 +3,18 @@
 use super::account::Account;
 use super::dump::Dumping;
 use super::statistics::Counted;
+use super::tap::Source;
 use crate::engine::{AnyEngine, Engine};
-use crate::filter::Program;
+use crate::filter::{Ancillary, Filter, Program};
 use crate::pool::Pool;
-use crate::{ControlError, Direction, DropReason, Event, Frame, HandleOptions, Host, Mode};
+use crate::{ControlError, Direction, DropReason, Event, Frame, HandleOptions, Host, Mode, TapWork};
 
 /// One open handle.
 #[derive(Debug)]
 pub(super) struct Handle {
     pub id: u32,
     pub engine: AnyEngine,
-    pub filter: Option<Program>,
+    pub filter: Option<Filter>,
     pub snaplen: u32,
     pub object_limit: u64,
     pub mode: Mode,
@@ -80,26 +81,31 @@ impl Handle {
             dumping: Dumping::default(),
             account: Account { handle: id, ..Account::default() },
         };
+        open.account.markers.on = options.markers;
         open.enter(mode);
         Ok(open)
     }
 
-    /// Runs the filter over a frame: bytes to keep, none if it is rejected, and the instructions
-    /// that took.
+    /// Runs the filter over a frame: bytes to keep, none if it is rejected.
     #[inline]
-    pub(super) fn judge(&self, frame: &Frame<'_>) -> (Option<u32>, u32) {
+    pub(super) fn judge(
+        &mut self,
+        source: Source,
+        frame: &Frame<'_>,
+        work: &mut TapWork,
+    ) -> Option<u32> {
         // A record cannot say more than 32 bits; no frame comes near.
         let whole = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
-        match &self.filter {
-            None if self.snaplen_without_filter => (Some(whole.min(self.snaplen)), 0),
-            None => (Some(whole), 0),
-            Some(program) => {
-                let verdict = program.run(frame.data, frame.wire_len);
-                let keep =
-                    (verdict.accept > 0).then_some(whole.min(verdict.accept).min(self.snaplen));
-                (keep, verdict.executed)
-            }
-        }
+        let Some(filter) = &self.filter else {
+            let most = if self.snaplen_without_filter { self.snaplen } else { whole };
+            return Some(whole.min(most));
+        };
+        let known = Ancillary { cpu: source.cpu.into(), queue: source.queue, ..Ancillary::NONE };
+        let verdict = filter.run(frame.data, frame.wire_len, &known);
+        work.compiled += u64::from(filter.is_compiled());
+        work.instructions += u64::from(verdict.executed);
+        self.account.counters.instructions += u64::from(verdict.executed);
+        (verdict.accept > 0).then_some(whole.min(verdict.accept).min(self.snaplen))
     }
 
     /// The engine says that enough is stored to wake somebody: the reader, or in dump mode whoever
@@ -135,7 +141,7 @@ impl Handle {
         pool: &mut Pool,
         host: &mut H,
     ) -> u64 {
-        let flushed = self.engine.queued();
+        let flushed = self.queued();
         self.reading = None;
         let mut sink = self.account.sink(now, reason, host);
         if reason == DropReason::Closed {
@@ -143,7 +149,7 @@ impl Handle {
         } else {
             self.engine.flush(pool, &mut sink);
         }
-        flushed - self.engine.queued()
+        flushed - self.queued()
     }
 
     /// After a control: where a wake-up is no event that stays set, none remains of it that a reader

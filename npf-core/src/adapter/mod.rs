@@ -9,6 +9,7 @@ mod control;
 mod dump;
 mod handle;
 mod inject;
+mod markers;
 mod mode;
 mod offer;
 mod read;
@@ -79,7 +80,7 @@ impl Adapter {
 
     /// Packets in a handle's buffer; 0 if there is no such handle.
     pub fn queued(&self, handle: u32) -> u64 {
-        self.get(handle).map_or(0, |open| open.engine.queued())
+        self.get(handle).map_or(0, Handle::queued)
     }
 
     /// How full a handle's buffer is; all 0 if there is no such handle.

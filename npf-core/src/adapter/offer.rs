@@ -34,9 +34,7 @@ impl Handle {
             self.refuse(source, frame.tag, refusal, host);
             return None;
         }
-        let (wanted, instructions) = self.judge(frame);
-        self.account.counters.instructions += u64::from(instructions);
-        work.instructions += u64::from(instructions);
+        let wanted = self.judge(source, frame, work);
         if wanted.is_some() || !self.received_after_filter {
             self.account.received += 1;
         }
@@ -48,7 +46,7 @@ impl Handle {
         if self.mode != Mode::Capture && self.settled_by_mode(source, frame, caplen, host) {
             return None;
         }
-        let held = self.engine.queued();
+        let held = self.queued();
         if held >= self.object_limit {
             self.account.resource_dropped += 1;
             let record = DropRecord {
@@ -91,7 +89,7 @@ impl Handle {
                 true
             }
             Mode::Dump(limits) => {
-                let full = self.dumping.is_full(limits, self.engine.queued());
+                let full = self.dumping.is_full(limits, self.queued());
                 if full {
                     self.drop_behind_dump(source, frame.tag, caplen, host);
                 }
@@ -115,10 +113,13 @@ impl Handle {
     ) {
         let Source { now, cpu, queue, .. } = source;
         let (tag, handle, len) = (frame.tag, self.id, frame.wire_len);
+        if self.account.markers.are_due() && self.mode == Mode::Capture {
+            self.put_markers(source, pool, work, host);
+        }
         let shares = self.engine.shares();
         let caplen = caplen.min(self.engine.longest());
         let copy = copy.filter(|_| shares);
-        let packet = Packet { tag, timestamp: now, copy, caplen, len, cpu, queue };
+        let packet = Packet { tag, timestamp: now, copy, caplen, len, cpu, queue, marker: None };
         let idle = self.engine.pending() == 0;
         let mut sink = self.account.sink(now, DropReason::HeadDropped, host);
         match self.engine.store(packet, &frame.data[..caplen as usize], pool, &mut sink) {

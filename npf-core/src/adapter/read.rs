@@ -71,13 +71,13 @@ impl Adapter {
         }
         let mut sink = open.account.sink(now, DropReason::Flushed, host);
         let filled = open.engine.read(out, begun.bytes, pool, &mut sink)?;
-        let last = sink.last;
+        let (last, markers) = (sink.last, sink.markers);
         counters.read_copied += sink.copied;
         let clears_event = open.reading.is_none() && !filled.leaves_event;
         let total = Reading {
             len: begun.len,
             bytes: begun.bytes + filled.bytes,
-            packets: begun.packets + filled.packets,
+            packets: begun.packets + filled.packets - markers,
         };
         if filled.more {
             open.event_set &= !clears_event;
@@ -137,19 +137,20 @@ fn finish<H: Host>(
     now: u64,
     total: Reading,
     filled: Filled,
-    last: (u64, u32),
+    last: Option<(u64, u32)>,
     host: &mut H,
 ) -> Result<Read, ReadError> {
-    let (handle, queued) = (open.id, open.engine.queued());
+    let (handle, queued) = (open.id, open.queued());
     if total.packets == 0 && open.detached {
         return Err(ReadError::DeviceRemoved { queued });
     }
     let counters = &mut open.account.counters;
     if let Some(stored) = filled.truncated_from {
         // A truncated record fills the buffer, so it is also the last.
-        let (tag, caplen) = last;
-        counters.truncated += 1;
-        host.event(now, Event::Truncated { tag, handle, stored, caplen });
+        if let Some((tag, caplen)) = last {
+            counters.truncated += 1;
+            host.event(now, Event::Truncated { tag, handle, stored, caplen });
+        }
     }
     let read = open.read_done(now, total.packets, total.bytes, host);
     let truncated = filled.truncated_from.is_some();
@@ -168,7 +169,7 @@ impl Handle {
         let counters = &mut self.account.counters;
         counters.reads += 1;
         counters.read_bytes += bytes as u64;
-        let (handle, queued) = (self.id, self.engine.queued());
+        let (handle, queued) = (self.id, self.queued());
         host.event(now, Event::Read { handle, packets, bytes: bytes as u64, queued });
         Read { bytes, packets, queued_left: queued, ..Read::default() }
     }
@@ -176,7 +177,7 @@ impl Handle {
     /// A read in dump mode gives nothing.
     fn read_nothing<H: Host>(&mut self, now: u64, host: &mut H) -> Result<Read, ReadError> {
         if self.detached {
-            return Err(ReadError::DeviceRemoved { queued: self.engine.queued() });
+            return Err(ReadError::DeviceRemoved { queued: self.queued() });
         }
         self.event_set = false;
         Ok(self.read_done(now, 0, 0, host))

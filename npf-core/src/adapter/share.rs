@@ -106,7 +106,8 @@ impl Adapter {
         let Handle { engine, account, .. } = &mut self.handles[at];
         let engine = engine.zero_copy().ok_or(ViewError::NotShared { handle })?;
         let mut sink = account.sink(now, DropReason::Flushed, host);
-        let taken = engine.seen(buffer, generation, seen, &mut sink);
+        let mut taken = engine.seen(buffer, generation, seen, &mut sink);
+        taken.packets -= sink.markers;
         self.handles[at].read_done(now, taken.packets, taken.bytes, host);
         Ok(taken)
     }
@@ -121,7 +122,7 @@ impl Adapter {
         let at = self.find(handle).ok_or(ViewError::NoSuchHandle { handle })?;
         let open = &mut self.handles[at];
         if open.detached {
-            return Err(ViewError::DeviceRemoved { queued: open.engine.queued() });
+            return Err(ViewError::DeviceRemoved { queued: open.queued() });
         }
         open.read_done(now, 0, 0, host);
         Ok(())

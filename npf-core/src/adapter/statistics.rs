@@ -16,7 +16,6 @@
 //! zeroed, so that a frame in between is lost to the counters.
 
 use super::handle::Handle;
-use crate::engine::Engine;
 use crate::record::{Header, RECORD_HEADER};
 use crate::{Event, Frame, Host, Read, ReadError};
 
@@ -57,7 +56,7 @@ impl Handle {
         let Some(record) = out.first_chunk_mut::<STATISTICS_RECORD>() else {
             return Err(ReadError::BufferTooSmall { len: out.len(), need: STATISTICS_RECORD });
         };
-        let queued = self.engine.queued();
+        let queued = self.queued();
         if self.detached && self.counted == Counted::default() {
             return Err(ReadError::DeviceRemoved { queued });
         }

@@ -60,6 +60,13 @@ impl Filter {
     }
 }
 
+impl From<Program> for Filter {
+    /// To be run by the reference interpreter.
+    fn from(program: Program) -> Self {
+        Self::interpreted(program)
+    }
+}
+
 impl PartialEq for Filter {
     /// The same program, run by the same engine.
     fn eq(&self, other: &Self) -> bool {

@@ -4,6 +4,8 @@
 //! Contract: every default is the named release as it shipped, or its later state where the defect
 //! would stop a capture altogether; each field says which.
 
+use crate::RecordFormat;
+
 /// Which capture buffer design a handle uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
@@ -47,6 +49,15 @@ impl EngineKind {
                 Some(kernel_buffer / 2)
             }
             _ => None,
+        }
+    }
+
+    /// How the design writes its records.
+    pub const fn record_format(&self) -> RecordFormat {
+        match self {
+            EngineKind::StoreHold(StoreHoldOptions { word, .. })
+            | EngineKind::ZeroCopy(ZeroCopyOptions { word, .. }) => RecordFormat::Bsd(*word),
+            _ => RecordFormat::Npf,
         }
     }
 

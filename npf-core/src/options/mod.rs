@@ -12,7 +12,7 @@ pub use engine::{
 };
 pub use mode::{Direction, DumpLimits, Mode};
 
-use crate::filter::Program;
+use crate::filter::Filter;
 
 /// Kernel buffer that libpcap asks for (`pcap-npf.c`).
 pub const DEFAULT_KERNEL_BUFFER: u64 = 1_000_000;
@@ -42,8 +42,8 @@ pub struct HandleOptions {
     pub immediate: bool,
     /// Most bytes kept of a frame; at least 1.
     pub snaplen: u32,
-    /// Filter; none accepts every frame whole.
-    pub filter: Option<Program>,
+    /// Filter and what runs it; none accepts every frame whole.
+    pub filter: Option<Filter>,
     /// Packets the handle may hold at once, `None` for no limit. Stands for the memory the driver
     /// gets for its packet objects: at the limit a packet is dropped with reason `no_memory`.
     pub object_limit: Option<u64>,
@@ -59,6 +59,9 @@ pub struct HandleOptions {
     pub direction: Direction,
     /// Do not look at frames that this handle sends (Npcap SkipSentPackets).
     pub skip_own: bool,
+    /// Tell the reader among the packets how many frames were lost, and that the filter was changed:
+    /// see [`MarkerKind`](crate::MarkerKind). No capture system does.
+    pub markers: bool,
 }
 
 impl Default for HandleOptions {
@@ -76,6 +79,7 @@ impl Default for HandleOptions {
             mode: Mode::Capture,
             direction: Direction::InOut,
             skip_own: false,
+            markers: false,
         }
     }
 }

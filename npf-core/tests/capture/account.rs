@@ -163,7 +163,7 @@ impl World {
                     .set_filter(
                         0,
                         model.id,
-                        filter(keep),
+                        filter(keep).map(Into::into),
                         npf_core::FilterReset::Yes,
                         &mut self.notes,
                     )

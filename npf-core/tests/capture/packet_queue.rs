@@ -119,7 +119,7 @@ fn received_counts_before_or_after_the_filter_by_release() {
         [(PacketQueueOptions::CURRENT, 2), (PacketQueueOptions::NPCAP_1_75, 4)]
     {
         let (mut adapter, handle) = one_handle(HandleOptions {
-            filter: Some(filter.clone()),
+            filter: Some(filter.clone().into()),
             kernel_buffer: 1,
             ..options(quirks)
         });

@@ -45,7 +45,7 @@ fn a_read_gives_both_counters_and_zeroes_them() {
 #[test]
 fn the_filter_classifies_and_truncation_does_not_matter() {
     let longer = Program::parse_ddd("4\n128 0 0 0\n53 0 1 100\n6 0 0 20\n6 0 0 0").unwrap();
-    let options = HandleOptions { filter: Some(longer), snaplen: 10, ..statistics() };
+    let options = HandleOptions { filter: Some(longer.into()), snaplen: 10, ..statistics() };
     let (mut adapter, handle) = one_handle(options);
     let mut notes = Notes::default();
     tap(&mut adapter, 0, 99, &mut notes);

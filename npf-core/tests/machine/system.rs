@@ -102,7 +102,7 @@ impl System {
             Op::Work { at, max } => Answer::Work(adapter.work(now, at, max, notes)),
             Op::Filter { at, keep, reset } => {
                 let reset = if reset { FilterReset::Yes } else { FilterReset::No };
-                Answer::Control(adapter.set_filter(now, at, filter(keep), reset, notes))
+                Answer::Control(adapter.set_filter(now, at, filter(keep).map(Into::into), reset, notes))
             }
             Op::BufferSize { at, size } => {
                 Answer::Control(adapter.set_buffer_size(now, at, size, notes))
@@ -270,7 +270,7 @@ fn options(opening: &Opening) -> HandleOptions {
         min_to_copy: opening.min_to_copy,
         immediate: opening.immediate,
         snaplen: opening.snaplen,
-        filter: filter(opening.keep),
+        filter: filter(opening.keep).map(Into::into),
         object_limit: opening.limit,
         cpus: opening.cpus,
         ..HandleOptions::default()

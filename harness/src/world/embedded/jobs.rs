@@ -104,6 +104,7 @@ impl Embedded {
             + polled.bytes * costs.copy_byte.0
             + u64::from(work.frames) * costs.tap_frame.0
             + work.instructions * costs.filter_instruction.0
+            + work.compiled * costs.filter_compiled.0
             + work.bytes_copied * costs.copy_byte.0
             + frames * costs.refill_frame.0
     }
