@@ -128,11 +128,11 @@ impl Buffer {
                 }
                 EngineKind::Ring(_) => {
                     capacity == limit.capacity
-                        && occupancy + 2 * need + 4 > capacity
+                        && occupancy + need + self.largest.max(need) >= capacity
                         && occupancy.abs_diff(whole) <= self.largest.max(need)
                 }
                 EngineKind::StoreHold(_) | EngineKind::ZeroCopy(_) => {
-                    full && capacity == limit.capacity / 2 && whole > 0
+                    full && capacity == limit.capacity / 2 && (whole > 0 || need > capacity)
                 }
                 EngineKind::Segments(_) | EngineKind::Worker(_) => false,
             },
@@ -155,7 +155,7 @@ impl Buffer {
             }
             Npf::UserOwned => full && whole > 0,
             Npf::HeadDropped => held.is_some_and(|charge| charge > 0),
-            Npf::ZeroBuffer => limit.capacity == 0,
+            Npf::ZeroBuffer => capacity == 0 && limit.capacity < 2,
             Npf::NoMemory => limit.object_limit.is_some_and(|limit| self.held >= limit),
             Npf::DumpEnded => {
                 let packets = limit.dump.max_packets.is_some_and(|max| {
