@@ -51,6 +51,7 @@
 //!   [`DEFAULT_USER_BUFFER`] are what libpcap uses.
 
 mod adapter;
+pub mod capture;
 mod counters;
 mod drop;
 mod engine;
@@ -64,6 +65,7 @@ mod pool;
 mod record;
 mod record_bsd;
 mod send_queue;
+mod savefile;
 mod shared;
 mod zero_copy_reader;
 

@@ -25,6 +25,8 @@ pub struct ZeroCopyReader {
     waiting: bool,
     /// What it sees of the records, for a buffer's length.
     seen: Vec<u8>,
+    /// How much of that the last look filled.
+    len: usize,
 }
 
 impl ZeroCopyReader {
@@ -35,7 +37,7 @@ impl ZeroCopyReader {
     /// No such handle; one that shares no buffers.
     pub fn new(adapter: &mut Adapter, handle: u32) -> Result<Self, ViewError> {
         let seen = vec![0; adapter.zbuf_size(handle)? - ZBUF_HEADER];
-        Ok(ZeroCopyReader { handle, process: 0, next: 0, taken: None, waiting: false, seen })
+        Ok(ZeroCopyReader { handle, process: 0, next: 0, taken: None, waiting: false, seen, len: 0 })
     }
 
     /// What this reader has become in a child that was forked just now: the same state, another
@@ -47,6 +49,12 @@ impl ZeroCopyReader {
     /// The process that it works in.
     pub fn process(&self) -> u32 {
         self.process
+    }
+
+    /// The records that the last poll which took something saw; they are this process's until the
+    /// next poll.
+    pub fn seen(&self) -> &[u8] {
+        &self.seen[..self.len]
     }
 
     /// The reader comes: takes what the next buffer holds, if it is the user's in this process's view.
@@ -115,6 +123,7 @@ impl ZeroCopyReader {
         adapter.user_read(handle, process, buffer, ZBUF_HEADER, seen)?;
         let mut taken = adapter.reader_saw(now, handle, buffer, generation, seen, host)?;
         taken.malformed |= claimed > len;
+        self.len = len;
         self.taken = Some(buffer);
         self.next = 1 - buffer;
         Ok(Some(taken))
