@@ -41,6 +41,8 @@ pub struct HandleCounters {
     pub sent: u64,
     /// Bytes of its dump files, headers included.
     pub dump_bytes: u64,
+    /// Markers put among its packets; they are no frames, and count nowhere else.
+    pub markers: u64,
 }
 
 impl HandleCounters {
@@ -69,6 +71,7 @@ impl HandleCounters {
         visit("skipped", self.skipped);
         visit("sent", self.sent);
         visit("dump_bytes", self.dump_bytes);
+        visit("markers", self.markers);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Contract: [`Event::name`] and [`Event::fields`] are the one definition that digests, traces and
 //! documentation share; the order of fields is fixed. An absent optional field is not visited.
 
-use crate::{DropReason, DropRecord};
+use crate::{DropReason, DropRecord, Marker};
 
 /// Something worth telling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,42 @@ pub enum Event {
         packets: u64,
         /// Its size in bytes.
         bytes: u64,
+    },
+    /// A marker is in the buffer.
+    MarkerStored {
+        /// The handle.
+        handle: u32,
+        /// What it tells.
+        marker: Marker,
+        /// Bytes charged to the buffer.
+        charge: u64,
+        /// Bytes charged in all, this marker included.
+        occupancy: u64,
+    },
+    /// The worker put a marker, stored before, into the buffer.
+    MarkerMoved {
+        /// The handle.
+        handle: u32,
+        /// What it tells.
+        marker: Marker,
+        /// Bytes charged to the buffer.
+        charge: u64,
+        /// Bytes charged in all, this marker included.
+        occupancy: u64,
+    },
+    /// A reader got a marker.
+    MarkerDelivered {
+        /// The handle.
+        handle: u32,
+        /// What it tells.
+        marker: Marker,
+    },
+    /// A marker left the buffer unread; its count goes to the next one of its kind.
+    MarkerDropped {
+        /// The handle.
+        handle: u32,
+        /// What it would have told.
+        marker: Marker,
     },
     /// The frame was sent; the handles have seen it.
     Sent {
@@ -253,6 +289,10 @@ impl Event {
             Event::Dumped { .. } => "dumped",
             Event::DumpWoken { .. } => "dump_woken",
             Event::DumpEnded { .. } => "dump_ended",
+            Event::MarkerStored { .. } => "marker_stored",
+            Event::MarkerMoved { .. } => "marker_moved",
+            Event::MarkerDelivered { .. } => "marker_delivered",
+            Event::MarkerDropped { .. } => "marker_dropped",
             Event::Sent { .. } => "sent",
             Event::BufferReset { .. } => "buffer_reset",
             Event::FilterSet { .. } => "filter_set",
@@ -307,6 +347,19 @@ impl Event {
                 num("handle", handle.into());
                 num("packets", packets);
                 num("bytes", bytes);
+            }
+            Event::MarkerStored { handle, marker, charge, occupancy }
+            | Event::MarkerMoved { handle, marker, charge, occupancy } => {
+                num("handle", handle.into());
+                num("count", marker.count);
+                num("charge", charge);
+                num("occupancy", occupancy);
+                visit("kind", Value::Name(marker.kind.name()));
+            }
+            Event::MarkerDelivered { handle, marker } | Event::MarkerDropped { handle, marker } => {
+                num("handle", handle.into());
+                num("count", marker.count);
+                visit("kind", Value::Name(marker.kind.name()));
             }
             Event::ModeSet { handle, mode: name }
             | Event::DirectionSet { handle, direction: name } => {

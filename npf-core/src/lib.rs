@@ -60,10 +60,12 @@ mod event;
 pub mod filter;
 mod host;
 mod injection;
+mod marker;
 mod options;
 mod pool;
 mod record;
 mod record_bsd;
+mod records;
 mod send_queue;
 mod savefile;
 mod shared;
@@ -82,6 +84,7 @@ pub use host::{Delivered, DumpStep, Frame, Host, Read, ReadStep, TapWork, Work};
 pub use injection::{
     InjectError, Injected, Pacing, TransmitError, TransmitFault, TransmitNext, Transmitted,
 };
+pub use marker::{MARKER_LEN, Marker, MarkerKind};
 pub use options::{
     BufferMode, CpuClamp, DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_READ_TIMEOUT_PS,
     DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER, Direction, DumpLimits, EngineKind, FilterReset,
@@ -89,6 +92,7 @@ pub use options::{
     SegmentChoice, SegmentsOptions, StoreHoldOptions, WordSize, WorkerOptions, ZeroCopyOptions,
 };
 pub use record::{RECORD_ALIGNMENT, RECORD_HEADER};
+pub use records::{MalformedRecord, Record, RecordFormat, Records};
 pub use send_queue::{SEND_HEADER, SendQueue, SendQueueFault, SendQueueFull};
 pub use shared::{MAX_ZBUF_PAGES, Rotated, Taken, ViewError, ZBUF_PAGE, zbuf_kernel_buffer};
 pub use zero_copy_reader::ZeroCopyReader;

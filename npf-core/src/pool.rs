@@ -13,6 +13,8 @@
 //!
 //! Not checked: a [`CopyRef`] used after its last release shows another frame's bytes.
 
+use std::num::NonZeroU32;
+
 /// Smallest block, in bytes; the classes are its doublings.
 const SMALLEST: usize = 64;
 /// Up to 4 GiB, the longest copy a record header can describe.
@@ -21,8 +23,16 @@ const CLASSES: usize = 27;
 /// A reference to one copy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CopyRef {
-    index: u32,
+    /// One more than the place of the block, so that having none takes no byte of its own.
+    number: NonZeroU32,
     class: u8,
+}
+
+impl CopyRef {
+    #[inline]
+    fn index(self) -> usize {
+        self.number.get() as usize - 1
+    }
 }
 
 /// All copies of one adapter.
@@ -57,23 +67,24 @@ impl Pool {
         let start = index as usize * size;
         blocks.bytes[start..start + data.len()].copy_from_slice(data);
         blocks.references[index as usize] = 1;
-        CopyRef { index, class: class as u8 }
+        // Far fewer blocks than 2^32 fit into memory.
+        CopyRef { number: NonZeroU32::MIN.saturating_add(index), class: class as u8 }
     }
 
     /// One more holder.
     #[inline]
     pub(crate) fn retain(&mut self, copy: CopyRef) {
-        self.classes[usize::from(copy.class)].references[copy.index as usize] += 1;
+        self.classes[usize::from(copy.class)].references[copy.index()] += 1;
     }
 
     /// One holder less.
     #[inline]
     pub(crate) fn release(&mut self, copy: CopyRef) {
         let blocks = &mut self.classes[usize::from(copy.class)];
-        let references = &mut blocks.references[copy.index as usize];
+        let references = &mut blocks.references[copy.index()];
         *references -= 1;
         if *references == 0 {
-            blocks.free.push(copy.index);
+            blocks.free.push(copy.index() as u32);
         }
     }
 
@@ -81,7 +92,7 @@ impl Pool {
     #[inline]
     pub(crate) fn bytes(&self, copy: CopyRef, len: usize) -> &[u8] {
         let class = usize::from(copy.class);
-        let start = copy.index as usize * block_size(class);
+        let start = copy.index() * block_size(class);
         &self.classes[class].bytes[start..start + len]
     }
 }

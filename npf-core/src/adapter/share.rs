@@ -7,7 +7,7 @@
 
 use super::Adapter;
 use super::handle::Handle;
-use crate::engine::{Engine, ZeroCopy};
+use crate::engine::ZeroCopy;
 use crate::{DropReason, Host, Rotated, Taken, ViewError};
 
 impl Adapter {

@@ -17,7 +17,6 @@
 use std::collections::VecDeque;
 
 use super::{Filled, Packet, Sink};
-use crate::Delivered;
 use crate::record::{RECORD_HEADER, align};
 
 /// Where the records of one ring are; each has a header of `HEADER` bytes, the record header that the
@@ -139,7 +138,6 @@ impl Popped<'_> {
     /// Writes the record to the user buffer, which has room for it.
     #[inline]
     pub(super) fn deliver(&self, out: &mut [u8], filled: &mut Filled, sink: &mut impl Sink) {
-        let Packet { tag, timestamp, caplen, len, cpu, queue, .. } = self.held.packet;
         let [front, back] = self.data;
         let start = filled.bytes + RECORD_HEADER;
         let middle = start + front.len();
@@ -147,8 +145,7 @@ impl Popped<'_> {
         out[filled.bytes..start].copy_from_slice(self.header);
         out[start..middle].copy_from_slice(front);
         out[middle..end].copy_from_slice(back);
-        let data = &out[start..end];
-        sink.delivered(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
+        sink.delivered(&self.held.packet, &out[start..end]);
 
         let aligned = align(end);
         filled.bytes = aligned.min(out.len());

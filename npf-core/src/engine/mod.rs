@@ -24,7 +24,7 @@ pub use zero_copy::ZBUF_HEADER;
 pub(crate) use zero_copy::{KERNEL_GEN, KERNEL_LEN, USER_GEN, ZeroCopy, word};
 
 use crate::pool::{CopyRef, Pool};
-use crate::{ControlError, Delivered, DropReason, ReadError};
+use crate::{ControlError, DropReason, Marker, MarkerKind, ReadError};
 
 /// How full a handle's buffer is, in bytes as the engine charges them, and what it takes in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,7 +58,19 @@ pub(crate) struct Packet {
     pub len: u32,
     pub cpu: u16,
     pub queue: u16,
+    /// It is no frame but a marker, whose count is `tag`.
+    pub marker: Option<MarkerKind>,
 }
+
+impl Packet {
+    /// The marker, if it is no frame.
+    #[inline]
+    pub(crate) fn marker(&self) -> Option<Marker> {
+        self.marker.map(|kind| Marker { kind, count: self.tag })
+    }
+}
+
+const _: () = assert!(size_of::<Packet>() == 40, "a cache line holds one and a half");
 
 /// What became of a packet that was offered to a buffer.
 #[derive(Debug, Clone, Copy)]
@@ -105,8 +117,9 @@ pub(crate) struct Gone {
 
 /// Who is told what becomes of packets that an engine holds.
 pub(crate) trait Sink {
-    /// A reader has it. For a packet that was in the buffer, in the engine's order.
-    fn delivered(&mut self, packet: Delivered<'_>);
+    /// A reader has `data` of it, all that was kept unless the read cut it. For a packet that was in
+    /// the buffer, in the engine's order.
+    fn delivered(&mut self, packet: &Packet, data: &[u8]);
     /// It is lost.
     fn gone(&mut self, gone: Gone);
     /// The worker put it into the buffer, which now holds `used` bytes.

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use super::{Engine, Filled, Gone, Occupancy, Packet, Refusal, Sink, Stored};
 use crate::pool::{self, Pool};
 use crate::record::{Header, RECORD_HEADER, align};
-use crate::{Delivered, DropReason, HandleOptions, PacketQueueOptions, ReadError};
+use crate::{DropReason, HandleOptions, PacketQueueOptions, ReadError};
 
 /// A packet is dropped when the buffer has size 0; when no byte is free (soft limit); or when its
 /// charge exceeds the free bytes (hard test, `soft_limit` off). The soft limit looks at what is free
@@ -154,15 +154,14 @@ impl Engine for PacketQueue {
 
             let caplen = taken as u32;
             let end = filled.bytes + RECORD_HEADER + taken;
-            let Packet { tag, timestamp, len, cpu, queue, .. } = packet;
+            let Packet { timestamp, len, .. } = packet;
             Header { timestamp, epoch_seconds: self.epoch_seconds, caplen, len }
                 .write(&mut out[filled.bytes..]);
             if let Some(copy) = packet.copy {
                 out[end - taken..end].copy_from_slice(pool.bytes(copy, taken));
                 pool.release(copy);
             }
-            let data = &out[end - taken..end];
-            sink.delivered(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
+            sink.delivered(&packet, &out[end - taken..end]);
 
             let aligned = align(end);
             filled.bytes = aligned.min(out.len());

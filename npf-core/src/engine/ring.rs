@@ -38,7 +38,7 @@ use std::collections::VecDeque;
 use super::{Engine, Filled, Gone, Occupancy, Packet, Refusal, Sink, Stored};
 use crate::pool::Pool;
 use crate::record::{Header, RECORD_HEADER, align};
-use crate::{Delivered, DropReason, HandleOptions, ReadError, RingOptions};
+use crate::{DropReason, HandleOptions, ReadError, RingOptions};
 
 /// After so many bytes of a copy the space they took is free again.
 const STEP: usize = 1024;
@@ -177,9 +177,7 @@ impl Ring {
             }
             self.packets.pop_front();
             let start = window.delivered + RECORD_HEADER;
-            let Packet { tag, timestamp, caplen, len, cpu, queue, .. } = packet;
-            let data = &out[start..start + caplen as usize];
-            sink.delivered(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
+            sink.delivered(&packet, &out[start..start + packet.caplen as usize]);
             window.delivered += charge;
             packets += 1;
         }

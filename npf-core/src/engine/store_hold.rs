@@ -36,7 +36,7 @@ use super::{Engine, Filled, Gone, Occupancy, Packet, Refusal, Sink, Stored};
 use crate::pool::Pool;
 use crate::record::Header;
 use crate::record_bsd::BsdRecord;
-use crate::{ControlError, Delivered, DropReason, HandleOptions, ReadError, StoreHoldOptions};
+use crate::{ControlError, DropReason, HandleOptions, ReadError, StoreHoldOptions};
 
 /// A packet is dropped when it does not fit what is left of the store buffer, padding included, and
 /// the hold buffer is taken. With `head_drop` (XNU) the packets of the hold buffer are dropped in its
@@ -148,9 +148,7 @@ impl StoreHold {
         let from = self.record.align(self.hold.taken);
         let mut packets = 0;
         while let Some((packet, data, _)) = self.hold.pop(self.record) {
-            let Packet { tag, timestamp, caplen, len, cpu, queue, .. } = packet;
-            let data = &out[data - from..data - from + caplen as usize];
-            sink.delivered(Delivered { tag, queue, cpu, timestamp, caplen, len, data });
+            sink.delivered(&packet, &out[data - from..data - from + packet.caplen as usize]);
             packets += 1;
         }
         packets

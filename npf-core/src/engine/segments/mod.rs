@@ -301,14 +301,13 @@ impl Engine for Segments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Delivered;
 
     /// A sink that remembers the tags delivered.
     #[derive(Default)]
     struct Tags(Vec<u64>);
 
     impl Sink for Tags {
-        fn delivered(&mut self, packet: Delivered<'_>) {
+        fn delivered(&mut self, packet: &Packet, _data: &[u8]) {
             self.0.push(packet.tag);
         }
         fn gone(&mut self, gone: Gone) {
@@ -328,7 +327,7 @@ mod tests {
         let (mut pool, mut sink) = (Pool::new(), Tags::default());
         for (tag, cpu) in [2, 0, 1, 1, 0, 2].into_iter().enumerate() {
             let tag = tag as u64;
-            let packet = Packet { tag, timestamp: 0, copy: None, caplen: 3, len: 3, cpu, queue: 0 };
+            let packet = Packet { tag, timestamp: 0, copy: None, caplen: 3, len: 3, cpu, queue: 0, marker: None };
             assert!(matches!(
                 engine.store(packet, b"abc", &mut pool, &mut sink),
                 Stored::Kept { .. }

@@ -35,7 +35,7 @@ use crate::pool::Pool;
 use crate::record::Header;
 use crate::record_bsd::BsdRecord;
 use crate::{
-    BufferMode, ControlError, Delivered, DropReason, HandleOptions, ReadError, Rotated, Taken,
+    BufferMode, ControlError, DropReason, HandleOptions, ReadError, Rotated, Taken,
     ZeroCopyOptions, zbuf_kernel_buffer,
 };
 pub(crate) use header::{KERNEL_GEN, KERNEL_LEN, USER_GEN, word};
@@ -187,7 +187,8 @@ impl ZeroCopy {
             if let Some(entry) = known.next_if(|entry| entry.offset == at && entry.live) {
                 entry.live = false;
                 *live -= 1;
-                sink.delivered(entry.delivered(data));
+                let kept = data.len().min(entry.packet.caplen as usize);
+                sink.delivered(&entry.packet, &data[..kept]);
                 taken.packets += 1;
             }
             taken.records += 1;
@@ -291,14 +292,6 @@ impl ZeroCopy {
 
     fn used(&self) -> u64 {
         self.buffers.iter().map(|buffer| buffer.len as u64).sum()
-    }
-}
-
-impl Entry {
-    fn delivered<'a>(&self, seen: &'a [u8]) -> Delivered<'a> {
-        let Packet { tag, timestamp, len, cpu, queue, .. } = self.packet;
-        let data = &seen[..seen.len().min(self.packet.caplen as usize)];
-        Delivered { tag, queue, cpu, timestamp, caplen: data.len() as u32, len, data }
     }
 }
 
