@@ -9,19 +9,19 @@
 //! ```
 //!
 //! Contract: a packet takes 24 + caplen bytes of its segment, and what is skipped behind it
-//! ([`circular`](super::circular)). The reader gets all packets in the order in which they were stored. It is woken when
-//! *one* segment holds a segment's share of `min_to_copy`, and, but for WinPcap, by every refusal of a
-//! segment that has a size. A read waits while *all* together hold no more than the shares of all: so
-//! a read may be woken for little, and a full segment may wait for the others. The share is
-//! `min_to_copy / segments`, rounded down.
+//! ([`circular`](super::circular)). The reader gets all packets in the order in which they were
+//! stored. It is woken when *one* segment holds a segment's share of `min_to_copy`, which is
+//! `min_to_copy / segments`, rounded down; and, but for WinPcap, by every refusal of a segment that has
+//! a size. A read waits while *all* together hold no more than the shares of all: so a reader may be
+//! woken for little, and a full segment may wait for the others.
 //!
 //! A segment's size is the buffer's divided by the number of segments, rounded down; the rest is
 //! wasted. Below 24 it is 0: everything is dropped, without a wake, and every read refused, as with a
-//! buffer of size 0. A record that does not fit what
-//! is left of the user buffer ends the read; if it does not fit an empty one either, nothing is ever
-//! read again (issue 119). With the clamp at 255 and more CPUs than that, the packets of CPU 255 and
-//! above go to a segment that no reader scans. The reader looks for their numbers for ever, so that
-//! the first of them is the end of the capture: what is held then stays held until it is flushed.
+//! buffer of size 0. A record that does not fit what is left of the user buffer ends the read; if it
+//! does not fit an empty one either, nothing is ever read again (issue 119). With the clamp at 255 and
+//! more CPUs than that, the packets of CPU 255 and above go to a segment that no reader scans, of the
+//! size of the others. The reader looks for their numbers for ever, so that the first of them is the
+//! end of the capture: what is held then stays held until it is flushed.
 //!
 //! `free_drift`: before 0.9987 free space was counted down and up rather than computed from the
 //! places of writer and reader, and some of it was lost with time until everything was dropped while
@@ -29,7 +29,9 @@
 //! writer counts what it skips before the end of the segment, the reader does not count it back.
 //! There this is so for the skip before a radiotap header, which must be in one piece as a record
 //! header must, and which the reader knows nothing of; here every skip is lost, so that Ethernet
-//! frames show the effect, too. A reset makes good for it.
+//! frames show the effect, too. What is lost counts as used and belongs to no packet, and since the
+//! test for room leaves the skip out, `used` may end up to 23 bytes above a segment's size. A reset
+//! makes good for it.
 //!
 //! Differences from the source: a user buffer shorter than a record header is refused rather than
 //! left empty; padding that the user buffer has no room for is cut (there the read went on beyond its
