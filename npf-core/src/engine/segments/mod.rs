@@ -329,7 +329,16 @@ mod tests {
         let (mut pool, mut sink) = (Pool::new(), Tags::default());
         for (tag, cpu) in [2, 0, 1, 1, 0, 2].into_iter().enumerate() {
             let tag = tag as u64;
-            let packet = Packet { tag, timestamp: 0, copy: None, caplen: 3, len: 3, cpu, queue: 0, marker: None };
+            let packet = Packet {
+                tag,
+                timestamp: 0,
+                copy: None,
+                caplen: 3,
+                len: 3,
+                cpu,
+                queue: 0,
+                marker: None,
+            };
             assert!(matches!(
                 engine.store(packet, b"abc", &mut pool, &mut sink),
                 Stored::Kept { .. }
