@@ -90,7 +90,7 @@ fn a_new_filter_flushes_and_then_decides() {
 
 #[test]
 fn the_least_of_filter_snaplen_and_frame_is_kept() {
-    let keep = |bytes: u32| Program::parse_ddd(&format!("1\n6 0 0 {bytes}")).ok();
+    let keep = |bytes: u32| Program::parse_ddd(&format!("1\n6 0 0 {bytes}")).ok().map(Into::into);
     for (accept, snaplen, caplen) in [(40, 100, 40), (100, 50, 50), (100, 100, 60)] {
         let (mut adapter, handle) = one_handle(HandleOptions {
             filter: keep(accept),

@@ -13,7 +13,7 @@ fn a_written_frame_is_seen_by_all_and_then_sent() {
     let other = adapter.open(HandleOptions { snaplen: 10, ..HandleOptions::default() }).unwrap();
     let mut notes = Notes::default();
     let injected = adapter.inject(5, 3, writer, &[7; 60], &mut notes).unwrap();
-    let work = TapWork { frames: 1, accepted: 2, instructions: 0, bytes_copied: 60 };
+    let work = TapWork { frames: 1, accepted: 2, instructions: 0, compiled: 0, bytes_copied: 60 };
     assert_eq!(injected, Injected { copies: 1, work });
     assert_eq!(notes.sent, [[7; 60]]);
     assert_eq!(notes.tapped, [SENT]);

@@ -7,6 +7,8 @@ mod controls;
 mod direction;
 mod dump;
 mod inject;
+mod markers;
+mod modes;
 mod packet_queue;
 mod reads;
 mod ring;

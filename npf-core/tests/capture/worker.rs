@@ -152,7 +152,7 @@ fn as_shipped_a_new_size_drops_everything_until_a_filter_is_set() {
     adapter.set_buffer_size(0, handle, 2000, &mut other).unwrap();
     assert_eq!(taken(&mut adapter), (0, 0));
 
-    let filter = npf_core::filter::Program::parse_ddd("1\n6 0 0 65535").ok();
+    let filter = npf_core::filter::Program::parse_ddd("1\n6 0 0 65535").ok().map(Into::into);
     let (mut adapter, handle) = one_handle(HandleOptions { filter, ..options(SHIPPED, 1000) });
     assert_eq!((adapter.occupancy(handle).free, adapter.ready(handle)), (1000, false));
     adapter.set_buffer_size(0, handle, 50, &mut other).unwrap();
