@@ -72,7 +72,7 @@ mod shared;
 mod zero_copy_reader;
 
 pub use adapter::{
-    Adapter, DEFAULT_MAX_FRAME, DUMP_FILE_HEADER, DUMP_PACKET_HEADER, DUMP_PERIOD_PS,
+    Adapter, DEFAULT_MAX_FRAME, DUMP_PERIOD_PS,
     MAX_WRITE_REPEAT, STATISTICS_RECORD, Transmission,
 };
 pub use counters::{AdapterCounters, HandleCounters, Stats};
@@ -93,6 +93,7 @@ pub use options::{
 };
 pub use record::{RECORD_ALIGNMENT, RECORD_HEADER};
 pub use records::{MalformedRecord, Record, RecordFormat, Records};
+pub use savefile::{DUMP_FILE_HEADER, DUMP_PACKET_HEADER};
 pub use send_queue::{SEND_HEADER, SendQueue, SendQueueFault, SendQueueFull};
 pub use shared::{MAX_ZBUF_PAGES, Rotated, Taken, ViewError, ZBUF_PAGE, zbuf_kernel_buffer};
 pub use zero_copy_reader::ZeroCopyReader;

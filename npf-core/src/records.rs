@@ -91,6 +91,11 @@ impl<'a> Records<'a> {
         Records { format, bytes, at: 0 }
     }
 
+    /// Where the next record begins, in the bytes given.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// The record at the front of `rest` and where it ends.
     fn parse(&self, rest: &'a [u8]) -> Option<(Record<'a>, usize)> {
         let word = self.format.word();

@@ -3,11 +3,11 @@
 //! Contract: every change of a packet's fate is counted here and told to the host in the same step,
 //! so that counters and events cannot disagree.
 
-use super::dump::DUMP_PACKET_HEADER;
 use super::markers::Markers;
 use crate::engine::{Gone, Packet, Sink};
 use crate::{
-    Delivered, DropReason, DropRecord, Event, HandleCounters, Host, MarkerKind, Stats,
+    DUMP_PACKET_HEADER, Delivered, DropReason, DropRecord, Event, HandleCounters, Host, MarkerKind,
+    Stats,
 };
 
 /// Counters of one handle.

@@ -18,6 +18,10 @@
 //!
 //! Differences from the source: there the number of packets is that of the driver's statistics, which
 //! a change of filter zeroes; and the mode that counts and dumps at once is not here.
+//!
+//! Not modelled: a process that shares zero-copy buffers and comes back to read them after a dump. The
+//! kernel then took buffers back that the process was waiting for, so that it takes the two out of
+//! step: late and out of order.
 
 use super::Adapter;
 use super::handle::Handle;
@@ -25,19 +29,14 @@ use super::tap::Source;
 use crate::engine::{Engine, Packet};
 use crate::pool::Pool;
 use crate::record::{PS_PER_SEC, PS_PER_USEC};
-use crate::{ControlError, DropReason, DropRecord, DumpLimits, DumpStep, Event, Host, Mode};
+use crate::savefile::{file_header, packet_header};
+use crate::{
+    ControlError, DUMP_FILE_HEADER, DUMP_PACKET_HEADER, DropReason, DropRecord, DumpLimits,
+    DumpStep, Event, Host, Mode,
+};
 
 /// The longest that whoever writes the file waits for the dump event: 5 s, in picoseconds.
 pub const DUMP_PERIOD_PS: u64 = 5 * PS_PER_SEC;
-/// Bytes at the start of a dump file.
-pub const DUMP_FILE_HEADER: usize = 24;
-/// Bytes before each packet of a dump file.
-pub const DUMP_PACKET_HEADER: usize = 16;
-
-/// Microseconds, written in the order of bytes of this file.
-const MAGIC: u32 = 0xa1b2_c3d4;
-const VERSION: [u16; 2] = [2, 4];
-const ETHERNET: u32 = 1;
 
 /// The dump file of a handle.
 #[derive(Debug, Clone, Copy, Default)]
@@ -83,6 +82,19 @@ impl Adapter {
         let bytes = open.account.file_bytes - bytes;
         let left = open.queued();
         Ok(DumpStep { packets, bytes, left, ended: open.dumping.ended })
+    }
+
+    /// Whether the file of a handle in dump mode is complete.
+    ///
+    /// # Errors
+    ///
+    /// No such handle; one that is not in dump mode.
+    pub fn dump_ended(&self, handle: u32) -> Result<bool, ControlError> {
+        let open = self.get(handle)?;
+        match open.mode {
+            Mode::Dump(_) => Ok(open.dumping.ended),
+            _ => Err(ControlError::NotDumping { handle }),
+        }
     }
 }
 
@@ -141,7 +153,7 @@ impl Handle {
                     too_much = Some((*packet, charge));
                     return;
                 }
-                host.dump(now, id, &packet_header(packet, epoch_seconds));
+                host.dump(now, id, &header_of(packet, epoch_seconds));
                 data.into_iter().filter(|part| !part.is_empty()).for_each(|part| {
                     host.dump(now, id, part);
                 });
@@ -196,25 +208,10 @@ impl Handle {
     }
 }
 
-fn file_header(snaplen: u32) -> [u8; DUMP_FILE_HEADER] {
-    let mut header = [0; DUMP_FILE_HEADER];
-    header[..4].copy_from_slice(&MAGIC.to_le_bytes());
-    header[4..6].copy_from_slice(&VERSION[0].to_le_bytes());
-    header[6..8].copy_from_slice(&VERSION[1].to_le_bytes());
-    // Time zone and accuracy of timestamps are 0.
-    header[16..20].copy_from_slice(&snaplen.to_le_bytes());
-    header[20..].copy_from_slice(&ETHERNET.to_le_bytes());
-    header
-}
-
-fn packet_header(packet: &Packet, epoch_seconds: u32) -> [u8; DUMP_PACKET_HEADER] {
+fn header_of(packet: &Packet, epoch_seconds: u32) -> [u8; DUMP_PACKET_HEADER] {
     let Packet { timestamp, caplen, len, .. } = *packet;
     // 2^64 ps are 213 days, so the quotient always fits.
     let sec = epoch_seconds.wrapping_add((timestamp / PS_PER_SEC) as u32);
     let usec = (timestamp % PS_PER_SEC / PS_PER_USEC) as u32;
-    let mut header = [0; DUMP_PACKET_HEADER];
-    for (place, value) in header.chunks_exact_mut(4).zip([sec, usec, caplen, len]) {
-        place.copy_from_slice(&value.to_le_bytes());
-    }
-    header
+    packet_header(sec, usec, caplen, len)
 }

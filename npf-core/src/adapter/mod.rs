@@ -21,7 +21,7 @@ mod transmit;
 use crate::engine::{Engine, Occupancy};
 use crate::pool::Pool;
 use crate::{AdapterCounters, ControlError, HandleCounters, HandleOptions, Stats};
-pub use dump::{DUMP_FILE_HEADER, DUMP_PACKET_HEADER, DUMP_PERIOD_PS};
+pub use dump::DUMP_PERIOD_PS;
 use handle::Handle;
 pub use inject::{DEFAULT_MAX_FRAME, MAX_WRITE_REPEAT};
 pub use statistics::STATISTICS_RECORD;

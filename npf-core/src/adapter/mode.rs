@@ -4,11 +4,11 @@
 //! is published.
 
 use super::Adapter;
-use super::dump::{DUMP_FILE_HEADER, Dumping};
+use super::dump::Dumping;
 use super::handle::Handle;
 use super::statistics::Counted;
 use crate::engine::Engine;
-use crate::{ControlError, Direction, Event, Host, Mode};
+use crate::{ControlError, DUMP_FILE_HEADER, Direction, Event, Host, Mode};
 
 /// With a buffer smaller than this, half of it wakes whoever writes the dump file; otherwise
 /// [`DUMP_MIN_TO_COPY`].

@@ -5,10 +5,10 @@
 //! WinPcap's, so that what is spelled `set_...` comes before activation and `set...` after it.
 
 use super::{Capture, CaptureError, Dumper, Live, Platform, State, Waited};
-use crate::filter::Program;
+use crate::filter::Filter;
 use crate::{
     DEFAULT_READ_TIMEOUT_PS, Direction, DumpLimits, FilterReset, HandleCounters, Mode, Pacing,
-    Stats, Transmission, TransmitNext,
+    RecordFormat, Stats, Transmission, TransmitNext,
 };
 
 /// DLT_EN10MB.
@@ -43,7 +43,7 @@ impl<P: Platform> Capture<P> {
         let (platform, live, _) = self.parts()?;
         let Stats { received, accepted, dropped, .. } =
             platform.with(|_, adapter, _| adapter.stats(live.handle))?;
-        let capt = live.word.is_none().then_some(accepted);
+        let capt = (live.records == RecordFormat::Npf).then_some(accepted);
         Ok(CaptureStats { recv: received, drop: dropped, ifdrop: 0, capt })
     }
 
@@ -57,13 +57,12 @@ impl<P: Platform> Capture<P> {
     #[doc(alias = "pcap_setfilter")]
     pub fn setfilter(
         &mut self,
-        filter: Option<Program>,
+        filter: Option<Filter>,
         reset: FilterReset,
     ) -> Result<(), CaptureError> {
         let (platform, live, _) = self.parts()?;
-        platform.with(|now, adapter, host| {
-            adapter.set_filter(now, live.handle, filter.map(Into::into), reset, host)
-        })?;
+        platform
+            .with(|now, adapter, host| adapter.set_filter(now, live.handle, filter, reset, host))?;
         if reset == FilterReset::Yes {
             live.discard();
         }
@@ -114,7 +113,7 @@ impl<P: Platform> Capture<P> {
     #[doc(alias = "pcap_setuserbuffer")]
     pub fn setuserbuffer(&mut self, bytes: usize) -> Result<(), CaptureError> {
         let live = self.live_mut()?;
-        if live.word.is_some() {
+        if live.records != RecordFormat::Npf {
             let length = live.length as u64;
             return Err(CaptureError::UserBufferIsFixed { length });
         }
@@ -160,8 +159,7 @@ impl<P: Platform> Capture<P> {
         loop {
             let (platform, live, stop) = self.parts()?;
             let handle = live.handle;
-            let ended =
-                platform.with(|now, adapter, host| adapter.dump(now, handle, 0, host))?.ended;
+            let ended = platform.with(|_, adapter, _| adapter.dump_ended(handle))?;
             if ended || !wait {
                 return Ok(ended);
             }

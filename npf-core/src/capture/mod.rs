@@ -41,7 +41,7 @@
 //!
 //! // As `tcpdump -ddd 'ether[0] != 2'` prints it.
 //! let not_2 = Program::parse_ddd("4\n48 0 0 0\n21 0 1 2\n6 0 0 0\n6 0 0 262144\n")?;
-//! capture.setfilter(Some(not_2), FilterReset::Yes)?;
+//! capture.setfilter(Some(not_2.into()), FilterReset::Yes)?;
 //! let mut first_bytes = Vec::new();
 //! loop {
 //!     match capture.next_ex()? {
@@ -127,7 +127,6 @@ mod live;
 mod platform;
 mod playback;
 mod reading;
-mod record;
 mod savefile;
 mod settings;
 mod stop;
@@ -141,8 +140,7 @@ pub use savefile::Dumper;
 pub use settings::{Precision, Settings, TimestampType};
 pub use stop::BreakHandle;
 
-use crate::{WordSize, ZeroCopyReader};
-use record::Format;
+use crate::{Mode, RecordFormat, ZeroCopyReader};
 
 /// One capture (`pcap_t`). See the [module](self).
 #[derive(Debug)]
@@ -164,8 +162,8 @@ struct Live {
     handle: u32,
     snaplen: u32,
     timeout_ps: u64,
-    /// Size of words in the records of BSD designs; `None` with the others.
-    word: Option<WordSize>,
+    /// How the design writes its records.
+    records: RecordFormat,
     nonblocking: bool,
     /// Reads give counters.
     statistics: bool,
@@ -179,7 +177,7 @@ struct Live {
     /// What is not processed yet: from, to, how written, and whether it is in what `shared` saw.
     at: usize,
     end: usize,
-    format: Format,
+    format: RecordFormat,
     in_shared: bool,
 }
 
@@ -214,16 +212,16 @@ impl<P: Platform> Capture<P> {
             handle,
             snaplen: settings.snaplen,
             timeout_ps: settings.timeout_ps,
-            word: settings.word(),
+            records: settings.engine.record_format(),
             nonblocking: false,
-            statistics: false,
+            statistics: settings.mode == Mode::Statistics,
             ended: false,
             buffer: Vec::new(),
             length,
             shared,
             at: 0,
             end: 0,
-            format: Format::Npf,
+            format: RecordFormat::Npf,
             in_shared: false,
         });
         Ok(warnings)

@@ -5,9 +5,8 @@
 //! call at hand has processed no packet it clears the flag and fails with [`CaptureError::Break`],
 //! otherwise it gives its count and leaves the flag for the next call (`pcap_breakloop`).
 
-use super::record::{Format, Record};
 use super::{BreakHandle, Capture, CaptureError, Live, Platform, Waited};
-use crate::STATISTICS_RECORD;
+use crate::{Marker, Record, RecordFormat, Records, STATISTICS_RECORD};
 
 /// One packet: the header's fields and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +21,19 @@ pub struct Packet<'a> {
     pub len: u32,
     /// Those `caplen` bytes.
     pub data: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    fn new(record: &Record<'a>) -> Self {
+        let Record { sec, usec, len, data } = *record;
+        // Records say lengths in 32 bits, and microseconds are fewer.
+        Packet { sec, usec: usec as u32, caplen: data.len() as u32, len, data }
+    }
+
+    /// The marker that it is instead of a packet, if the capture was told to have them.
+    pub fn marker(&self) -> Option<Marker> {
+        Marker::parse(self.len, self.data)
+    }
 }
 
 /// What [`Capture::next_ex`] came to.
@@ -67,11 +79,8 @@ impl<P: Platform> Capture<P> {
         if stop.take() {
             return Err(CaptureError::Break);
         }
-        match live.take()? {
-            Some(record) => Ok(Next::Packet(live.packet(&record))),
-            None if live.ended => Ok(Next::Ended),
-            None => Ok(Next::Timeout),
-        }
+        let nothing = if live.ended { Next::Ended } else { Next::Timeout };
+        Ok(live.take()?.map_or(nothing, Next::Packet))
     }
 
     /// Gives up to `count` packets of one bufferful to `each`, or all of it if `count` is 0 or less; how
@@ -104,8 +113,8 @@ impl<P: Platform> Capture<P> {
                 stop.take();
                 return Err(CaptureError::Break);
             }
-            let Some(record) = live.take()? else { break };
-            each(live.packet(&record));
+            let Some(packet) = live.take()? else { break };
+            each(packet);
             processed += 1;
         }
         Ok(processed)
@@ -278,35 +287,22 @@ impl Live {
         self.at = 0;
         self.end = bytes;
         self.in_shared = shared;
-        self.format = match self.word {
-            Some(word) if !self.statistics => Format::bsd(word),
-            _ => Format::Npf,
-        };
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match &self.shared {
-            Some(reader) if self.in_shared => reader.seen(),
-            _ => &self.buffer,
-        }
+        self.format = if self.statistics { RecordFormat::Npf } else { self.records };
     }
 
     /// Steps over the next record.
-    fn take(&mut self) -> Result<Option<Record>, CaptureError> {
-        if self.is_empty() {
-            return Ok(None);
-        }
-        let Some(record) = self.format.parse(&self.bytes()[..self.end], self.at) else {
-            self.discard();
-            return Err(CaptureError::Malformed);
+    fn take(&mut self) -> Result<Option<Packet<'_>>, CaptureError> {
+        let bytes = match &self.shared {
+            Some(reader) if self.in_shared => reader.seen(),
+            _ => &self.buffer,
         };
-        self.at = record.next;
-        Ok(Some(record))
-    }
-
-    fn packet(&self, record: &Record) -> Packet<'_> {
-        let Record { sec, usec, caplen, len, data, .. } = *record;
-        let data = &self.bytes()[data..data + caplen as usize];
-        Packet { sec, usec, caplen, len, data }
+        let mut records = Records::new(self.format, &bytes[self.at..self.end]);
+        let record = records.next();
+        self.at += records.position();
+        match record {
+            Some(Ok(record)) => Ok(Some(Packet::new(&record))),
+            Some(Err(_)) => Err(CaptureError::Malformed),
+            None => Ok(None),
+        }
     }
 }

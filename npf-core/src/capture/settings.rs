@@ -6,8 +6,8 @@
 use super::{Capture, CaptureError, Platform, State, Warning};
 use crate::{
     BufferMode, DEFAULT_KERNEL_BUFFER, DEFAULT_MIN_TO_COPY, DEFAULT_SNAPLEN, DEFAULT_USER_BUFFER,
-    EngineKind, HandleOptions, MAX_KERNEL_BUFFER, PacketQueueOptions, StoreHoldOptions, WordSize,
-    ZeroCopyOptions, zbuf_kernel_buffer,
+    EngineKind, HandleOptions, MAX_KERNEL_BUFFER, Mode, PacketQueueOptions, RecordFormat,
+    zbuf_kernel_buffer,
 };
 
 /// What libpcap asks for per buffer of a BSD kernel (`pcap-bpf.c`).
@@ -37,6 +37,10 @@ pub struct Settings {
     pub promiscuous: bool,
     /// Monitor mode was asked for.
     pub monitor: bool,
+    /// What becomes of accepted frames from the beginning; [`Capture::setmode`] changes it.
+    pub mode: Mode,
+    /// Losses and filter changes are told among the packets: [`Packet::marker`](super::Packet::marker).
+    pub markers: bool,
 }
 
 impl Default for Settings {
@@ -51,6 +55,8 @@ impl Default for Settings {
             min_to_copy: None,
             promiscuous: false,
             monitor: false,
+            mode: Mode::Capture,
+            markers: false,
         }
     }
 }
@@ -64,6 +70,8 @@ impl Settings {
             min_to_copy: self.min_to_copy.unwrap_or(DEFAULT_MIN_TO_COPY),
             immediate: self.immediate,
             snaplen: self.snaplen,
+            mode: self.mode,
+            markers: self.markers,
             ..HandleOptions::default()
         }
     }
@@ -72,7 +80,7 @@ impl Settings {
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let cases = [
             (self.promiscuous, Warning::PromiscuousNotSupported),
-            (self.min_to_copy.is_some() && self.word().is_some(), Warning::NoMinToCopy),
+            (self.min_to_copy.is_some() && self.is_bsd(), Warning::NoMinToCopy),
         ];
         cases.into_iter().filter(|(is, _)| *is).map(|(_, warning)| warning).collect()
     }
@@ -102,20 +110,16 @@ impl Settings {
         matches!(self.engine, EngineKind::ZeroCopy(options) if options.buffer_mode != BufferMode::Buffered)
     }
 
-    /// The size of words in records of the BSD designs; `None` for the others.
-    pub(super) fn word(&self) -> Option<WordSize> {
-        match self.engine {
-            EngineKind::StoreHold(StoreHoldOptions { word, .. })
-            | EngineKind::ZeroCopy(ZeroCopyOptions { word, .. }) => Some(word),
-            _ => None,
-        }
+    /// Whether the design is one of BSD.
+    fn is_bsd(&self) -> bool {
+        matches!(self.engine.record_format(), RecordFormat::Bsd(_))
     }
 
     fn kernel_bytes(&self) -> u64 {
         match self.kernel_buffer {
             Some(asked) if self.shares() && asked <= MAX_KERNEL_BUFFER => zbuf_kernel_buffer(asked),
             Some(asked) => asked,
-            None if self.word().is_some() => 2 * BSD_SLOT,
+            None if self.is_bsd() => 2 * BSD_SLOT,
             None => DEFAULT_KERNEL_BUFFER,
         }
     }
@@ -228,6 +232,16 @@ impl<P: Platform> Capture<P> {
     /// Activated.
     pub fn set_engine(&mut self, engine: EngineKind) -> Result<(), CaptureError> {
         self.set(|settings| settings.engine = engine)
+    }
+
+    /// Sets whether losses and filter changes are told among the packets, which no capture system
+    /// does: [`Packet::marker`](super::Packet::marker).
+    ///
+    /// # Errors
+    ///
+    /// Activated.
+    pub fn set_markers(&mut self, on: bool) -> Result<(), CaptureError> {
+        self.set(|settings| settings.markers = on)
     }
 
     /// Sets promiscuous mode, of which activation will say that it means nothing here.

@@ -1,10 +1,12 @@
 //! pcap_setfilter(3PCAP), pcap_stats(3PCAP), pcap_close(3PCAP), and what WinPcap sets on a live capture.
 
 use crate::support::{MS, S, US, at_least, dispatch, frames, frames_at, number, open};
-use npf_core::capture::{Capture, CaptureError, CaptureStats, Next, Platform, Playback, Waited};
+use npf_core::capture::{
+    Capture, CaptureError, CaptureStats, Next, Platform, Playback, Settings, Waited,
+};
 use npf_core::{
-    ControlError, DropReason, EngineKind, FilterReset, HandleCounters, Mode, PacketQueueOptions,
-    StoreHoldOptions,
+    Adapter, ControlError, DropReason, EngineKind, FilterReset, HandleCounters, Mode,
+    PacketQueueOptions, Read, ReadError, StoreHoldOptions,
 };
 use std::cell::RefCell;
 
@@ -14,7 +16,7 @@ fn filtered(engine: EngineKind) -> CaptureStats {
     capture.set_engine(engine).unwrap();
     capture.set_timeout_ms(1).unwrap();
     capture.activate().unwrap();
-    capture.setfilter(Some(at_least(4)), FilterReset::Yes).unwrap();
+    capture.setfilter(Some(at_least(4).into()), FilterReset::Yes).unwrap();
     assert_eq!(dispatch(&mut capture, -1), (Ok(7), vec![4, 5, 6, 7, 8, 9, 10]));
     capture.stats().unwrap()
 }
@@ -53,7 +55,7 @@ fn a_new_filter_throws_away_what_the_old_one_accepted() {
     let mut capture = open(&mut playback);
     assert_eq!(dispatch(&mut capture, 1), (Ok(1), vec![1]), "one is left in the user buffer");
     capture.platform().sleep(0, 3 * S);
-    capture.setfilter(Some(at_least(5)), FilterReset::Yes).unwrap();
+    capture.setfilter(Some(at_least(5).into()), FilterReset::Yes).unwrap();
     assert_eq!(capture.stats().unwrap().recv, 0, "statistics begin anew");
     let mut numbers = vec![];
     capture.loop_(-1, |packet| numbers.push(number(packet))).unwrap();
@@ -70,7 +72,7 @@ fn a_new_filter_can_leave_everything() {
     let mut capture = open(&mut playback);
     assert_eq!(dispatch(&mut capture, 1), (Ok(1), vec![1]));
     capture.platform().sleep(0, 3 * S);
-    capture.setfilter(Some(at_least(5)), FilterReset::No).unwrap();
+    capture.setfilter(Some(at_least(5).into()), FilterReset::No).unwrap();
     let mut numbers = vec![];
     capture.loop_(-1, |packet| numbers.push(number(packet))).unwrap();
     assert_eq!(numbers, [2, 3, 5]);
@@ -102,7 +104,7 @@ fn two_captures_share_an_adapter() {
         capture
     };
     let (mut short, mut long) = (open(20, 10), open(100, 20));
-    long.setfilter(Some(at_least(2)), FilterReset::Yes).unwrap();
+    long.setfilter(Some(at_least(2).into()), FilterReset::Yes).unwrap();
     let mut seen = vec![];
     short.loop_(3, |packet| seen.push((packet.caplen, packet.len, number(packet)))).unwrap();
     assert_eq!(seen, [(20, 60, 1), (20, 60, 2), (20, 60, 3)]);
@@ -193,6 +195,71 @@ fn statistics_mode_counts_and_capture_mode_goes_on() {
     assert_eq!(dispatch(&mut capture, -1), (Ok(2), vec![1, 5]), "one of them from before");
     assert_eq!(dispatch(&mut capture, -1), (Ok(1), vec![6]));
     assert_eq!(account(&mut capture).counted, 3);
+}
+
+#[test]
+fn a_capture_can_begin_in_statistics_mode() {
+    let mut playback = frames(3);
+    let mut settings = playback.settings();
+    settings.mode = Mode::Statistics;
+    let mut capture = Capture::create(Preset { playback: &mut playback, settings });
+    capture.activate().unwrap();
+    let Ok(Next::Packet(packet)) = capture.next_ex() else { panic!() };
+    assert_eq!((packet.sec, packet.data[0]), (1, 3));
+    let Ok(Next::Packet(packet)) = capture.next_ex() else { panic!() };
+    assert_eq!((packet.sec, packet.data[0]), (2, 0));
+    assert_eq!(capture.next_ex(), Ok(Next::Ended));
+}
+
+/// A platform whose captures begin with other settings.
+struct Preset<'a> {
+    playback: &'a mut Playback,
+    settings: Settings,
+}
+
+impl Platform for Preset<'_> {
+    type Host = <Playback as Platform>::Host;
+
+    fn with<T>(&mut self, ask: impl FnOnce(u64, &mut Adapter, &mut Self::Host) -> T) -> T {
+        self.playback.with(ask)
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    fn wait(&mut self, handle: u32, timeout_ps: Option<u64>) -> Waited {
+        self.playback.wait(handle, timeout_ps)
+    }
+
+    fn sleep(&mut self, handle: u32, until: u64) -> Waited {
+        self.playback.sleep(handle, until)
+    }
+
+    fn read(&mut self, handle: u32, out: &mut [u8]) -> Result<Read, ReadError> {
+        self.playback.read(handle, out)
+    }
+}
+
+/// Losses and changes of the filter are told among the packets, where that was asked for.
+#[test]
+fn markers_come_as_packets_of_length_0() {
+    let mut playback = frames_at([US, 2 * US, 3 * US, 30 * MS, 31 * MS]);
+    let mut capture = Capture::create(&mut playback);
+    capture.set_timeout_ms(10).unwrap();
+    capture.set_buffer_size(150).unwrap();
+    capture.set_markers(true).unwrap();
+    capture.activate().unwrap();
+    let mut seen = vec![];
+    capture
+        .loop_(-1, |packet| {
+            assert_eq!(packet.len == 0, packet.marker().is_some());
+            seen.push(
+                packet.marker().map_or(u64::from(number(packet)), |marker| 100 + marker.count),
+            );
+        })
+        .unwrap();
+    assert_eq!(seen, [1, 2, 101, 4, 5]);
 }
 
 fn account(capture: &mut Capture<&mut Playback>) -> HandleCounters {
