@@ -1,5 +1,7 @@
 //! What the tests of this folder share. The tests themselves are in `tests/`, one file per subject.
 
+#[cfg(target_os = "linux")]
+pub mod fork;
 pub mod house;
 
 use std::path::{Path, PathBuf};

@@ -37,3 +37,4 @@ mod segments;
 mod store_hold;
 mod system;
 mod worker;
+mod zero_copy;
