@@ -58,6 +58,11 @@ pub enum WorldEvent {
         /// Number of the child among the handle's processes.
         child: u32,
     },
+    /// What a program wanted to send was refused.
+    SendRefused {
+        /// Handle.
+        handle: u32,
+    },
     /// A control of the scenario was refused.
     ControlRefused {
         /// Handle.
@@ -87,6 +92,7 @@ impl WorldEvent {
             Self::ReadTimeout { .. } => "read_timeout",
             Self::ReaderStalls { .. } => "reader_stalls",
             Self::Forked { .. } => "forked",
+            Self::SendRefused { .. } => "send_refused",
             Self::ControlRefused { .. } => "control_refused",
             Self::ReaderStops { .. } => "reader_stops",
             Self::SourceEnded { .. } => "source_ended",
@@ -111,6 +117,7 @@ impl WorldEvent {
             }
             Self::ReaderWaits { handle }
             | Self::ReadTimeout { handle }
+            | Self::SendRefused { handle }
             | Self::ControlRefused { handle }
             | Self::ReaderStops { handle } => num("handle", handle.into()),
             Self::Forked { handle, child } => {

@@ -11,6 +11,7 @@ fn shipped() -> Vec<String> {
     let mut files: Vec<String> = std::fs::read_dir(common::root().join("scenarios"))
         .unwrap()
         .map(|entry| format!("scenarios/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .filter(|name| name.ends_with(".toml"))
         .collect();
     files.sort();
     assert!(files.len() >= 5);

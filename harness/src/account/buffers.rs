@@ -153,7 +153,8 @@ impl Buffer {
             Npf::WorkerFull => {
                 held == Some(0) && full && capacity <= limit.capacity && occupancy >= whole
             }
-            Npf::UserOwned => full && whole > 0,
+            // What the user was given may have been read already, and only not given back.
+            Npf::UserOwned => full && self.largest > 0,
             Npf::HeadDropped => held.is_some_and(|charge| charge > 0),
             Npf::ZeroBuffer => capacity == 0 && limit.capacity < 2,
             Npf::NoMemory => limit.object_limit.is_some_and(|limit| self.held >= limit),

@@ -261,7 +261,13 @@ mod tests {
 
     fn oracle() -> Oracle {
         let engine = EngineKind::PacketQueue(PacketQueueOptions::CURRENT);
-        let limit = HandleLimit { engine, capacity: 1000, cpus: 1, object_limit: None, dump: DumpLimits::default() };
+        let limit = HandleLimit {
+            engine,
+            capacity: 1000,
+            cpus: 1,
+            object_limit: None,
+            dump: DumpLimits::default(),
+        };
         let handles = vec![limit];
         let limits =
             Limits { fifo_bytes: 100, min_frame: 60, mtu: 1500, buffer_bytes: 2048, handles };

@@ -5,12 +5,23 @@ use crate::account::Reason;
 use crate::report::text::{count, time};
 use crate::scenario::Scenario;
 use crate::world::outcome::{End, HandleOutcome};
+use npf_core::HandleCounters;
 use std::fmt::Write as _;
 
 /// Width of the first column.
 const NAME: usize = 38;
 /// Width of the others.
 const VALUE: usize = 15;
+
+/// Counters that are shown where one of them is not 0.
+const COUNTS: [(&str, fn(&HandleCounters) -> u64); 6] = [
+    ("counted", |counters| counters.counted),
+    ("dumped", |counters| counters.dumped),
+    ("sent", |counters| counters.sent),
+    ("skipped", |counters| counters.skipped),
+    ("truncated", |counters| counters.truncated),
+    ("resets", |counters| counters.resets),
+];
 
 /// The tables of `comparison`, one per value of the varied key, and the closing lines. `repeat` is the
 /// command that repeats it.
@@ -66,6 +77,8 @@ fn write_block(text: &mut String, block: &Block) -> std::fmt::Result {
         }
     }
     line(text, "held", &counts(&|c| c.outcome.held.sum()))?;
+    let copies: Vec<String> = columns.iter().map(copies).collect();
+    line(text, "times that each byte was copied", &copies)?;
     let handles = columns.first().map_or(0, |column| column.outcome.handles.len());
     for handle in 0..handles {
         if handles > 1 {
@@ -89,11 +102,25 @@ fn write_handle(text: &mut String, columns: &[Column], handle: usize) -> std::fm
     line(text, "                   free elsewhere, B", &first(&|drop| count(drop.free_elsewhere)))?;
     line(text, "buffer at its fullest, B", &each(&|h| count(h.peak)))?;
     line(text, "peak memory, B", &each(&|h| count(h.peak_memory)))?;
+    for (name, of) in COUNTS {
+        if columns.iter().any(|column| of(&column.outcome.handles[handle].counters) > 0) {
+            line(text, name, &each(&|h| count(of(&h.counters))))?;
+        }
+    }
     line(text, "reads", &each(&|h| count(h.reads)))?;
     line(text, "wake-ups", &each(&|h| count(h.wakes)))?;
     line(text, "wire to reader, median", &each(&|h| time(h.latency.quantile(500))))?;
     line(text, "                99th percentile", &each(&|h| time(h.latency.quantile(990))))?;
     line(text, "                maximum", &each(&|h| time(h.latency.max)))
+}
+
+/// Bytes copied behind the driver for each byte that a handle kept or counted, with two decimals.
+fn copies(column: &Column) -> String {
+    let outcome = &column.outcome;
+    match (outcome.copied * 100).checked_div(outcome.accepted_bytes) {
+        Some(hundredths) => format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        None => "-".into(),
+    }
 }
 
 /// What the varied key changes, at a glance: one small table per number.

@@ -100,6 +100,7 @@ fn end_name(end: &End) -> &'static str {
 
 fn account(outcome: &Outcome) -> Value {
     let mut account = tally(&outcome.total, outcome.held.sum());
+    account.insert("sent".into(), outcome.sent.into());
     account.insert("ok".into(), outcome.ok().into());
     account.into()
 }
@@ -128,6 +129,11 @@ fn handle(of: &HandleOutcome) -> Value {
         "dropped": of.stats.dropped,
     });
     handle.insert("counters".into(), stats);
+    let mut core = Map::new();
+    of.counters.visit(&mut |name, count| {
+        core.insert(name.into(), count.into());
+    });
+    handle.insert("core".into(), core.into());
     handle.insert(
         "buffer".into(),
         json!({ "capacity": of.capacity, "peak": of.peak, "peak_memory": of.peak_memory }),

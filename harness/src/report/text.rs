@@ -31,6 +31,9 @@ fn write_report(
     readers(text, outcome)?;
     cpus(text, outcome)?;
     drops(text, outcome)?;
+    if outcome.sent > 0 {
+        writeln!(text, "{} of the frames were sent by handles, not received", count(outcome.sent))?;
+    }
     for notice in &outcome.notices {
         writeln!(text, "note: {notice}")?;
     }
@@ -67,8 +70,8 @@ fn table(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         )
     };
     let steered: u64 = outcome.queues.iter().map(|queue| queue.tally.offered).sum();
-    if steered < outcome.total.offered {
-        let unsteered = outcome.total.offered - steered;
+    let unsteered = outcome.total.offered - outcome.sent - steered;
+    if unsteered > 0 {
         let tally = Tally { offered: unsteered, dropped: unsteered, ..Tally::default() };
         row("before RSS", &tally, 0)?;
     }

@@ -31,12 +31,15 @@ pub struct Handle {
     pub read_timeout: Duration,
     /// Bytes kept of each frame at most; `pcap_set_snaplen`.
     pub snaplen: u32,
-    /// A filter expression such as `udp port 53`, or `@FILE`: a program as `tcpdump -ddd` prints
-    /// it, relative to the folder of the scenario file. Left out: everything is kept.
+    /// A filter expression such as `udp port 53`, or `@FILE`: a program as `tcpdump -d`, `-dd` or
+    /// `-ddd` prints it or as a cBPF savefile, relative to the folder of the scenario file. Left out:
+    /// everything is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// What runs the filter.
     pub filter_engine: FilterEngine,
+    /// Whose rules the filter is read by.
+    pub filter_dialect: FilterDialect,
     /// What becomes of accepted frames; `pcap_setmode`.
     pub mode: Mode,
     /// When a dump ends.
@@ -65,6 +68,9 @@ pub struct Handle {
     pub zero_copy: ZeroCopy,
     /// The program that reads.
     pub reader: Reader,
+    /// What it sends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub send: Vec<Send>,
     /// What it changes while it runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub control: Vec<Control>,
@@ -83,6 +89,7 @@ impl Default for Handle {
             snaplen: 262_144,
             filter: None,
             filter_engine: FilterEngine::default(),
+            filter_dialect: FilterDialect::default(),
             mode: Mode::default(),
             dump: Dump::default(),
             direction: Direction::default(),
@@ -96,6 +103,7 @@ impl Default for Handle {
             store_hold: StoreHold::default(),
             zero_copy: ZeroCopy::default(),
             reader: Reader::default(),
+            send: Vec::new(),
             control: Vec::new(),
         }
     }
@@ -110,6 +118,23 @@ pub enum FilterEngine {
     Interpreter,
     /// Machine code: one time for all programs.
     Jit,
+}
+
+/// Whose rules a filter is read by; see `npf_core::filter`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilterDialect {
+    /// libpcap's own interpreter.
+    #[default]
+    Libpcap,
+    /// The BSD kernels.
+    Bsd,
+    /// Npcap's driver.
+    Npcap,
+    /// WinPcap's driver.
+    Winpcap,
+    /// Linux socket filters.
+    Linux,
 }
 
 /// What becomes of accepted frames.
@@ -173,6 +198,50 @@ pub struct Reader {
     /// When it stops reading for good; left out: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_at: Option<Duration>,
+}
+
+/// `[[handle.send]]`: one send queue (`pcap_sendqueue_transmit`), or one frame written once and sent
+/// many times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Send {
+    /// When.
+    pub at: Duration,
+    /// Frames in the queue.
+    pub frames: u32,
+    /// Size of each on the wire, FCS included.
+    pub size: Bytes,
+    /// Time from one to the next, in whole microseconds.
+    pub gap: Duration,
+    /// Which times of the queue are kept.
+    pub pacing: Pacing,
+    /// Copies sent of a single frame with one write (BIOCSWRITEREP); goes with `frames = 1`.
+    pub repeat: u32,
+}
+
+impl Default for Send {
+    fn default() -> Self {
+        Self {
+            at: Duration(0),
+            frames: 1,
+            size: Bytes(64),
+            gap: Duration(0),
+            pacing: Pacing::None,
+            repeat: 1,
+        }
+    }
+}
+
+/// Whether the times in a send queue are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pacing {
+    /// All frames at once.
+    None,
+    /// As Npcap since 1.70.
+    Npcap,
+    /// As WinPcap, spinning.
+    Winpcap,
 }
 
 /// `[[handle.control]]`: what the program changes at one moment. Keys have the names and meanings

@@ -35,7 +35,9 @@ pub use engine::{
     SegmentChoice, Segments, StoreHold, WordSize, Worker, ZeroCopy,
 };
 pub use error::{ScenarioError, Wrong};
-pub use handle::{Control, Direction, Dump, FilterEngine, Handle, Mode, Reader};
+pub use handle::{
+    Control, Direction, Dump, FilterDialect, FilterEngine, Handle, Mode, Pacing, Reader, Send,
+};
 pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
 pub use network::{Channels, Coalesce, Dma, Driver, Mac, Masking, Nic, Ring, Window, Wire};
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};

@@ -61,6 +61,8 @@ pub struct Book {
     pub latency: Vec<Latency>,
     /// Fingerprint of everything offered: each frame's time of arrival and bytes.
     offered: Xxh3,
+    /// Bytes of frames that handles kept or counted.
+    pub accepted_bytes: u64,
     /// Bytes of each handle's packets delivered.
     pub bytes_delivered: Vec<u64>,
     /// Frames that were sent and are not with the driver yet: handle and bytes.
@@ -94,6 +96,7 @@ impl Book {
             first_lost: vec![None; handles],
             latency: vec![Latency::new(); handles],
             offered: Xxh3::new(),
+            accepted_bytes: 0,
             bytes_delivered: vec![0; handles],
             next_frame: vec![vec![0; usize::from(queues) + 1]; handles],
             queues,
@@ -148,10 +151,12 @@ impl Book {
         self.recorder.record(now, Event::World(event), None);
     }
 
-    /// The tap has shown `tag` to every handle.
+    /// The tap has shown `tag` to every handle. If there is none any more, its drop was the end of it.
     #[inline]
     pub fn shown_to_all(&mut self, tag: u64) {
-        self.ledger.shown_to_all(tag);
+        if self.ledger.flight(tag).is_some() {
+            self.ledger.shown_to_all(tag);
+        }
     }
 
     #[inline(always)]
@@ -312,11 +317,15 @@ impl npf_core::Host for Book {
                     capture.filtered(queue);
                 }
             }
-            Npf::Stored { tag, handle, charge, .. } => {
+            Npf::Stored { tag, handle, charge, caplen, .. } => {
+                self.accepted_bytes += u64::from(caplen);
                 self.ledger.stored_by(tag, handle);
                 self.oracle.stored(handle, charge);
             }
-            Npf::Counted { tag, handle, .. } => self.ledger.counted_by(tag, handle),
+            Npf::Counted { tag, handle, len } => {
+                self.accepted_bytes += u64::from(len);
+                self.ledger.counted_by(tag, handle);
+            }
             Npf::Dumped { tag, handle, .. } => {
                 self.oracle.dumped(handle);
                 self.ledger.delivered_by(tag, handle);
@@ -413,7 +422,7 @@ impl npf_core::Host for Book {
     }
 
     fn tapped(&mut self, _now: u64, tag: u64) {
-        self.ledger.shown_to_all(tag);
+        self.shown_to_all(tag);
     }
 }
 

@@ -65,6 +65,13 @@ pub enum Work {
         /// Bytes of this step.
         bytes: u64,
     },
+    /// A program sends, or goes on sending.
+    Send {
+        /// Handle.
+        handle: u32,
+        /// Which of its sends.
+        index: u32,
+    },
     /// A reader looks at what the read gave it.
     Consume {
         /// Handle.
@@ -78,7 +85,9 @@ impl Work {
             Self::Interrupt { .. } => Priority::Interrupt,
             Self::Poll { .. } | Self::Kick => Priority::Poll,
             Self::Worker { .. } | Self::Dump { .. } => Priority::Worker,
-            Self::Read { .. } | Self::Copy { .. } | Self::Consume { .. } => Priority::Reader,
+            Self::Read { .. } | Self::Copy { .. } | Self::Send { .. } | Self::Consume { .. } => {
+                Priority::Reader
+            }
         }
     }
 }

@@ -1,13 +1,26 @@
 //! From a scenario's words about a handle's engine and modes to npf-core's.
 
 use crate::scenario::{
-    self, BufferMode, CpuClamp, Direction, Engine, ForkedPages, Handle, Mode, SegmentChoice,
-    WordSize,
+    self, BufferMode, CpuClamp, Direction, Engine, FilterDialect, ForkedPages, Handle, Mode,
+    SegmentChoice, WordSize,
 };
+use npf_core::filter::Dialect;
 use npf_core::{
-    DumpLimits, EngineKind, PacketQueueOptions, RingOptions, SegmentsOptions, StoreHoldOptions, WorkerOptions,
-    ZeroCopyOptions, zbuf_kernel_buffer,
+    DumpLimits, EngineKind, PacketQueueOptions, RingOptions, SegmentsOptions, StoreHoldOptions,
+    WorkerOptions, ZeroCopyOptions, zbuf_kernel_buffer,
 };
+
+/// Whose rules the filter of a handle is read by.
+#[must_use]
+pub fn dialect(handle: &Handle) -> Dialect {
+    match handle.filter_dialect {
+        FilterDialect::Libpcap => Dialect::Libpcap,
+        FilterDialect::Bsd => Dialect::Bsd,
+        FilterDialect::Npcap => Dialect::Npcap,
+        FilterDialect::Winpcap => Dialect::WinPcap,
+        FilterDialect::Linux => Dialect::Linux,
+    }
+}
 
 /// A mode with the limits that the handle's dump has.
 #[must_use]

@@ -101,6 +101,13 @@ pub struct Outcome {
     pub end: End,
     /// Fates of all frames.
     pub total: Tally,
+    /// Frames among them that a handle sent: the tap saw them, the wire did not bring them.
+    pub sent: u64,
+    /// Bytes of frames that were copied behind the driver: by taps, workers, reads, and on the way to
+    /// files.
+    pub copied: u64,
+    /// Bytes of frames that filters accepted and handles kept or counted.
+    pub accepted_bytes: u64,
     /// Frames still held, by place.
     pub held: Held,
     /// Per RX queue.
@@ -202,6 +209,9 @@ impl Components<'_> {
         Outcome {
             end,
             total: book.ledger.total.clone(),
+            sent: book.ledger.sent,
+            copied: self.copied(book),
+            accepted_bytes: book.accepted_bytes,
             held: book.ledger.held,
             queues: self.queues(book),
             cpus: self.cpus.iter().map(cpu_outcome).collect(),
@@ -215,6 +225,12 @@ impl Components<'_> {
             notices: Vec::new(),
             handles: self.handles(book),
         }
+    }
+
+    fn copied(&self, book: &Book) -> u64 {
+        let core = self.adapter.adapter_counters();
+        let files = (0..book.dumps.len()).map(|handle| book.written_copied(handle));
+        core.bytes_copied + core.worker_copied + core.read_copied + files.sum::<u64>()
     }
 
     fn queues(&self, book: &Book) -> Vec<QueueOutcome> {

@@ -45,6 +45,13 @@ pub enum Action {
         /// Handle.
         handle: u32,
     },
+    /// A program sends, or goes on sending.
+    Send {
+        /// Handle.
+        handle: u32,
+        /// Which of its sends.
+        index: u32,
+    },
     /// The adapter is removed under its handles.
     Detach,
     /// The link goes up or down.

@@ -15,14 +15,14 @@ use super::reader::Reader;
 use super::tap::DriverEvents;
 use crate::account::{HandleLimit, Limits};
 use crate::event::Recorder;
-use crate::libpcap::{self, FilterError};
+use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
 use crate::scenario::{self, FilterEngine, Handle, Masking, Scenario};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig};
-use npf_core::filter::{Filter, Instruction, Program, ProgramError};
+use npf_core::filter::{Filter, Program};
 use npf_core::{Adapter, ControlError, HandleOptions, ViewError, ZeroCopyReader};
 use std::cell::RefCell;
 use std::path::Path;
@@ -86,29 +86,13 @@ pub enum SetupError {
         /// Why.
         cause: ViewError,
     },
-    /// A filter expression does not compile.
+    /// A filter does not compile, cannot be read, or is not sound.
     #[error("filter of handle {index}: {cause}")]
     Filter {
         /// Which `[[handle]]`, from 0.
         index: usize,
         /// Why.
-        cause: FilterError,
-    },
-    /// A filter program is not valid.
-    #[error("filter program of handle {index}: {cause}")]
-    Program {
-        /// Which `[[handle]]`, from 0.
-        index: usize,
-        /// Where and why.
-        cause: ProgramError,
-    },
-    /// A filter program file cannot be read.
-    #[error("filter program {file}: {cause}")]
-    ProgramFile {
-        /// The file.
-        file: String,
-        /// Why.
-        cause: String,
+        cause: LoadError,
     },
     /// The source cannot be opened.
     #[error(transparent)]
@@ -160,7 +144,7 @@ pub fn build_recorded(
         }
         readers.push(reader);
         handle_names.push(handle.name.clone());
-        controls.push(handle_controls(index, handle)?);
+        controls.push(handle_controls(scenario, index, handle)?);
     }
     let source = source::open(scenario)?;
     let mut book = Book::new(queues, limits(scenario), open()?);
@@ -182,26 +166,22 @@ pub fn build_recorded(
     })
 }
 
-/// The filter of a handle as a program: an expression for libpcap, or `@FILE` with `tcpdump -ddd`.
-///
-/// # Errors
-/// What libpcap, the file or the validator says.
-pub fn program(index: usize, filter: &str, snaplen: u32) -> Result<Program, SetupError> {
-    let invalid = |cause| SetupError::Program { index, cause };
-    if let Some(file) = filter.strip_prefix('@') {
-        let text = std::fs::read_to_string(Path::new(file)).map_err(|cause| {
-            SetupError::ProgramFile { file: file.into(), cause: cause.to_string() }
-        })?;
-        return Program::parse_ddd(&text).map_err(|cause| SetupError::ProgramFile {
-            file: file.into(),
-            cause: cause.to_string(),
-        });
-    }
-    let raw =
-        libpcap::compile(filter, snaplen).map_err(|cause| SetupError::Filter { index, cause })?;
-    let program =
-        raw.into_iter().map(|i| Instruction { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
-    Program::new(program).map_err(invalid)
+/// The filter of a handle with what runs it.
+fn filter_of(
+    scenario: &Scenario,
+    index: usize,
+    filter: &str,
+    snaplen: u32,
+) -> Result<Filter, SetupError> {
+    let handle = &scenario.handle[index];
+    // A file is relative to the scenario's folder; one from the command line is absolute by now.
+    let filter = match filter.strip_prefix('@') {
+        Some(file) => format!("@{}", scenario.path(Path::new(file)).display()),
+        None => filter.to_owned(),
+    };
+    let program = filter::load(&filter, snaplen, engine::dialect(handle))
+        .map_err(|cause| SetupError::Filter { index, cause })?;
+    Ok(run_by(handle.filter_engine, program))
 }
 
 fn bring_up(
@@ -300,7 +280,7 @@ fn handle_options(
     handle: &Handle,
 ) -> Result<HandleOptions, SetupError> {
     let filter = match &handle.filter {
-        Some(filter) => Some(run_by(handle.filter_engine, program(index, filter, handle.snaplen)?)),
+        Some(filter) => Some(filter_of(scenario, index, filter, handle.snaplen)?),
         None => None,
     };
     Ok(HandleOptions {
@@ -315,6 +295,7 @@ fn handle_options(
         mode: engine::mode(handle.mode, handle),
         direction: engine::direction(handle.direction),
         skip_own: handle.skip_own,
+        markers: handle.markers,
         ..HandleOptions::default()
     })
 }
@@ -333,14 +314,18 @@ fn run_by(engine: FilterEngine, program: Program) -> Filter {
     }
 }
 
-fn handle_controls(index: usize, handle: &Handle) -> Result<Vec<Control>, SetupError> {
+fn handle_controls(
+    scenario: &Scenario,
+    index: usize,
+    handle: &Handle,
+) -> Result<Vec<Control>, SetupError> {
     let prepare = |asked: &scenario::Control| {
         let filter = match asked.filter.as_deref() {
             None => None,
             Some("") => Some(None),
             Some(filter) => {
                 let snaplen = asked.snaplen.unwrap_or(handle.snaplen);
-                Some(Some(run_by(handle.filter_engine, program(index, filter, snaplen)?)))
+                Some(Some(filter_of(scenario, index, filter, snaplen)?))
             }
         };
         let mode = asked.mode.map(|mode| engine::mode(mode, handle));

@@ -14,7 +14,7 @@ use crate::source::Records;
 /// Runs `filter` on the frames that `args` name.
 pub(super) fn run(args: &FilterArgs, filter: &Filter) -> Result<Exit, Failure> {
     // A setting that is wrong is said before the first frame.
-    let mut lines = Lines { args, filter, text: String::new(), frames: 0 };
+    let lines = Lines { args, filter, text: String::new(), frames: 0 };
     lines.ancillary(&[])?;
     match &args.pcap {
         Some(path) => {

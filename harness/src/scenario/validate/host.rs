@@ -1,7 +1,7 @@
 //! Checks of the CPUs, the costs, the handles and their readers.
 
 use super::super::units::{Bytes, Duration};
-use super::super::{Control, Handle, Scenario};
+use super::super::{Control, Handle, Scenario, Send};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
 
 /// A record of the capture buffer opens with so many bytes: `struct bpf_hdr` as Npcap has it.
@@ -99,8 +99,25 @@ fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Im
         }
     }
     super::windows(&key("reader.stall"), &reader.stall)?;
+    for (index, send) in handle.send.iter().enumerate() {
+        check_send(&key(&format!("send.{index}")), send)?;
+    }
     for (index, control) in handle.control.iter().enumerate() {
         check_control(&key(&format!("control.{index}")), control)?;
+    }
+    Ok(())
+}
+
+fn check_send(at: &str, send: &Send) -> Result<(), Impossible> {
+    let key = |name: &str| format!("{at}.{name}");
+    within(&key("at"), send.at, Duration(0), LONGEST_RUN)?;
+    within(&key("frames"), send.frames, 1, 1_000_000)?;
+    within(&key("size"), send.size, Bytes(64), Bytes(1518))?;
+    within(&key("gap"), send.gap, Duration(0), Duration(3600 * 1_000_000_000_000))?;
+    within(&key("repeat"), send.repeat, 0, 1_000_000)?;
+    if send.repeat != 1 && send.frames != 1 {
+        let allowed = "repeat goes with frames = 1: the frames of a queue are sent once each";
+        return wrong(&[&key("repeat"), &key("frames")], "a queue that repeats", allowed);
     }
     Ok(())
 }

@@ -43,6 +43,7 @@ impl Embedded {
             Work::Kick => costs.kick.0,
             Work::Worker { handle, asleep } => self.begin_worker(handle, asleep),
             Work::Dump { handle, asleep } => self.begin_dump(handle, asleep),
+            Work::Send { handle, index } => self.begin_send(cpu, handle, index),
             Work::Copy { bytes, .. } => bytes * costs.copy_byte.0,
             Work::Read { handle } => {
                 let asleep = self.readers[handle as usize].was_asleep;
@@ -72,6 +73,10 @@ impl Embedded {
             Work::Kick => {}
             Work::Worker { handle, .. } => self.end_worker(handle),
             Work::Dump { handle, .. } => self.end_dump(handle),
+            Work::Send { handle, index } => {
+                let cpu = self.readers[handle as usize].cpu;
+                self.end_send(cpu, handle, index);
+            }
             Work::Read { handle } => {
                 self.readers[handle as usize].begin_read();
                 self.continue_read(handle);

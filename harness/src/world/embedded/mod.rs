@@ -13,6 +13,7 @@
 
 mod jobs;
 mod reading;
+mod sending;
 
 use super::book::Book;
 use super::control::{self, Closed, Control};
@@ -25,11 +26,12 @@ use super::schedule::{Action, Schedule};
 use super::setup::Parts;
 use crate::account::law;
 use crate::event::WorldEvent;
-use crate::scenario::{Costs, Mode, Process, Scenario};
+use crate::scenario::{Costs, Handle, Mode, Process, Scenario};
 use crate::source::{Source, SourceFault};
 use driver::Driver;
 use nic_model::wire::Wire;
 use npf_core::{Adapter, DUMP_PERIOD_PS};
+use sending::Sending;
 use std::cell::RefCell;
 
 /// How many steps pass between two looks at the stop request and the progress report.
@@ -78,6 +80,8 @@ pub struct Embedded {
     controls: Vec<Vec<Control>>,
     /// What is left of handles that were closed.
     closed: Vec<Option<Closed>>,
+    /// What each handle's program sends.
+    sends: Vec<Vec<Sending>>,
     /// Per handle: after a fork the child reads.
     child_reads: Vec<bool>,
     /// The CPU of each handle's worker.
@@ -118,7 +122,7 @@ impl Embedded {
                 schedule.add(at.0, Action::Fork { handle });
             }
         }
-        let dumps = |handle: &crate::scenario::Handle| {
+        let dumps = |handle: &Handle| {
             let dump = Some(Mode::Dump);
             Some(handle.mode) == dump || handle.control.iter().any(|control| control.mode == dump)
         };
@@ -130,6 +134,15 @@ impl Embedded {
         if let Some(at) = scenario.run.detach_at {
             schedule.add(at.0, Action::Detach);
         }
+        for (handle, options) in (0u32..).zip(&scenario.handle) {
+            for (index, send) in (0u32..).zip(&options.send) {
+                schedule.add(send.at.0, Action::Send { handle, index });
+            }
+        }
+        let sends = |handle: &Handle| {
+            let mac = scenario.nic.mac.0;
+            handle.send.iter().map(|&send| Sending::new(send, mac)).collect()
+        };
         let child_reads =
             scenario.handle.iter().map(|handle| handle.zero_copy.reads == Process::Child);
         Self {
@@ -157,6 +170,7 @@ impl Embedded {
             handle_names: parts.handle_names,
             controls: parts.controls,
             closed: vec![None; scenario.handle.len()],
+            sends: scenario.handle.iter().map(sends).collect(),
             child_reads: child_reads.collect(),
             worker_cpu: scenario.handle.iter().map(|handle| scenario.worker_cpu(handle)).collect(),
             working: vec![false; scenario.handle.len()],
@@ -276,6 +290,10 @@ impl Embedded {
             }
             Action::Control { handle, index } => self.control(handle, index),
             Action::Fork { handle } => self.fork(handle),
+            Action::Send { handle, index } => {
+                let cpu = self.readers[handle as usize].cpu;
+                self.submit(cpu, Work::Send { handle, index });
+            }
             Action::DumpPeriod { handle } => self.dump_period(handle),
             Action::Detach => self.adapter.remove(self.now, self.book.get_mut()),
             Action::Link { up } => self.device.set_link(self.now, up, self.book.get_mut()),

@@ -5,7 +5,7 @@ use crate::event::WorldEvent;
 use crate::world::cpu::Work;
 use crate::world::reader::{State, Step};
 use crate::world::schedule::Action;
-use npf_core::ReadStep;
+use npf_core::{ReadStep, Taken};
 
 impl Embedded {
     /// A read begins, or goes on after a step of copying.
@@ -45,7 +45,10 @@ impl Embedded {
             Ok(taken) if taken.waits => shared.poll(now, adapter, book),
             taken => taken,
         };
-        let Ok(taken) = taken else {
+        // A child that does not see what the kernel has handed over would look again at once, for
+        // ever; here it waits for its time-out.
+        let blind = |taken: &Taken| taken.records == 0 && adapter.ready(handle);
+        let Some(taken) = taken.ok().filter(|taken| !blind(taken)) else {
             reader.was_refused(now);
             return self.continue_reader(handle);
         };
