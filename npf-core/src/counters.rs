@@ -51,6 +51,29 @@ impl HandleCounters {
         self.dropped.iter().sum()
     }
 
+    /// Adds the counters of another part of the same account.
+    pub(crate) fn add(&mut self, other: &HandleCounters) {
+        self.shown += other.shown;
+        self.filtered += other.filtered;
+        self.stored += other.stored;
+        self.delivered += other.delivered;
+        self.counted += other.counted;
+        self.dumped += other.dumped;
+        for (dropped, more) in self.dropped.iter_mut().zip(other.dropped) {
+            *dropped += more;
+        }
+        self.truncated += other.truncated;
+        self.reads += other.reads;
+        self.read_bytes += other.read_bytes;
+        self.wakes += other.wakes;
+        self.resets += other.resets;
+        self.instructions += other.instructions;
+        self.skipped += other.skipped;
+        self.sent += other.sent;
+        self.dump_bytes += other.dump_bytes;
+        self.markers += other.markers;
+    }
+
     /// Shows every counter by name, drops as the reason's name, in a fixed order.
     pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
         visit("shown", self.shown);

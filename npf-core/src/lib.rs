@@ -52,6 +52,7 @@
 
 mod adapter;
 pub mod capture;
+mod concurrent;
 mod counters;
 mod drop;
 mod engine;
@@ -75,6 +76,7 @@ pub use adapter::{
     Adapter, DEFAULT_MAX_FRAME, DUMP_PERIOD_PS,
     MAX_WRITE_REPEAT, STATISTICS_RECORD, Transmission,
 };
+pub use concurrent::SharedHandle;
 pub use counters::{AdapterCounters, HandleCounters, Stats};
 pub use drop::{DropReason, DropRecord};
 pub use engine::{Occupancy, ZBUF_HEADER};

@@ -17,8 +17,8 @@ use std::num::NonZeroU32;
 
 /// Smallest block, in bytes; the classes are its doublings.
 const SMALLEST: usize = 64;
-/// Up to 4 GiB, the longest copy a record header can describe.
-const CLASSES: usize = 27;
+/// Classes up to 4 GiB, the longest copy a record header can describe.
+pub(crate) const CLASSES: usize = 27;
 
 /// A reference to one copy.
 #[derive(Debug, Clone, Copy)]
@@ -116,12 +116,14 @@ pub(crate) fn block_bytes(copy: CopyRef) -> usize {
     block_size(usize::from(copy.class))
 }
 
-const fn block_size(class: usize) -> usize {
+/// Bytes of the blocks of a class.
+pub(crate) const fn block_size(class: usize) -> usize {
     SMALLEST << class
 }
 
+/// The class of the smallest blocks that take `len` bytes.
 #[inline]
-fn class_of(len: usize) -> usize {
+pub(crate) fn class_of(len: usize) -> usize {
     let blocks = len.div_ceil(SMALLEST).max(1);
     blocks.next_power_of_two().trailing_zeros() as usize
 }

@@ -4,15 +4,15 @@
 //! so that counters and events cannot disagree.
 
 use super::markers::Markers;
-use crate::engine::{Gone, Packet, Sink};
+use crate::engine::{Filled, Gone, Packet, Sink};
 use crate::{
     DUMP_PACKET_HEADER, Delivered, DropReason, DropRecord, Event, HandleCounters, Host, MarkerKind,
-    Stats,
+    Read, Stats,
 };
 
 /// Counters of one handle.
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(crate) struct Account {
     pub handle: u32,
     pub counters: HandleCounters,
     /// The driver's own statistics; a reset zeroes the first three.
@@ -22,13 +22,18 @@ pub(super) struct Account {
     pub resource_dropped: u64,
     /// Size of the dump file.
     pub file_bytes: u64,
-    pub markers: Markers,
+    pub(super) markers: Markers,
 }
 
 impl Account {
+    /// An account in which nothing has happened.
+    pub(crate) fn of(handle: u32) -> Self {
+        Account { handle, ..Account::default() }
+    }
+
     /// An account that tells `host`; packets that the engine gives up without a reason of its own are
     /// dropped for `reason`.
-    pub(super) fn sink<'a, H: Host>(
+    pub(crate) fn sink<'a, H: Host>(
         &'a mut self,
         now: u64,
         reason: DropReason,
@@ -38,14 +43,14 @@ impl Account {
     }
 
     /// Counts a drop and tells of it.
-    pub(super) fn dropped<H: Host>(&mut self, now: u64, record: DropRecord, host: &mut H) {
+    pub(crate) fn dropped<H: Host>(&mut self, now: u64, record: DropRecord, host: &mut H) {
         self.counters.dropped[record.reason.index()] += 1;
         self.markers.add(MarkerKind::Lost, 1);
         host.event(now, Event::Dropped(record));
     }
 
     /// The record of a packet that was held, without reason and numbers.
-    pub(super) fn record(&self, packet: &Packet, charge: u64) -> DropRecord {
+    pub(crate) fn record(&self, packet: &Packet, charge: u64) -> DropRecord {
         DropRecord {
             tag: packet.tag,
             reason: DropReason::Flushed,
@@ -61,7 +66,7 @@ impl Account {
     }
 
     /// That record for a packet of `caplen` bytes that does not get into the dump file.
-    pub(super) fn behind_dump(&self, record: DropRecord, caplen: u32) -> DropRecord {
+    pub(crate) fn behind_dump(&self, record: DropRecord, caplen: u32) -> DropRecord {
         DropRecord {
             reason: DropReason::DumpEnded,
             occupancy: self.file_bytes,
@@ -73,12 +78,12 @@ impl Account {
     }
 
     /// So many bytes more are in the dump file.
-    pub(super) fn wrote(&mut self, bytes: u64) {
+    pub(crate) fn wrote(&mut self, bytes: u64) {
         self.file_bytes += bytes;
         self.counters.dump_bytes += bytes;
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             received: self.received,
             accepted: self.accepted,
@@ -87,8 +92,46 @@ impl Account {
         }
     }
 
+    /// Counts a read that was not refused: the `bytes` and `packets` of all its steps, what the last
+    /// of them `filled`, tag and length of its last packet, and the packets still queued.
+    pub(crate) fn read<H: Host>(
+        &mut self,
+        now: u64,
+        (bytes, packets): (usize, u32),
+        filled: &Filled,
+        last: Option<(u64, u32)>,
+        queued: u64,
+        host: &mut H,
+    ) -> Read {
+        let handle = self.handle;
+        // A truncated record fills the buffer, so it is also the last.
+        if let (Some(stored), Some((tag, caplen))) = (filled.truncated_from, last) {
+            self.counters.truncated += 1;
+            host.event(now, Event::Truncated { tag, handle, stored, caplen });
+        }
+        self.counters.reads += 1;
+        self.counters.read_bytes += bytes as u64;
+        host.event(now, Event::Read { handle, packets, bytes: bytes as u64, queued });
+        Read {
+            bytes,
+            packets,
+            queued_left: queued,
+            truncated: filled.truncated_from.is_some(),
+            padding_cut: filled.padding_cut as u32,
+        }
+    }
+
+    /// Adds another account of the same handle.
+    pub(crate) fn add(&mut self, other: &Account) {
+        self.counters.add(&other.counters);
+        self.received += other.received;
+        self.accepted += other.accepted;
+        self.full_dropped += other.full_dropped;
+        self.resource_dropped += other.resource_dropped;
+    }
+
     /// Zeroes what a reset of the buffer zeroes; lack of memory is not among it.
-    pub(super) fn reset_statistics(&mut self) {
+    pub(crate) fn reset_statistics(&mut self) {
         self.received = 0;
         self.accepted = 0;
         self.full_dropped = 0;
@@ -96,7 +139,7 @@ impl Account {
 }
 
 /// An account with the host that is told.
-pub(super) struct Teller<'a, H> {
+pub(crate) struct Teller<'a, H> {
     now: u64,
     reason: DropReason,
     account: &'a mut Account,

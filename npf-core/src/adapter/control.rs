@@ -22,15 +22,7 @@ impl Adapter {
     /// Kernel buffer above 1 GiB, or of a size that the design cannot have; snap length 0, no CPU, no
     /// segment, a dump limit below the header of the file, adapter removed, handle numbers used up.
     pub fn open(&mut self, options: HandleOptions) -> Result<u32, ControlError> {
-        check_buffer(options.kernel_buffer)?;
-        check_snaplen(options.snaplen)?;
-        check_mode(options.mode)?;
-        if options.cpus == 0 {
-            return Err(ControlError::NoCpu);
-        }
-        if let EngineKind::Segments(SegmentsOptions { count: Some(0), .. }) = options.engine {
-            return Err(ControlError::NoSegment);
-        }
+        check(&options)?;
         if self.removed {
             return Err(ControlError::DeviceRemoved);
         }
@@ -180,11 +172,25 @@ impl Adapter {
     }
 }
 
-fn check_buffer(asked: u64) -> Result<(), ControlError> {
+/// Refuses options that no handle can be opened with.
+pub(crate) fn check(options: &HandleOptions) -> Result<(), ControlError> {
+    check_buffer(options.kernel_buffer)?;
+    check_snaplen(options.snaplen)?;
+    check_mode(options.mode)?;
+    if options.cpus == 0 {
+        return Err(ControlError::NoCpu);
+    }
+    if let EngineKind::Segments(SegmentsOptions { count: Some(0), .. }) = options.engine {
+        return Err(ControlError::NoSegment);
+    }
+    Ok(())
+}
+
+pub(crate) fn check_buffer(asked: u64) -> Result<(), ControlError> {
     let limit = MAX_KERNEL_BUFFER;
     if asked > limit { Err(ControlError::BufferTooLarge { asked, limit }) } else { Ok(()) }
 }
 
-fn check_snaplen(snaplen: u32) -> Result<(), ControlError> {
+pub(crate) fn check_snaplen(snaplen: u32) -> Result<(), ControlError> {
     if snaplen == 0 { Err(ControlError::ZeroSnaplen) } else { Ok(()) }
 }

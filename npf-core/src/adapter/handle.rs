@@ -2,12 +2,15 @@
 
 use super::account::Account;
 use super::dump::Dumping;
+use super::judge::{Judged, judge};
 use super::statistics::Counted;
 use super::tap::Source;
 use crate::engine::{AnyEngine, Engine};
-use crate::filter::{Ancillary, Filter, Program};
+use crate::filter::{Filter, Program};
 use crate::pool::Pool;
-use crate::{ControlError, Direction, DropReason, Event, Frame, HandleOptions, Host, Mode, TapWork};
+use crate::{
+    ControlError, Direction, DropReason, Event, Frame, HandleOptions, Host, Mode, TapWork,
+};
 
 /// One open handle.
 #[derive(Debug)]
@@ -79,33 +82,31 @@ impl Handle {
             reading: None,
             counted: Counted::default(),
             dumping: Dumping::default(),
-            account: Account { handle: id, ..Account::default() },
+            account: Account::of(id),
         };
         open.account.markers.on = options.markers;
         open.enter(mode);
         Ok(open)
     }
 
-    /// Runs the filter over a frame: bytes to keep, none if it is rejected.
+    /// What of a frame is to be kept, none if the filter rejects it; unless it was `judged` before, the
+    /// filter is run.
     #[inline]
     pub(super) fn judge(
         &mut self,
         source: Source,
         frame: &Frame<'_>,
+        judged: Option<&Judged>,
         work: &mut TapWork,
     ) -> Option<u32> {
-        // A record cannot say more than 32 bits; no frame comes near.
-        let whole = u32::try_from(frame.data.len()).unwrap_or(u32::MAX);
-        let Some(filter) = &self.filter else {
-            let most = if self.snaplen_without_filter { self.snaplen } else { whole };
-            return Some(whole.min(most));
+        let now = || {
+            let filter = self.filter.as_ref();
+            judge(filter, self.snaplen, self.snaplen_without_filter, source, frame)
         };
-        let known = Ancillary { cpu: source.cpu.into(), queue: source.queue, ..Ancillary::NONE };
-        let verdict = filter.run(frame.data, frame.wire_len, &known);
-        work.compiled += u64::from(filter.is_compiled());
-        work.instructions += u64::from(verdict.executed);
-        self.account.counters.instructions += u64::from(verdict.executed);
-        (verdict.accept > 0).then_some(whole.min(verdict.accept).min(self.snaplen))
+        let judged = judged.copied().unwrap_or_else(now);
+        judged.charge(work);
+        self.account.counters.instructions += u64::from(judged.instructions);
+        judged.keep
     }
 
     /// The engine says that enough is stored to wake somebody: the reader, or in dump mode whoever

@@ -163,7 +163,7 @@ impl Adapter {
         let copied = injected.work.bytes_copied;
         let sent = Source { now, cpu, queue: 0, sender: Some(handle) };
         let tag = host.transmit(now, handle, frame);
-        self.show(sent, &Frame { data: frame, wire_len: len, tag }, &mut injected.work, host);
+        self.show(sent, &Frame { data: frame, wire_len: len, tag }, None, &mut injected.work, host);
         self.handles[at].account.counters.sent += 1;
         self.counters.sent += 1;
         injected.copies += 1;
@@ -175,6 +175,7 @@ impl Adapter {
             self.show(
                 received,
                 &Frame { data: frame, wire_len: len, tag },
+                None,
                 &mut injected.work,
                 host,
             );

@@ -4,18 +4,19 @@
 //! never used again. Looking up a handle is a search over the open ones, done per call and never per
 //! frame.
 
-mod account;
-mod control;
+pub(crate) mod account;
+pub(crate) mod control;
 mod dump;
 mod handle;
 mod inject;
+pub(crate) mod judge;
 mod markers;
 mod mode;
 mod offer;
 mod read;
 mod share;
 mod statistics;
-mod tap;
+pub(crate) mod tap;
 mod transmit;
 
 use crate::engine::{Engine, Occupancy};
@@ -44,9 +45,14 @@ pub struct Adapter {
 impl Adapter {
     /// An adapter without handles.
     pub fn new() -> Self {
+        Adapter::numbering_from(0)
+    }
+
+    /// An adapter whose first handle will have that number.
+    pub(crate) fn numbering_from(next_handle: u32) -> Self {
         Adapter {
             handles: Vec::new(),
-            next_handle: 0,
+            next_handle,
             removed: false,
             max_frame: DEFAULT_MAX_FRAME,
             pool: Pool::new(),

@@ -6,18 +6,21 @@
 //! `Read.c`); a design that refuses unfiltered frames does so before the filter.
 
 use super::handle::Handle;
+use super::judge::Judged;
 use super::tap::Source;
 use crate::engine::{Engine, Packet, Refusal, Stored};
 use crate::pool::{CopyRef, Pool};
 use crate::{Direction, DropReason, DropRecord, Event, Frame, Host, Mode, TapWork};
 
 impl Handle {
-    /// What this handle keeps of a frame; `None` if it rejects it or drops it at once.
+    /// What this handle keeps of a frame, which may have been `judged` before; `None` if it rejects it
+    /// or drops it at once.
     #[inline]
     pub(super) fn choose<H: Host>(
         &mut self,
         source: Source,
         frame: &Frame<'_>,
+        judged: Option<&Judged>,
         work: &mut TapWork,
         host: &mut H,
     ) -> Option<u32> {
@@ -34,7 +37,7 @@ impl Handle {
             self.refuse(source, frame.tag, refusal, host);
             return None;
         }
-        let wanted = self.judge(source, frame, work);
+        let wanted = self.judge(source, frame, judged, work);
         if wanted.is_some() || !self.received_after_filter {
             self.account.received += 1;
         }

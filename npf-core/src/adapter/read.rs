@@ -10,7 +10,7 @@
 use super::Adapter;
 use super::handle::{Handle, Reading};
 use crate::engine::{Engine, Filled};
-use crate::{ControlError, DropReason, Event, Host, Mode, Read, ReadError, ReadStep, Work};
+use crate::{ControlError, DropReason, Host, Mode, Read, ReadError, ReadStep, Work};
 
 impl Adapter {
     /// Fills `out`, the user buffer, with records from a handle's buffer, clears the handle's read
@@ -140,21 +140,12 @@ fn finish<H: Host>(
     last: Option<(u64, u32)>,
     host: &mut H,
 ) -> Result<Read, ReadError> {
-    let (handle, queued) = (open.id, open.queued());
+    let queued = open.queued();
     if total.packets == 0 && open.detached {
         return Err(ReadError::DeviceRemoved { queued });
     }
-    let counters = &mut open.account.counters;
-    if let Some(stored) = filled.truncated_from {
-        // A truncated record fills the buffer, so it is also the last.
-        if let Some((tag, caplen)) = last {
-            counters.truncated += 1;
-            host.event(now, Event::Truncated { tag, handle, stored, caplen });
-        }
-    }
-    let read = open.read_done(now, total.packets, total.bytes, host);
-    let truncated = filled.truncated_from.is_some();
-    Ok(Read { truncated, padding_cut: filled.padding_cut as u32, ..read })
+    let read = (total.bytes, total.packets);
+    Ok(open.account.read(now, read, &filled, last, queued, host))
 }
 
 impl Handle {
@@ -166,12 +157,8 @@ impl Handle {
         bytes: usize,
         host: &mut H,
     ) -> Read {
-        let counters = &mut self.account.counters;
-        counters.reads += 1;
-        counters.read_bytes += bytes as u64;
-        let (handle, queued) = (self.id, self.queued());
-        host.event(now, Event::Read { handle, packets, bytes: bytes as u64, queued });
-        Read { bytes, packets, queued_left: queued, ..Read::default() }
+        let queued = self.queued();
+        self.account.read(now, (bytes, packets), &Filled::default(), None, queued, host)
     }
 
     /// A read in dump mode gives nothing.

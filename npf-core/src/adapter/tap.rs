@@ -7,12 +7,13 @@
 //! same whether or not they have room (nmap/npcap `Read.c`).
 
 use super::Adapter;
+use super::judge::Judged;
 use crate::engine::Engine;
 use crate::{DropReason, DropRecord, Event, Frame, Host, TapWork};
 
 /// Where an indication comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Source {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source {
     pub now: u64,
     pub cpu: u16,
     pub queue: u16,
@@ -21,8 +22,13 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// Of received frames.
+    pub(crate) fn received(now: u64, cpu: u16, queue: u16) -> Self {
+        Source { now, cpu, queue, sender: None }
+    }
+
     /// The record of a frame that nobody was there for; other drops fill in their own numbers.
-    pub(super) fn record(&self, tag: u64) -> DropRecord {
+    pub(crate) fn record(&self, tag: u64) -> DropRecord {
         DropRecord {
             tag,
             reason: DropReason::NoHandle,
@@ -49,7 +55,22 @@ impl Adapter {
         frames: &[Frame<'_>],
         host: &mut H,
     ) -> TapWork {
-        let source = Source { now, cpu, queue, sender: None };
+        self.tap_judged(now, cpu, queue, frames, &[], host)
+    }
+
+    /// A tap on which the filter of the only handle has been run beforehand, over the first frames, of
+    /// which `judged` says what came of it.
+    pub(crate) fn tap_judged<H: Host>(
+        &mut self,
+        now: u64,
+        cpu: u16,
+        queue: u16,
+        frames: &[Frame<'_>],
+        judged: &[Judged],
+        host: &mut H,
+    ) -> TapWork {
+        let source = Source::received(now, cpu, queue);
+        let mut judged = judged.iter();
         let mut work = TapWork::default();
         self.counters.indications += 1;
         self.counters.frames += frames.len() as u64;
@@ -58,24 +79,26 @@ impl Adapter {
                 work.frames += 1;
                 self.drop_unseen(source, frame, host);
             } else {
-                self.show(source, frame, &mut work, host);
+                self.show(source, frame, judged.next(), &mut work, host);
             }
         }
         self.counters.bytes_copied += work.bytes_copied;
         work
     }
 
-    /// Shows one frame to every handle; the bytes copied are only added to `work`.
+    /// Shows one frame to every handle, `judged` if that is done already; the bytes copied are only
+    /// added to `work`.
     #[inline]
     pub(super) fn show<H: Host>(
         &mut self,
         source: Source,
         frame: &Frame<'_>,
+        judged: Option<&Judged>,
         work: &mut TapWork,
         host: &mut H,
     ) {
         work.frames += 1;
-        let longest = self.choose(source, frame, work, host);
+        let longest = self.choose(source, frame, judged, work, host);
         self.keep(source, frame, longest, work, host);
     }
 
@@ -85,12 +108,13 @@ impl Adapter {
         &mut self,
         source: Source,
         frame: &Frame<'_>,
+        judged: Option<&Judged>,
         work: &mut TapWork,
         host: &mut H,
     ) -> Option<u32> {
         let mut longest = None;
         for (open, keep) in self.handles.iter_mut().zip(&mut self.keeps) {
-            *keep = open.choose(source, frame, work, host);
+            *keep = open.choose(source, frame, judged, work, host);
             if open.engine.shares() {
                 longest = longest.max(*keep);
             }

@@ -22,7 +22,7 @@ use crate::record::{RECORD_HEADER, align};
 /// Where the records of one ring are; each has a header of `HEADER` bytes, the record header that the
 /// reader gets last.
 #[derive(Debug, Default)]
-pub(super) struct Circular<const HEADER: usize> {
+pub(crate) struct Circular<const HEADER: usize> {
     read: usize,
     write: usize,
     /// Bytes charged; more than live packets account for if skips are lost.
@@ -32,14 +32,14 @@ pub(super) struct Circular<const HEADER: usize> {
 
 /// What is known of a record beside its bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(crate) struct Held {
     pub packet: Packet,
     pub charge: u64,
 }
 
 /// A record that has just been taken out, while its bytes are still there.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Popped<'a> {
+pub(crate) struct Popped<'a> {
     pub held: Held,
     header: &'a [u8],
     pub data: [&'a [u8]; 2],
@@ -47,32 +47,32 @@ pub(super) struct Popped<'a> {
 
 impl<const HEADER: usize> Circular<HEADER> {
     #[inline]
-    pub(super) fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.used
     }
 
     /// Packets held.
     #[inline]
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.held.len() as u64
     }
 
     /// What a record takes, without a skip behind it.
     #[inline]
-    pub(super) fn need(caplen: u32) -> u64 {
+    pub(crate) fn need(caplen: u32) -> u64 {
         HEADER as u64 + u64::from(caplen)
     }
 
     /// The test for room. It leaves out the skip: whatever fits ends before the reader's place, which
     /// never is in the part that is skipped.
     #[inline]
-    pub(super) fn fits(&self, need: u64, size: usize) -> bool {
+    pub(crate) fn fits(&self, need: u64, size: usize) -> bool {
         self.used + need <= size as u64
     }
 
     /// Writes a record and gives its charge.
     #[inline]
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         bytes: &mut [u8],
         header: [u8; HEADER],
@@ -94,20 +94,20 @@ impl<const HEADER: usize> Circular<HEADER> {
 
     /// The oldest packet.
     #[inline]
-    pub(super) fn front(&self) -> Option<&Packet> {
+    pub(crate) fn front(&self) -> Option<&Packet> {
         self.held.front().map(|held| &held.packet)
     }
 
     /// Header of the oldest record, as it is in the ring.
     #[inline]
-    pub(super) fn front_header<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8; HEADER]> {
+    pub(crate) fn front_header<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8; HEADER]> {
         self.held.front()?;
         bytes.get(self.read..)?.first_chunk()
     }
 
     /// Takes out the oldest record. With `lose_skip` the bytes skipped behind it stay charged.
     #[inline]
-    pub(super) fn pop<'a>(&mut self, bytes: &'a [u8], lose_skip: bool) -> Option<Popped<'a>> {
+    pub(crate) fn pop<'a>(&mut self, bytes: &'a [u8], lose_skip: bool) -> Option<Popped<'a>> {
         let held = self.held.pop_front()?;
         let caplen = held.packet.caplen as usize;
         let header = self.read + HEADER - RECORD_HEADER..self.read + HEADER;
@@ -120,7 +120,7 @@ impl<const HEADER: usize> Circular<HEADER> {
     }
 
     /// Back to the start, with nothing charged.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.read = 0;
         self.write = 0;
         self.used = 0;
@@ -130,14 +130,14 @@ impl<const HEADER: usize> Circular<HEADER> {
 
 /// Whether a record of `caplen` bytes fits what `filled` has left of the user buffer.
 #[inline]
-pub(super) fn has_room(out: &[u8], filled: &Filled, caplen: u32) -> bool {
+pub(crate) fn has_room(out: &[u8], filled: &Filled, caplen: u32) -> bool {
     RECORD_HEADER + caplen as usize <= out.len() - filled.bytes
 }
 
 impl Popped<'_> {
     /// Writes the record to the user buffer, which has room for it.
     #[inline]
-    pub(super) fn deliver(&self, out: &mut [u8], filled: &mut Filled, sink: &mut impl Sink) {
+    pub(crate) fn deliver(&self, out: &mut [u8], filled: &mut Filled, sink: &mut impl Sink) {
         let [front, back] = self.data;
         let start = filled.bytes + RECORD_HEADER;
         let middle = start + front.len();

@@ -11,10 +11,10 @@
 //! bytes into memory of its own.
 
 mod any;
-mod circular;
+pub(crate) mod circular;
 mod packet_queue;
 mod ring;
-mod segments;
+pub(crate) mod segments;
 mod worker;
 mod store_hold;
 mod zero_copy;

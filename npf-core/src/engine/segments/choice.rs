@@ -5,11 +5,12 @@
 //! number of segments and to the number of the CPU alike, so that CPU 255 and above use a segment
 //! after the last one.
 
+use super::HEADER;
 use crate::{CpuClamp, SegmentChoice, SegmentsOptions};
 
 /// The rule of one handle.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(crate) struct Choice {
     /// Segments that the reader scans.
     scanned: u16,
     /// There is one more, which it does not.
@@ -21,7 +22,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub(super) fn new(options: &SegmentsOptions, cpus: u16) -> Choice {
+    pub(crate) fn new(options: &SegmentsOptions, cpus: u16) -> Choice {
         let (most, last_cpu) = match options.clamp {
             CpuClamp::At63 => (64, 63),
             CpuClamp::At255 => (255, 255),
@@ -35,28 +36,40 @@ impl Choice {
     }
 
     /// Segments that the reader scans.
-    pub(super) fn scanned(&self) -> usize {
+    pub(crate) fn scanned(&self) -> usize {
         self.scanned.into()
     }
 
     /// Segments that are written to.
-    pub(super) fn all(&self) -> usize {
+    pub(crate) fn all(&self) -> usize {
         self.scanned() + usize::from(self.orphan)
     }
 
     /// The segment for the next packet, which is tapped on `cpu`.
     #[inline]
-    pub(super) fn pick(&mut self, cpu: u16) -> usize {
-        let last = self.all() - 1;
+    pub(crate) fn pick(&mut self, cpu: u16) -> usize {
+        self.of_cpu(cpu).unwrap_or_else(|| {
+            let pick = self.next;
+            self.next = (pick + 1) % self.scanned;
+            pick.into()
+        })
+    }
+
+    /// The segment of a CPU; none if they take turns.
+    #[inline]
+    pub(crate) fn of_cpu(&self, cpu: u16) -> Option<usize> {
         match self.choice {
-            SegmentChoice::Cpu => usize::from(cpu.min(self.last_cpu)).min(last),
-            SegmentChoice::Modulo => usize::from(cpu % self.scanned),
-            SegmentChoice::RoundRobin => {
-                let pick = self.next;
-                self.next = (pick + 1) % self.scanned;
-                pick.into()
-            }
+            SegmentChoice::Cpu => Some(usize::from(cpu.min(self.last_cpu)).min(self.all() - 1)),
+            SegmentChoice::Modulo => Some(usize::from(cpu % self.scanned)),
+            SegmentChoice::RoundRobin => None,
         }
+    }
+
+    /// Size of each segment of a buffer: its share, rounded down; 0 if that holds no record header.
+    #[inline]
+    pub(crate) fn size(&self, capacity: u64) -> u64 {
+        let size = capacity / u64::from(self.scanned);
+        if size < HEADER as u64 { 0 } else { size }
     }
 }
 

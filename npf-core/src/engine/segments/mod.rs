@@ -40,7 +40,7 @@
 
 mod choice;
 
-use self::choice::Choice;
+pub(crate) use self::choice::Choice;
 use super::circular::{Circular, Held, Popped, has_room};
 use super::{Engine, Filled, Gone, Occupancy, Packet, Refusal, Sink, Stored};
 use crate::pool::Pool;
@@ -48,8 +48,9 @@ use crate::record::{Header, RECORD_HEADER};
 use crate::{DropReason, HandleOptions, ReadError, SegmentsOptions};
 
 /// Sequence number, 4 bytes little-endian, and record header.
-const HEADER: usize = 4 + RECORD_HEADER;
-type Segment = Circular<HEADER>;
+pub(crate) const HEADER: usize = 4 + RECORD_HEADER;
+/// One segment.
+pub(crate) type Segment = Circular<HEADER>;
 
 /// A packet is dropped when 24 + caplen exceeds the free bytes of the one segment that it goes to,
 /// whatever the others hold; and when the buffer has size 0.
@@ -146,8 +147,7 @@ impl Segments {
 
     #[inline]
     fn sequence_number(&self, at: usize) -> Option<u32> {
-        let [a, b, c, d, ..] = *self.segments[at].front_header(self.bytes_of(at))?;
-        Some(u32::from_le_bytes([a, b, c, d]))
+        sequence_number(&self.segments[at], self.bytes_of(at))
     }
 
     #[inline]
@@ -184,11 +184,7 @@ impl Engine for Segments {
         if !self.segments[at].fits(need, self.size) {
             return Stored::Refused(self.refuse(at, need));
         }
-        let Packet { timestamp, caplen, len, .. } = packet;
-        let mut header = [0; HEADER];
-        header[..4].copy_from_slice(&self.writer_sn.to_le_bytes());
-        Header { timestamp, epoch_seconds: self.epoch_seconds, caplen, len }
-            .write(&mut header[4..]);
+        let header = header(self.writer_sn, self.epoch_seconds, &packet);
         let bytes = &mut self.bytes[at * self.size..(at + 1) * self.size];
         let charge = self.segments[at].push(bytes, header, data, packet);
         // The number is taken after the test for room, so that a drop leaves no hole.
@@ -268,8 +264,7 @@ impl Engine for Segments {
     }
 
     fn resize(&mut self, capacity: u64) {
-        let size = capacity / self.choice.scanned() as u64;
-        let size = if size < HEADER as u64 { 0 } else { size as usize };
+        let size = self.choice.size(capacity) as usize;
         if size != self.size {
             self.size = size;
             // Fresh and zeroed, so that no page is touched before it is used.
@@ -298,6 +293,23 @@ impl Engine for Segments {
     fn queued(&self) -> u64 {
         self.queued
     }
+}
+
+/// The header of a packet's record: its number, and what the reader gets.
+#[inline]
+pub(crate) fn header(number: u32, epoch_seconds: u32, packet: &Packet) -> [u8; HEADER] {
+    let Packet { timestamp, caplen, len, .. } = *packet;
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&number.to_le_bytes());
+    Header { timestamp, epoch_seconds, caplen, len }.write(&mut header[4..]);
+    header
+}
+
+/// Number of the oldest packet in a segment, whose bytes are `bytes`.
+#[inline]
+pub(crate) fn sequence_number(segment: &Segment, bytes: &[u8]) -> Option<u32> {
+    let [a, b, c, d, ..] = *segment.front_header(bytes)?;
+    Some(u32::from_le_bytes([a, b, c, d]))
 }
 
 #[cfg(test)]
