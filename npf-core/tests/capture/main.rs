@@ -21,3 +21,4 @@ mod transmit;
 mod worker;
 mod zero_copy;
 mod zero_copy_fork;
+mod zero_copy_hostile;

@@ -39,17 +39,16 @@ impl Pages {
     pub fn fork(&mut self, parent: u32) {
         let parent = parent as usize;
         let mut child = self.views[parent];
-        for page in 0..PAGES {
-            let (frame, _) = self.views[parent][page];
-            let wired = frame < PAGES;
+        for (page, (frame, marked)) in child.iter_mut().enumerate() {
+            let wired = *frame < PAGES;
             match self.rule {
                 None => {}
-                Some(ForkedPages::CopiedAtFork) => child[page] = (self.copy(frame), false),
+                Some(ForkedPages::CopiedAtFork) => *frame = self.copy(*frame),
                 // Nobody else writes to what is no frame of the kernel's: a copy is as good as a mark.
-                Some(_) if !wired => child[page] = (self.copy(frame), false),
+                Some(_) if !wired => *frame = self.copy(*frame),
                 Some(_) => {
-                    self.views[parent][page] = (frame, true);
-                    child[page] = (frame, true);
+                    self.views[parent][page].1 = true;
+                    *marked = true;
                 }
             }
         }
