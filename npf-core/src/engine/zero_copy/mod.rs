@@ -18,9 +18,11 @@
 //! - A packet is delivered when a process, whichever, finds its record in a buffer that is the user's
 //!   in the generation of its last hand-over; once. A packet whose buffer comes back without that is
 //!   dropped as `unread`.
-//! - A flush leaves what is the user's: these packets can still be delivered.
+//! - A flush leaves what is the user's: these packets, older than those it drops, can still be
+//!   delivered.
 //!
-//! `used` counts what lies in the buffers until the kernel has them back. It exceeds the charges of
+//! A drop record tells of the store buffer; one that is the user's is full, whatever lies in it. `used`
+//! counts what lies in the buffers until the kernel has them back. It exceeds the charges of
 //! the packets that are held by those that were taken out of a buffer which is not acknowledged yet.
 //!
 //! Not modelled: the read event by time-out inside the kernel; the reader's rotate call stands for it.
@@ -71,7 +73,7 @@ struct Buffer {
     len: usize,
     /// Entries that are still held.
     live: u64,
-    /// The kernel took all entries before this one out.
+    /// No entry before this one is still held.
     first: usize,
     /// How often it was handed over, as the header's `kernel_gen` counts.
     generation: u32,
