@@ -31,14 +31,22 @@ pub struct HandleLimit {
     pub dump: DumpLimits,
 }
 
+/// A packet, or a marker that the core put among the packets.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    part: usize,
+    charge: u64,
+    marker: bool,
+}
+
 /// One handle's buffer as the events paint it.
 #[derive(Clone, Debug)]
 pub(super) struct Buffer {
     limit: HandleLimit,
     /// Charged bytes, by part.
     charged: Vec<u64>,
-    /// Packets in the buffer, oldest first: part and charge.
-    packets: VecDeque<(usize, u64)>,
+    /// What is in the buffer, oldest first.
+    records: VecDeque<Record>,
     /// Packets that the handle holds in all.
     held: u64,
     /// Packets offered to the buffer; round robin goes by it.
@@ -58,7 +66,7 @@ impl Buffer {
         Self {
             limit,
             charged: vec![0; parts(&limit)],
-            packets: VecDeque::new(),
+            records: VecDeque::new(),
             held: 0,
             attempts: 0,
             largest: 0,
@@ -80,22 +88,42 @@ impl Buffer {
         let part = self.part(cpu);
         self.attempts += 1;
         if charge > 0 {
-            self.charge(part, charge);
+            self.charge(Record { part, charge, marker: false });
+        }
+    }
+
+    /// A marker is in the buffer, or waits for the worker if its charge is 0. Its CPU is that of the
+    /// packet which it stands before.
+    pub(super) fn marker_stored(&mut self, cpu: u16, charge: u64) {
+        let part = self.part(cpu);
+        self.attempts += 1;
+        if charge > 0 {
+            self.charge(Record { part, charge, marker: true });
+        }
+    }
+
+    /// The worker put a marker into the buffer.
+    pub(super) fn marker_moved(&mut self, charge: u64) {
+        self.charge(Record { part: 0, charge, marker: true });
+    }
+
+    /// A marker was delivered or dropped. One that waited for the worker was never in the buffer.
+    pub(super) fn marker_left(&mut self) {
+        if self.records.front().is_some_and(|record| record.marker) {
+            self.take_record();
         }
     }
 
     /// The worker put a packet into the buffer.
     pub(super) fn moved(&mut self, charge: u64) {
-        self.charge(0, charge);
+        self.charge(Record { part: 0, charge, marker: false });
     }
 
     /// The oldest packet in the buffer left it.
     #[inline]
     pub(super) fn left(&mut self) {
         self.held = self.held.saturating_sub(1);
-        if let Some((part, charge)) = self.packets.pop_front() {
-            self.charged[part] -= charge;
-        }
+        self.take_record();
     }
 
     /// A packet left that was never in the buffer.
@@ -103,10 +131,18 @@ impl Buffer {
         self.held = self.held.saturating_sub(1);
     }
 
-    fn charge(&mut self, part: usize, charge: u64) {
-        self.charged[part] += charge;
-        self.packets.push_back((part, charge));
-        self.largest = self.largest.max(charge);
+    #[inline]
+    fn charge(&mut self, record: Record) {
+        self.charged[record.part] += record.charge;
+        self.records.push_back(record);
+        self.largest = self.largest.max(record.charge);
+    }
+
+    #[inline]
+    fn take_record(&mut self) {
+        if let Some(record) = self.records.pop_front() {
+            self.charged[record.part] -= record.charge;
+        }
     }
 
     /// Whether a drop of this buffer's is justified, and the facts.

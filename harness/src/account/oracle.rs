@@ -138,6 +138,21 @@ impl Oracle {
         self.buffers[handle as usize].moved(charge);
     }
 
+    /// `handle` put a marker before the packet at hand; its charge is 0 if it waits for the worker.
+    pub fn marker_stored(&mut self, handle: u32, charge: u64) {
+        self.buffers[handle as usize].marker_stored(self.cpu, charge);
+    }
+
+    /// The worker of `handle` put a marker into the buffer.
+    pub fn marker_moved(&mut self, handle: u32, charge: u64) {
+        self.buffers[handle as usize].marker_moved(charge);
+    }
+
+    /// A marker of `handle` was delivered or dropped.
+    pub fn marker_left(&mut self, handle: u32) {
+        self.buffers[handle as usize].marker_left();
+    }
+
     /// The oldest packet in the buffer of `handle` left it.
     #[inline]
     pub fn left(&mut self, handle: u32) {

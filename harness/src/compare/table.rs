@@ -14,12 +14,13 @@ const NAME: usize = 38;
 const VALUE: usize = 15;
 
 /// Counters that are shown where one of them is not 0.
-const COUNTS: [(&str, fn(&HandleCounters) -> u64); 6] = [
+const COUNTS: [(&str, fn(&HandleCounters) -> u64); 7] = [
     ("counted", |counters| counters.counted),
     ("dumped", |counters| counters.dumped),
     ("sent", |counters| counters.sent),
     ("skipped", |counters| counters.skipped),
     ("truncated", |counters| counters.truncated),
+    ("markers", |counters| counters.markers),
     ("resets", |counters| counters.resets),
 ];
 

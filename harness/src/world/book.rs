@@ -330,6 +330,11 @@ impl npf_core::Host for Book {
                 self.oracle.dumped(handle);
                 self.ledger.delivered_by(tag, handle);
             }
+            Npf::MarkerStored { handle, charge, .. } => self.oracle.marker_stored(handle, charge),
+            Npf::MarkerMoved { handle, charge, .. } => self.oracle.marker_moved(handle, charge),
+            Npf::MarkerDelivered { handle, .. } | Npf::MarkerDropped { handle, .. } => {
+                self.oracle.marker_left(handle);
+            }
             Npf::ModeSet { handle, .. } => self.oracle.dump_begins(handle),
             Npf::Moved { handle, charge, .. } => self.oracle.moved(handle, charge),
             Npf::BufferReset { handle, capacity, .. } => self.oracle.resized(handle, capacity),
