@@ -136,13 +136,16 @@ fn header_lengths_at_negative_offsets() {
     let unknown = Refused(ProgramFault::UnknownExtension { offset: -0x10_0000, dialect: Npcap });
     row(&at(-0x10_0000), [Rejects, Rejects, unknown, Rejects, Gives(4 * 15)]);
     row(&at(-4096), [Rejects; 5]);
-    row(&at(i64::from(i32::MIN) + 5), [
-        Rejects,
-        Rejects,
-        Refused(ProgramFault::UnknownExtension { offset: i32::MIN + 5, dialect: Npcap }),
-        Rejects,
-        Rejects,
-    ]);
+    row(
+        &at(i64::from(i32::MIN) + 5),
+        [
+            Rejects,
+            Rejects,
+            Refused(ProgramFault::UnknownExtension { offset: i32::MIN + 5, dialect: Npcap }),
+            Rejects,
+            Rejects,
+        ],
+    );
     row(&at(2), [Gives(4 * 3); 5]);
 }
 
@@ -247,12 +250,7 @@ fn the_empty_program() {
 fn jumps_back() {
     // Goes round and adds one each time, until A is `rounds`.
     let rounds = |rounds| {
-        vec![
-            op(ADD_K, 1),
-            Instruction::jump(JEQ_K, rounds, 1, 0),
-            op(JA, -3),
-            op(RET_K, 7),
-        ]
+        vec![op(ADD_K, 1), Instruction::jump(JEQ_K, rounds, 1, 0), op(JA, -3), op(RET_K, 7)]
     };
     for dialect in Dialect::ALL {
         let program = Program::with_dialect(rounds(3), dialect);
@@ -333,7 +331,7 @@ fn linux_extension_loads() {
 fn linux_searches_netlink_attributes() {
     // Two attributes: type 1 with 4 bytes, type 2 that holds one of type 3.
     let data = [8, 0, 1, 0, 9, 9, 9, 9, 8, 0, 2, 0, 4, 0, 3, 0];
-    let find = |a, x, n| {
+    let find = |a: i64, x: i64, n: i64| {
         let load = op(LD_W_ABS, -4096 + n);
         let program = vec![op(LDX_IMM, x), op(LD_IMM, a), load, op(ADD_K, 1), op(RET_A, 0)];
         Program::with_dialect(program, Linux).unwrap().run(&data, 16).accept - 1
@@ -344,7 +342,8 @@ fn linux_searches_netlink_attributes() {
 
 #[test]
 fn npcap_extension_loads() {
-    let load = |n, ancillary: &Ancillary| outcome(Npcap, &[op(LD_B_ABS, -4096 + n)], ancillary);
+    let load =
+        |n: i64, ancillary: &Ancillary| outcome(Npcap, &[op(LD_B_ABS, -4096 + n)], ancillary);
     let tagged = |tci| Ancillary { vlan_tci: tci, ..KNOWN };
     assert_eq!((load(0, &KNOWN), load(4, &KNOWN)), (Gives(0xffff), Gives(1)));
     let none = tagged(None);

@@ -2,7 +2,9 @@
 
 #![cfg(test)] // so that helpers, too, count as test code for the lints
 
+mod dialects;
 mod formats;
 mod ops;
 mod properties;
 mod refusals;
+mod vectors;
