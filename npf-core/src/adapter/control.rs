@@ -10,8 +10,8 @@ use super::mode::check_mode;
 use crate::engine::Engine;
 use crate::filter::Filter;
 use crate::{
-    ControlError, DropReason, EngineKind, Event, FilterReset, HandleCounters, HandleOptions, Host, MarkerKind,
-    MAX_KERNEL_BUFFER, SegmentsOptions,
+    ControlError, DropReason, EngineKind, Event, FilterReset, HandleCounters, HandleOptions, Host,
+    MAX_KERNEL_BUFFER, MarkerKind, SegmentsOptions,
 };
 
 impl Adapter {

@@ -84,7 +84,7 @@ impl Adapter {
         &self.counters
     }
 
-    /// Packets in a handle's buffer; 0 if there is no such handle.
+    /// Packets in a handle's buffer, markers not counted; 0 if there is no such handle.
     pub fn queued(&self, handle: u32) -> u64 {
         self.get(handle).map_or(0, Handle::queued)
     }

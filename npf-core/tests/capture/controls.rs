@@ -77,7 +77,9 @@ fn buffer_sizes_from_0_to_1_gib_are_granted() {
 fn a_new_filter_flushes_and_then_decides() {
     let (mut adapter, handle, mut notes) = busy();
     let reject = Program::parse_ddd("1\n6 0 0 0").unwrap();
-    adapter.set_filter(0, handle, Some(reject.into()), npf_core::FilterReset::Yes, &mut notes).unwrap();
+    adapter
+        .set_filter(0, handle, Some(reject.into()), npf_core::FilterReset::Yes, &mut notes)
+        .unwrap();
     assert_eq!(notes.dropped(DropReason::Flushed), [2, 3]);
     assert_eq!(adapter.stats(handle).unwrap(), AFTER_RESET);
     assert_eq!(notes.events.last(), Some(&Event::FilterSet { handle, instructions: 1 }));

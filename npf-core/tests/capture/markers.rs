@@ -247,6 +247,25 @@ fn a_slot_too_small_for_a_marker_has_none_and_works_on() {
 }
 
 #[test]
+fn a_marker_that_pushes_packets_out_tells_of_them_next_time() {
+    let choices = StoreHoldOptions { word: WordSize::Bits32, head_drop: true };
+    let engine = EngineKind::StoreHold(choices);
+    let (mut adapter, handle) = one_handle(marked(engine, 400));
+    let mut notes = Notes::default();
+    // One frame fills a slot; markers and frames push each other out.
+    (0..10).for_each(|tag| tap(&mut adapter, tag, 180, &mut notes));
+    let mut lost = 0;
+    for tag in 10..13 {
+        let all = read_all(&mut adapter, handle, engine, &mut notes);
+        lost += all.iter().map(|found| if let Lost(n) = found { *n } else { 0 }).sum::<u64>();
+        tap(&mut adapter, tag, 60, &mut notes);
+    }
+    let dropped = adapter.counters(handle).unwrap().dropped_total();
+    assert_eq!((lost, dropped > 5), (dropped, true));
+    check_account(&adapter, handle);
+}
+
+#[test]
 fn a_dump_file_has_none_and_what_is_left_is_told_afterwards() {
     let engine = EngineKind::PacketQueue(PacketQueueOptions::CURRENT);
     let (mut adapter, handle) = one_handle(marked(engine, 200));
@@ -257,7 +276,11 @@ fn a_dump_file_has_none_and_what_is_left_is_told_afterwards() {
     (2..6).for_each(|tag| tap(&mut adapter, tag, 60, &mut notes));
     let step = adapter.dump(0, handle, 99, &mut notes).unwrap();
     assert_eq!((step.packets, step.left), (3, 0));
-    assert_eq!(crate::savefile::savefile(&notes.file).1.len(), 3);
+    tap(&mut adapter, 6, 60, &mut notes);
+    assert_eq!(adapter.dump(0, handle, 99, &mut notes).unwrap().packets, 1);
+    // The one that was queued before is no packet; none was put in since.
+    assert_eq!(adapter.counters(handle).unwrap().markers, 1);
+    assert_eq!(crate::savefile::savefile(&notes.file).1.len(), 4);
     adapter.set_mode(0, handle, Mode::Capture, &mut notes).unwrap();
     tap(&mut adapter, 9, 60, &mut notes);
     let all = read_all(&mut adapter, handle, engine, &mut notes);

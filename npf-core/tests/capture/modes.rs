@@ -8,7 +8,9 @@ use crate::savefile::savefile;
 use crate::support::{Notes, SENT, check_account};
 use npf_core::{
     Adapter, Direction, DumpLimits, EngineKind, Event, FilterReset, Frame, HandleOptions,
-    MarkerKind, Mode, ReadStep, Records, Transmission, ZeroCopyReader, filter::Program,
+    MarkerKind, Mode, PacketQueueOptions, ReadStep, Records, RingOptions, SegmentChoice,
+    SegmentsOptions, StoreHoldOptions, Transmission, WordSize, ZeroCopyOptions, ZeroCopyReader,
+    filter::Program,
 };
 use proptest::prelude::*;
 
@@ -73,6 +75,23 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Every design as it is by default, and the choices that change what becomes of packets.
+fn designs() -> Vec<EngineKind> {
+    let quirks = [
+        EngineKind::Segments(SegmentsOptions {
+            count: Some(3),
+            choice: SegmentChoice::RoundRobin,
+            wake_on_drop: false,
+            ..SegmentsOptions::default()
+        }),
+        EngineKind::PacketQueue(PacketQueueOptions::NPCAP_0_9992),
+        EngineKind::Ring(RingOptions { prefilter_heuristic: false }),
+        EngineKind::StoreHold(StoreHoldOptions { word: WordSize::Bits32, head_drop: true }),
+        EngineKind::ZeroCopy(ZeroCopyOptions { assigned_leak: true, ..Default::default() }),
+    ];
+    engines().into_iter().chain(quirks).collect()
+}
+
 fn at_least(least: u32, keep: u32) -> Program {
     Program::parse_ddd(&format!("4\n128 0 0 0\n53 0 1 {least}\n6 0 0 {keep}\n6 0 0 0")).unwrap()
 }
@@ -91,8 +110,9 @@ struct World {
     out: Option<Vec<u8>>,
     notes: Notes,
     next_tag: u64,
-    /// A dump was begun.
-    dumped: bool,
+    /// The reader of shared buffers may be out of step with the kernel: after a dump, or by the
+    /// defect that keeps a mark.
+    out_of_step: bool,
 }
 
 impl World {
@@ -108,6 +128,7 @@ impl World {
         };
         let handle = adapter.open(options).unwrap();
         let shared = matches!(engine, EngineKind::ZeroCopy(_));
+        let leaks = matches!(engine, EngineKind::ZeroCopy(choices) if choices.assigned_leak);
         let reader = shared.then(|| ZeroCopyReader::new(&mut adapter, handle).unwrap());
         World {
             adapter,
@@ -117,7 +138,7 @@ impl World {
             out: None,
             notes: Notes::default(),
             next_tag: 1,
-            dumped: matches!(mode, Mode::Dump(_)),
+            out_of_step: leaks || matches!(mode, Mode::Dump(_)),
         }
     }
 
@@ -143,7 +164,7 @@ impl World {
             Op::Mode(mode) => {
                 let set = adapter.set_mode(0, handle, mode, notes);
                 if set.is_ok() && matches!(mode, Mode::Dump(_)) {
-                    self.dumped = true;
+                    self.out_of_step = true;
                     self.end_file();
                 }
             }
@@ -271,8 +292,8 @@ impl World {
 
     /// Reads everything; then one frame more, before which every loss must have been told.
     fn settle(&mut self) {
-        if self.reader.is_some() && self.dumped {
-            return; // its alternation may be out of step with the kernel's
+        if self.reader.is_some() && self.out_of_step {
+            return;
         }
         let World { adapter, handle, notes, .. } = self;
         let handle = *handle;
@@ -328,7 +349,7 @@ fn run(engine: EngineKind, mode: Mode, ops: Vec<Op>) {
 proptest! {
     #[test]
     fn the_account_adds_up_whatever_the_mode(
-        engine in prop::sample::select(engines().to_vec()),
+        engine in prop::sample::select(designs()),
         mode in prop_oneof![Just(Mode::Capture), Just(Mode::Statistics),
             Just(Mode::Dump(DumpLimits::default()))],
         ops in prop::collection::vec(op(), 1..80),

@@ -3,7 +3,7 @@
 use crate::support::{Notes, check_account, one_handle};
 use npf_core::{
     Adapter, HandleOptions, InjectError, Pacing, SEND_HEADER, SendQueue, SendQueueFault,
-    Transmission, TransmitError, TransmitFault, TransmitNext,
+    Transmission, TransmitError, TransmitFault, TransmitNext, filter::Program,
 };
 use proptest::prelude::*;
 
@@ -162,6 +162,22 @@ fn bytes_that_are_no_queue_are_refused_where_they_go_wrong() {
     for pacing in [Pacing::Npcap1_70, Pacing::WinPcap] {
         assert_eq!(fault(late.as_bytes(), pacing), (TransmitFault::TooLate, 30, 1));
     }
+}
+
+#[test]
+fn the_write_filter_stops_a_queue_and_the_write_repeat_does_not_matter() {
+    let (mut adapter, handle) = one_handle(HandleOptions::default());
+    let mut notes = Notes::default();
+    adapter.set_write_repeat(0, handle, 7, &mut notes).unwrap();
+    // Accepts frames whose first byte is below 2.
+    let low = Program::parse_ddd("4\n48 0 0 0\n53 1 0 2\n6 0 0 1\n6 0 0 0").unwrap();
+    adapter.set_write_filter(0, handle, Some(low), &mut notes).unwrap();
+    let mut state = Transmission::new(Pacing::None);
+    let queue = queue(&[0, 0, 0]);
+    let refused = adapter.transmit(0, 0, handle, queue.as_bytes(), &mut state, &mut notes);
+    let fault = TransmitFault::Refused(InjectError::Filtered);
+    assert_eq!(refused, Err(TransmitError { at: 60, fault }));
+    assert_eq!((notes.sent.len(), state.consumed()), (2, 60));
 }
 
 #[test]
