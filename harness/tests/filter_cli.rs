@@ -142,11 +142,12 @@ fn a_capture_has_a_line_for_each_frame_and_a_fault_after_them() {
     let folder = folder("filter_pcap");
     let ip: Vec<u8> = [&[2; 12][..], &[8, 0], &[0x45; 46]].concat();
     let whole = pcap(&[(&ip, 60), (&[2; 60], 60), (&ip[..14], 1514), (&[], 60)]);
-    let program =
-        ["--program", "00280000 0000000c 00150001 00000800 00800000 00000000 00160000 00000000"];
+    // Keeps the length on the wire of those that are IP.
+    let hex = "00280000 0000000c 00150002 00000800 00800000 00000000 00160000 00000000 \
+               00060000 00000000";
+    let program = ["--program", hex];
     let at = |name: &str, bytes: &[u8]| file(&folder, name, bytes);
     let path = at("whole.pcap", &whole);
-    // The program's third instruction loads the length on the wire, the fourth keeps it.
     assert_eq!(printed(&[&program[..], &["--pcap", &path]].concat()), "60\n0\n1514\n0\n");
     let lines = printed(&[&program[..], &["--pcap", &path, "--json"]].concat());
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
