@@ -207,7 +207,7 @@ impl World {
         }
         let capacity = self.adapter.occupancy(self.handle).capacity;
         // Now and then a length that BSD refuses.
-        let exact = self.engine.read_length(capacity).filter(|_| len % 5 > 0);
+        let exact = self.engine.read_length(capacity).filter(|_| !len.is_multiple_of(5));
         let mut out = vec![0; exact.map_or(len, |exact| exact as usize)];
         let before = (self.notes.delivered.len(), self.notes.events.len());
         let Ok(read) = self.adapter.read(0, self.handle, &mut out, &mut self.notes) else { return };
