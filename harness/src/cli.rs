@@ -49,7 +49,7 @@ struct ScenarioArgs {
     /// Offer the frames of this capture file (pcap or pcapng) instead of the scenario's traffic.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Filter for every handle: an expression, or @FILE with a program from `tcpdump -ddd`.
+    /// Filter for every handle: an expression, or @FILE with a program as `rxlab filter` takes it.
     #[arg(long, value_name = "EXPR|@FILE")]
     filter: Option<String>,
     /// Seed of every random stream, decimal or 0x hexadecimal.

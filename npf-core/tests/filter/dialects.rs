@@ -236,7 +236,7 @@ fn the_empty_program() {
         let program = Program::with_dialect(vec![], dialect);
         if matches!(dialect, Bsd | WinPcap) {
             let program = program.unwrap();
-            assert!(program.is_empty() && program.len() == 0);
+            assert_eq!((program.is_empty(), program.len()), (true, 0));
             assert_eq!(program.run(&FRAME, 64), Verdict { accept: u32::MAX, executed: 0 });
         } else {
             let refused = ProgramError { at: 0, what: ProgramFault::Empty };

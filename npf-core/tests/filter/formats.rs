@@ -22,7 +22,8 @@ fn fault(bytes: &[u8]) -> FormatError {
 
 fn refused(text: &str, place: Place, what: FormatFault) {
     let error = fault(text.as_bytes());
-    assert_eq!((error.place, &error.what), (place, &what), "{text:?}: {error}");
+    let said = error.to_string();
+    assert_eq!((error.place, error.what), (place, what), "{text:?}: {said}");
 }
 
 fn instructions(text: &str) -> Vec<Instruction> {
