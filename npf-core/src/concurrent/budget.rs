@@ -13,7 +13,7 @@ use super::sync::{AtomicU64, Ordering::Relaxed};
 /// Bytes charged.
 #[derive(Debug)]
 pub(super) struct Budget {
-    used: AtomicU64,
+    pub(super) used: AtomicU64,
 }
 
 impl Budget {

@@ -33,6 +33,35 @@
 //!   handle from there.
 //! - A control waits until taps and reads under way are over, and they for it.
 //!
+//! ```
+//! use npf_core::{Delivered, Event, Frame, HandleOptions, Host, SharedHandle};
+//!
+//! /// What one thread is told.
+//! struct Ears(u64);
+//! impl Host for Ears {
+//!     fn event(&mut self, _now: u64, _event: Event) {}
+//!     fn delivered(&mut self, _now: u64, _handle: u32, _packet: Delivered<'_>) {
+//!         self.0 += 1;
+//!     }
+//!     fn wake(&mut self, _now: u64, _handle: u32) {}
+//! }
+//!
+//! let handle = SharedHandle::open(0, HandleOptions { cpus: 2, ..HandleOptions::default() })?;
+//! std::thread::scope(|scope| {
+//!     for cpu in 0..2 {
+//!         let handle = &handle;
+//!         scope.spawn(move || {
+//!             let frame = Frame { data: &[0; 60], wire_len: 60, tag: cpu.into() };
+//!             handle.tap(0, cpu, cpu, &[frame; 100], &mut Ears(0));
+//!         });
+//!     }
+//! });
+//! let mut reader = Ears(0);
+//! handle.read(0, &mut [0; 100_000], &mut reader)?;
+//! assert_eq!((reader.0, handle.counters().delivered), (200, 200));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Not done here
 //!
 //! - Sending, and changing the mode or the direction of an open handle.
@@ -46,6 +75,8 @@ mod buffers;
 mod control;
 mod core;
 mod locked;
+#[cfg(test)]
+mod model;
 mod queue;
 mod rules;
 mod segments;

@@ -28,7 +28,7 @@ use crate::{DropReason, Occupancy, PacketQueueOptions, ReadError};
 /// charge exceeds the free bytes (hard test, `soft_limit` off).
 #[derive(Debug)]
 pub(super) struct Queue {
-    budget: Apart<Budget>,
+    pub(super) budget: Apart<Budget>,
     list: Apart<Mutex<List>>,
     /// By lane.
     returned: Box<[Returned]>,

@@ -17,11 +17,7 @@
 
 use super::core::{BATCH, Batch, Core};
 use super::rules::Rules;
-use super::sync::{
-    Apart, AtomicU32, AtomicU64, Mutex, MutexGuard,
-    Ordering::{Acquire, Relaxed, Release},
-    lock,
-};
+use super::sync::{Apart, AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering::Relaxed, lock};
 use crate::engine::circular::{Held, Popped, has_room};
 use crate::engine::segments::{Choice, Segment, header, sequence_number};
 use crate::engine::{Filled, Gone, Packet, Refusal, Sink, Stored};
@@ -37,9 +33,8 @@ pub(super) struct SharedSegments {
     /// Packets that were given a segment in turn.
     turn: Apart<AtomicU32>,
     /// Number of the next packet stored.
-    writer_sn: Apart<AtomicU32>,
-    peak: AtomicU64,
-    peak_memory: AtomicU64,
+    pub(super) writer_sn: Apart<AtomicU32>,
+    totals: Apart<Mutex<Totals>>,
     wake_on_drop: bool,
     free_drift: bool,
 }
@@ -48,9 +43,18 @@ pub(super) struct SharedSegments {
 #[derive(Debug)]
 struct Part {
     ring: Mutex<Ring>,
-    /// Bytes charged and packets held, for those who do not hold the lock.
+    /// Bytes charged, for those who do not hold the lock.
     used: AtomicU64,
-    queued: AtomicU64,
+}
+
+/// What all segments hold together, brought up to date after each batch and each stretch of a read.
+#[derive(Debug, Default)]
+struct Totals {
+    used: u64,
+    queued: u64,
+    peak: u64,
+    bytes: u64,
+    peak_memory: u64,
 }
 
 #[derive(Debug, Default)]
@@ -67,8 +71,7 @@ impl SharedSegments {
             choice,
             turn: Apart(AtomicU32::new(0)),
             writer_sn: Apart(AtomicU32::new(0)),
-            peak: AtomicU64::new(0),
-            peak_memory: AtomicU64::new(0),
+            totals: Apart(Mutex::new(Totals::default())),
             wake_on_drop: choices.wake_on_drop,
             free_drift: choices.free_drift,
         };
@@ -98,12 +101,19 @@ impl SharedSegments {
         if rules.immediate { 0 } else { rules.min_to_copy / self.choice.scanned() as u64 }
     }
 
-    fn used(&self, parts: usize) -> u64 {
-        self.parts[..parts].iter().map(|part| part.0.used.load(Relaxed)).sum()
+    /// Bytes charged in the segments that the reader scans.
+    fn scanned(&self) -> u64 {
+        let scanned = self.choice.scanned();
+        self.parts[..scanned].iter().map(|part| part.0.used.load(Relaxed)).sum()
     }
 
-    fn memory(&self, rules: &Rules) -> u64 {
-        self.size(rules) * self.parts.len() as u64 + self.queued() * size_of::<Held>() as u64
+    /// Packets were taken out of the segment at `at`, which was charged `before`.
+    fn taken(&self, at: usize, before: u64, packets: u64, segment: &Segment) {
+        let used = segment.used();
+        self.parts[at].0.used.store(used, Relaxed);
+        let totals = &mut *lock(&self.totals.0);
+        totals.used -= before - used;
+        totals.queued -= packets;
     }
 
     /// Which of the first `among` segments has the packet number `sn`, looking at `first` first; with
@@ -111,11 +121,7 @@ impl SharedSegments {
     #[inline]
     fn find(&self, first: usize, among: usize, sn: u32) -> Option<(usize, MutexGuard<'_, Ring>)> {
         (first..among).chain(0..first).find_map(|at| {
-            let part = &self.parts[at].0;
-            if part.queued.load(Acquire) == 0 {
-                return None;
-            }
-            let ring = lock(&part.ring);
+            let ring = lock(&self.parts[at].0.ring);
             (sequence_number(&ring.segment, &ring.bytes) == Some(sn)).then_some((at, ring))
         })
     }
@@ -139,7 +145,7 @@ impl Core for SharedSegments {
         _bytes: u64,
     ) -> SegmentBatch<'a> {
         let (size, share) = (self.size(rules), self.share(rules));
-        SegmentBatch { segments: self, rules, size, share, held: None }
+        SegmentBatch { segments: self, rules, size, share, held: None, packets: 0, charged: 0 }
     }
 
     fn read(
@@ -159,27 +165,27 @@ impl Core for SharedSegments {
         let mut at = 0;
         while let Some((found, mut ring)) = self.find(at, self.choice.scanned(), *reader_sn) {
             at = found;
-            for _ in 0..BATCH {
-                let Ring { bytes, segment } = &mut *ring;
-                if sequence_number(segment, bytes) != Some(*reader_sn) {
-                    break;
-                }
-                let fits = |packet: &Packet| has_room(out, &filled, packet.caplen);
-                if !segment.front().is_some_and(fits) {
-                    return Ok(filled);
-                }
-                let Some(popped) = segment.pop(bytes, self.free_drift) else { break };
+            let Ring { bytes, segment } = &mut *ring;
+            let (before, mut packets, mut fits) = (segment.used(), 0, true);
+            while packets < BATCH as u64 && sequence_number(segment, bytes) == Some(*reader_sn) {
+                let room = |packet: &Packet| has_room(out, &filled, packet.caplen);
+                fits = segment.front().is_some_and(room);
+                let popped = if fits { segment.pop(bytes, self.free_drift) } else { None };
+                let Some(popped) = popped else { break };
                 popped.deliver(out, &mut filled, sink);
-                self.parts[at].0.mark(segment);
                 *reader_sn = reader_sn.wrapping_add(1);
+                packets += 1;
+            }
+            self.taken(found, before, packets, segment);
+            if !fits {
+                break;
             }
         }
         Ok(filled)
     }
 
     fn ready(&self, rules: &Rules) -> bool {
-        let scanned = self.choice.scanned();
-        self.used(scanned) > self.share(rules) * scanned as u64
+        self.scanned() > self.share(rules) * self.choice.scanned() as u64
     }
 
     /// In the order in which they were stored, the segment that no reader scans included.
@@ -192,7 +198,6 @@ impl Core for SharedSegments {
             let used = segment.used();
             let Some(popped) = segment.pop(bytes, self.free_drift) else { break };
             let Popped { held: Held { packet, charge }, .. } = popped;
-            self.parts[at].0.mark(segment);
             *reader_sn = reader_sn.wrapping_add(1);
             sink.gone(Gone {
                 packet,
@@ -208,11 +213,12 @@ impl Core for SharedSegments {
         for part in &self.parts {
             let segment = &mut lock(&part.0.ring).segment;
             segment.reset();
-            part.0.mark(segment);
+            part.0.used.store(0, Relaxed);
         }
         self.writer_sn.0.store(0, Relaxed);
         *reader_sn = 0;
-        self.peak.store(0, Relaxed);
+        let totals = &mut *lock(&self.totals.0);
+        *totals = Totals { used: 0, queued: 0, peak: 0, ..*totals };
     }
 
     fn resize(&self, capacity: u64) {
@@ -224,40 +230,33 @@ impl Core for SharedSegments {
                 ring.bytes = vec![0; size];
             }
         }
-        self.peak_memory.fetch_max((size * self.parts.len()) as u64, Relaxed);
+        let totals = &mut *lock(&self.totals.0);
+        totals.bytes = (size * self.parts.len()) as u64;
+        totals.peak_memory = totals.peak_memory.max(totals.memory());
     }
 
     fn occupancy(&self, rules: &Rules) -> Occupancy {
-        let (used, capacity) = (self.used(self.parts.len()), rules.capacity);
-        Occupancy {
-            used,
-            capacity,
-            free: capacity as i64 - used as i64,
-            peak: self.peak.load(Relaxed),
-            memory: self.memory(rules),
-            peak_memory: self.peak_memory.load(Relaxed),
-        }
+        let capacity = rules.capacity;
+        let totals = &*lock(&self.totals.0);
+        let Totals { used, peak, peak_memory, .. } = *totals;
+        let free = capacity as i64 - used as i64;
+        Occupancy { used, capacity, free, peak, memory: totals.memory(), peak_memory }
     }
 
     fn queued(&self) -> u64 {
-        self.parts.iter().map(|part| part.0.queued.load(Relaxed)).sum()
+        lock(&self.totals.0).queued
+    }
+}
+
+impl Totals {
+    fn memory(&self) -> u64 {
+        self.bytes + self.queued * size_of::<Held>() as u64
     }
 }
 
 impl Part {
     fn new() -> Self {
-        Part {
-            ring: Mutex::new(Ring::default()),
-            used: AtomicU64::new(0),
-            queued: AtomicU64::new(0),
-        }
-    }
-
-    /// Shows what the segment holds; who calls has its lock.
-    #[inline]
-    fn mark(&self, segment: &Segment) {
-        self.used.store(segment.used(), Relaxed);
-        self.queued.store(segment.len(), Release);
+        Part { ring: Mutex::new(Ring::default()), used: AtomicU64::new(0) }
     }
 }
 
@@ -268,6 +267,8 @@ pub(super) struct SegmentBatch<'a> {
     size: u64,
     share: u64,
     held: Option<(usize, MutexGuard<'a, Ring>)>,
+    packets: u64,
+    charged: u64,
 }
 
 impl<'a> SegmentBatch<'a> {
@@ -275,17 +276,31 @@ impl<'a> SegmentBatch<'a> {
     #[inline]
     fn hold(&mut self, at: usize) -> &mut MutexGuard<'a, Ring> {
         if self.held.as_ref().is_some_and(|(held, _)| *held != at) {
-            self.held = None;
+            self.release();
         }
         let part = &self.segments.parts[at].0;
         &mut self.held.get_or_insert_with(|| (at, lock(&part.ring))).1
+    }
+
+    /// Lets go of the segment, when what was stored there has been counted: a reader may take it then.
+    #[inline]
+    fn release(&mut self) {
+        if self.packets > 0 {
+            let totals = &mut *lock(&self.segments.totals.0);
+            totals.used += self.charged;
+            totals.queued += self.packets;
+            totals.peak = totals.peak.max(totals.used);
+            totals.peak_memory = totals.peak_memory.max(totals.memory());
+            (self.packets, self.charged) = (0, 0);
+        }
+        self.held = None;
     }
 
     fn refuse(&self, at: usize, used: u64, need: u64) -> Stored {
         let segments = self.segments;
         // What the reader sees of the buffer, and what of that this packet could have had.
         let scanned = segments.choice.scanned();
-        let all_free = (self.size * scanned as u64).saturating_sub(segments.used(scanned));
+        let all_free = (self.size * scanned as u64).saturating_sub(segments.scanned());
         let own_free = if at < scanned { self.size.saturating_sub(used) } else { 0 };
         Stored::Refused(Refusal {
             reason: DropReason::SegmentFull,
@@ -320,15 +335,12 @@ impl Batch for SegmentBatch<'_> {
         let number = segments.writer_sn.0.fetch_add(1, Relaxed);
         let charge = segment.push(bytes, header(number, epoch_seconds, &packet), data, packet);
         let used = segment.used();
-        segments.parts[at].0.mark(segment);
+        segments.parts[at].0.used.store(used, Relaxed);
+        (self.packets, self.charged) = (self.packets + 1, self.charged + charge);
         Stored::Kept { charge, used, wake: used >= share }
     }
 
     fn end(mut self) {
-        let Some((_, ring)) = self.held.take() else { return };
-        drop(ring);
-        let segments = self.segments;
-        segments.peak.fetch_max(segments.used(segments.parts.len()), Relaxed);
-        segments.peak_memory.fetch_max(segments.memory(self.rules), Relaxed);
+        self.release();
     }
 }

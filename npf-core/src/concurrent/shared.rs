@@ -41,7 +41,7 @@ pub(super) struct Shared<C: Core> {
     pub(super) rules: RwLock<Rules>,
     lanes: Box<[Apart<LaneLock<C::Lane>>]>,
     pub(super) reader: Mutex<Reader<C::Reader>>,
-    event: Apart<AtomicBool>,
+    pub(super) event: Apart<AtomicBool>,
     objects: Objects,
 }
 
