@@ -191,7 +191,7 @@ impl Buffer {
             }
             // What the user was given may have been read already, and only not given back.
             Npf::UserOwned => full && self.largest > 0,
-            Npf::HeadDropped => held.is_some_and(|charge| charge > 0),
+            Npf::HeadDropped | Npf::Unread => held.is_some_and(|charge| charge > 0),
             Npf::ZeroBuffer => capacity == 0 && limit.capacity < 2,
             Npf::NoMemory => limit.object_limit.is_some_and(|limit| self.held >= limit),
             Npf::DumpEnded => {
