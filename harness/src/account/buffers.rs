@@ -54,7 +54,9 @@ pub(super) struct Buffer {
     /// The largest record there ever was.
     largest: u64,
     /// Packets in its dump file.
-    pub dumped: u64,
+    dumped: u64,
+    /// The dump file came to a packet that exceeds its limit in bytes.
+    dump_over: bool,
     /// A control is at work, which may lose what the buffer holds.
     pub controlled: bool,
     /// The tap shows it nothing any more.
@@ -71,6 +73,7 @@ impl Buffer {
             attempts: 0,
             largest: 0,
             dumped: 0,
+            dump_over: false,
             controlled: false,
             detached: false,
         }
@@ -124,6 +127,18 @@ impl Buffer {
     pub(super) fn left(&mut self) {
         self.held = self.held.saturating_sub(1);
         self.take_record();
+    }
+
+    /// The oldest packet in the buffer was written to the dump file.
+    pub(super) fn dumped(&mut self) {
+        self.left();
+        self.dumped += 1;
+    }
+
+    /// A new dump file begins.
+    pub(super) fn dump_begins(&mut self) {
+        self.dumped = 0;
+        self.dump_over = false;
     }
 
     /// A packet left that was never in the buffer.
@@ -198,7 +213,9 @@ impl Buffer {
                 let packets = limit.dump.max_packets.is_some_and(|max| {
                     self.dumped + self.held >= max + u64::from(limit.dump.one_too_many)
                 });
-                packets || limit.dump.max_bytes.is_some_and(|max| occupancy + need > max)
+                // The first packet too many ends the file, also for shorter ones behind it.
+                self.dump_over |= limit.dump.max_bytes.is_some_and(|max| occupancy + need > max);
+                packets || self.dump_over
             }
             Npf::Flushed | Npf::Closed => self.controlled,
             _ => false,

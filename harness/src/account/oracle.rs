@@ -161,14 +161,12 @@ impl Oracle {
 
     /// `handle` wrote its oldest packet to its dump file.
     pub fn dumped(&mut self, handle: u32) {
-        let buffer = &mut self.buffers[handle as usize];
-        buffer.left();
-        buffer.dumped += 1;
+        self.buffers[handle as usize].dumped();
     }
 
     /// `handle` begins a new dump file.
     pub fn dump_begins(&mut self, handle: u32) {
-        self.buffers[handle as usize].dumped = 0;
+        self.buffers[handle as usize].dump_begins();
     }
 
     /// `handle` gave up a packet that it held; `charge` 0: it was not in the buffer.
