@@ -72,10 +72,7 @@ impl Plan {
     /// # Errors
     /// The first scenario that cannot be played.
     pub fn run<W: Watch>(self, watch: impl Fn() -> W + Sync) -> Result<Comparison, SetupError> {
-        let mut jobs = Vec::new();
-        for (_, scenario) in &self.scenarios {
-            jobs.extend(self.engines.iter().map(|&engine| with_engine(scenario, engine)));
-        }
+        let jobs: Vec<Scenario> = self.jobs().collect();
         let mut outcomes = play_all(&jobs, watch).into_iter();
         let mut blocks = Vec::new();
         for (value, _) in self.scenarios {
@@ -86,6 +83,13 @@ impl Plan {
             blocks.push(Block { value, columns });
         }
         Ok(Comparison { key: self.key, blocks })
+    }
+
+    /// Every scenario that is to be played, with its engine, in order.
+    pub fn jobs(&self) -> impl Iterator<Item = Scenario> {
+        self.scenarios.iter().flat_map(|(_, scenario)| {
+            self.engines.iter().map(move |&engine| with_engine(scenario, engine))
+        })
     }
 }
 

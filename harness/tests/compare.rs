@@ -116,13 +116,14 @@ fn results_match_the_schema() {
 
 #[test]
 fn what_cannot_be_compared_is_refused_with_a_way_out() {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--engine", "ring,magic"], "store-hold"),
         (&["--engine", "ring,ring"], "twice"),
         (&["--vary", "seed"], "key=value"),
         (&["--vary", "no.such.key=1,2"], "unknown key"),
         (&["--vary", "handle.0.engine=bpf"], "packet-queue"),
         (&["no/such.toml"], "no/such.toml"),
+        (&["scenarios/dump.toml", "--engine", "ring,zero-copy"], "needs a kernel buffer"),
     ];
     for (args, word) in cases {
         let mut all = vec!["compare"];

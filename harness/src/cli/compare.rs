@@ -1,7 +1,7 @@
 //! `rxlab compare`, and `rxlab` without arguments.
 
 use super::CompareArgs;
-use super::scenario::{Failure, engine_named, frames, load, repeat_of};
+use super::scenario::{Failure, engine_named, frames, load, possible, repeat_of};
 use super::watch::Watcher;
 use crate::compare::{Comparison, Plan, json, plot, table};
 use crate::exit::Exit;
@@ -24,6 +24,7 @@ fn try_compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let engines = engines(args, &scenario)?;
     let (key, scenarios) = varied(args, &scenario)?;
     let plan = Plan { key, scenarios, engines };
+    plan.jobs().try_for_each(|job| possible(&job))?;
     let started = Instant::now();
     let comparison =
         plan.run(|| Watcher::new(interrupt.clone(), frames(&scenario))).map_err(Failure::Setup)?;

@@ -78,7 +78,13 @@ pub(super) fn load(
             handle.engine = engine;
         }
     }
+    possible(&scenario)?;
     Ok(scenario)
+}
+
+/// What the command line changed may not fit the rest.
+pub(super) fn possible(scenario: &Scenario) -> Result<(), Failure> {
+    scenario.validate().map_err(|impossible| Failure::Usage(impossible.to_string()))
 }
 
 /// The engine of that name, or what the names are.

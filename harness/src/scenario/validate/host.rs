@@ -1,7 +1,7 @@
 //! Checks of the CPUs, the costs, the handles and their readers.
 
 use super::super::units::{Bytes, Duration};
-use super::super::{Control, Handle, Scenario, Send};
+use super::super::{BufferMode, Control, Engine, Handle, Mode, Scenario, Send};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
 
 /// A record of the capture buffer opens with so many bytes: `struct bpf_hdr` as Npcap has it.
@@ -98,6 +98,16 @@ fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Im
             within(&key(name), time, Duration(0), LONGEST_RUN)?;
         }
     }
+    if shares_buffers(handle)
+        && let Some(mode) = dump_key(handle)
+    {
+        let allowed = "a dump needs a kernel buffer: another engine, or buffer_mode = \"buffered\"";
+        return wrong(
+            &[&key(&mode), &key("engine")],
+            "zero-copy buffers cannot be dumped",
+            allowed,
+        );
+    }
     super::windows(&key("reader.stall"), &reader.stall)?;
     for (index, send) in handle.send.iter().enumerate() {
         check_send(&key(&format!("send.{index}")), send)?;
@@ -106,6 +116,20 @@ fn check_handle(scenario: &Scenario, at: &str, handle: &Handle) -> Result<(), Im
         check_control(&key(&format!("control.{index}")), control)?;
     }
     Ok(())
+}
+
+/// Whether the buffers belong to the reading process.
+fn shares_buffers(handle: &Handle) -> bool {
+    handle.engine == Engine::ZeroCopy && handle.zero_copy.buffer_mode != BufferMode::Buffered
+}
+
+/// The key that puts the handle into dump mode, if any does.
+fn dump_key(handle: &Handle) -> Option<String> {
+    if handle.mode == Mode::Dump {
+        return Some("mode".to_owned());
+    }
+    let control = handle.control.iter().position(|control| control.mode == Some(Mode::Dump))?;
+    Some(format!("control.{control}.mode"))
 }
 
 fn check_send(at: &str, send: &Send) -> Result<(), Impossible> {
