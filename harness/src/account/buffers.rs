@@ -29,6 +29,8 @@ pub struct HandleLimit {
     pub object_limit: Option<u64>,
     /// When its dump ends, if it is ever in dump mode.
     pub dump: DumpLimits,
+    /// The core puts markers among the packets.
+    pub markers: bool,
 }
 
 /// A packet, or a marker that the core put among the packets.
@@ -195,7 +197,11 @@ impl Buffer {
                 let drifts =
                     matches!(limit.engine, EngineKind::Segments(choices) if choices.free_drift);
                 let charged = self.charged[part];
-                full && capacity == size && (occupancy == charged || drifts && occupancy > charged)
+                // A marker that found no room has moved the round on too, and no event says so: then
+                // it is only known that the segment holds no more than the buffer.
+                let adrift = self.limit.markers && self.goes_round() && occupancy <= whole;
+                let exact = occupancy == charged || drifts && occupancy > charged;
+                full && capacity == size && (exact || adrift)
             }
             Npf::Prefiltered => {
                 full && capacity == limit.capacity
@@ -221,6 +227,12 @@ impl Buffer {
             _ => false,
         };
         (holds, facts)
+    }
+
+    /// Whether each packet goes to the next segment.
+    fn goes_round(&self) -> bool {
+        matches!(self.limit.engine, EngineKind::Segments(choices)
+            if choices.choice == SegmentChoice::RoundRobin)
     }
 
     /// The part that takes a packet tapped on `cpu`.

@@ -280,6 +280,7 @@ mod tests {
             cpus: 1,
             object_limit: None,
             dump: DumpLimits::default(),
+            markers: false,
         };
         let handles = vec![limit];
         let limits =

@@ -359,6 +359,7 @@ fn limits(scenario: &Scenario) -> Limits {
         cpus: scenario.cpu_count(),
         object_limit: handle.object_limit,
         dump: engine::dump_limits(handle),
+        markers: handle.markers,
     };
     Limits {
         fifo_bytes: scenario.nic.fifo.0,
