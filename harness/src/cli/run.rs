@@ -40,6 +40,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     })?;
     if let Some(out) = &args.out {
         open_captures(&mut parts, &scenario, out)?;
+        open_dumps(&mut parts, &scenario, out)?;
     }
     let started = Instant::now();
     let mut watcher = Watcher::new(interrupt, frames(&scenario));
@@ -73,7 +74,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
 }
 
 /// The worst thing that happened decides.
-fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
+pub(super) fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
     match &outcome.end {
         End::Broken(_) => Exit::AccountBroken,
         End::Stuck(_) => Exit::NoProgress,
@@ -109,16 +110,20 @@ fn clear(out: &Path, scenario: &Scenario) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a file has the name of an output: result.json, events.ndjson, capture.pcapng, capture-N.pcapng.
+/// Whether a file has the name of an output: result.json, events.ndjson, and per handle
+/// capture.pcapng, dump.pcap, written.pcap, capture-N.pcapng ...
 fn is_output(file: &Path) -> bool {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return false };
-    let capture = name.strip_prefix("capture").and_then(|rest| rest.strip_suffix(".pcapng"));
+    let of =
+        |kind, ending| name.strip_prefix(kind).and_then(|rest: &str| rest.strip_suffix(ending));
     let numbered = |rest: &str| {
         let number = rest.strip_prefix('-');
         number.is_some_and(|n| !n.is_empty() && n.bytes().all(|digit| digit.is_ascii_digit()))
     };
+    let mut files =
+        [of("capture", ".pcapng"), of("dump", ".pcap"), of("written", ".pcap")].into_iter();
     ["result.json", "events.ndjson"].contains(&name)
-        || capture.is_some_and(|rest| rest.is_empty() || numbered(rest))
+        || files.any(|rest| rest.is_some_and(|rest| rest.is_empty() || numbered(rest)))
 }
 
 /// The event stream's file, if the scenario wants one.
@@ -139,11 +144,8 @@ fn open_captures(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(
         return Ok(());
     }
     for (index, handle) in scenario.handle.iter().enumerate() {
-        let name = match index {
-            0 => "capture.pcapng".to_owned(),
-            _ => format!("capture-{index}.pcapng"),
-        };
-        let file = RecordFile::create(&out.join(name)).map_err(output)?;
+        let file = out.join(name_of("capture", index, "pcapng"));
+        let file = RecordFile::create(&file).map_err(output)?;
         let with_dropped = scenario.output.capture == CaptureOutput::All;
         parts.book.captures.push(
             Capture::new(
@@ -160,6 +162,31 @@ fn open_captures(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(
     Ok(())
 }
 
+/// The files that capture drivers and reading programs write, if the scenario has any.
+fn open_dumps(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(), Failure> {
+    let create = |kind, index| {
+        let file = RecordFile::create(&out.join(name_of(kind, index, "pcap")));
+        file.map_err(|error| Failure::Output(error.to_string()))
+    };
+    for (index, handle) in scenario.handle.iter().enumerate() {
+        if handle.ever_dumps() {
+            parts.book.dumps[index].file = Some(create("dump", index)?);
+        }
+        if let Some(writer) = &mut parts.book.writers[index] {
+            writer.dump.file = Some(create("written", index)?);
+        }
+    }
+    Ok(())
+}
+
+/// The name of a handle's file of one kind; the first handle needs no number.
+fn name_of(kind: &str, handle: usize, ending: &str) -> String {
+    match handle {
+        0 => format!("{kind}.{ending}"),
+        _ => format!("{kind}-{handle}.{ending}"),
+    }
+}
+
 /// The command that repeats this run, with every choice that `args` made.
 fn repeat(args: &RunArgs, scenario: &Scenario) -> String {
     let engine = args.engine.iter().flat_map(|name| ["--engine".to_owned(), name.clone()]);
@@ -172,7 +199,14 @@ mod tests {
 
     #[test]
     fn outputs_are_known_by_their_names() {
-        for name in ["result.json", "events.ndjson", "capture.pcapng", "capture-12.pcapng"] {
+        for name in [
+            "result.json",
+            "events.ndjson",
+            "capture.pcapng",
+            "capture-12.pcapng",
+            "dump.pcap",
+            "written-3.pcap",
+        ] {
             assert!(is_output(&Path::new("out").join(name)), "{name}");
         }
         for name in ["capture-.pcapng", "capture-mine.pcapng", "my-capture.pcapng", "result.txt"] {

@@ -109,6 +109,15 @@ impl Default for Handle {
     }
 }
 
+impl Handle {
+    /// Whether it is in dump mode from the beginning or at some time.
+    #[must_use]
+    pub fn ever_dumps(&self) -> bool {
+        let dump = Some(Mode::Dump);
+        Some(self.mode) == dump || self.control.iter().any(|control| control.mode == dump)
+    }
+}
+
 /// What runs a filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

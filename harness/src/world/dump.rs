@@ -42,7 +42,7 @@ impl Dump {
     /// # Errors
     /// The first write that failed.
     pub fn finish(&mut self) -> Result<(), OutputError> {
-        let finished = self.file.take().map_or(Ok(()), |mut file| file.finish());
+        let finished = self.file.take().map_or(Ok(()), RecordFile::finish);
         match self.failed.take() {
             Some(error) => Err(error),
             None => finished,
