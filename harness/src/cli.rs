@@ -1,6 +1,7 @@
 //! The command line: data goes to stdout, talk to stderr, and the exit code says how it ended.
 
 mod bench;
+mod capture;
 mod compare;
 mod filter;
 mod reasons;
@@ -32,6 +33,12 @@ enum Command {
     ///
     /// Without --engine the scenario's own list is taken, or else every engine.
     Compare(CompareArgs),
+    /// Read one handle of a scenario as tcpdump reads an interface: a line for each packet, or a
+    /// savefile.
+    ///
+    /// The program is written with the capture API of npf-core. The scenario's own reader of the handle
+    /// stays away; its rhythm and costs are the program's. Without SCENARIO as with `run`.
+    Capture(CaptureArgs),
     /// List every reason for which a frame can be dropped: its rule, its unit, its names elsewhere.
     Reasons,
     /// Show a filter program, run it on frames, or check the filter engines against each other.
@@ -98,6 +105,31 @@ struct RunArgs {
     no_wall: bool,
 }
 
+/// What to capture.
+#[derive(Args, Clone, Default)]
+struct CaptureArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Capture engine for every handle.
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// The handle to read, by name or number; the first one unless it is given.
+    #[arg(long, value_name = "NAME|N")]
+    handle: Option<String>,
+    /// Stop after so many packets; the run ends there.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    count: Option<i32>,
+    /// Write the packets to a savefile instead (pcap, microseconds); `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Bytes kept of each packet, instead of the scenario's.
+    #[arg(short, long, value_name = "BYTES")]
+    snaplen: Option<u32>,
+    /// Each packet wakes the program.
+    #[arg(long)]
+    immediate_mode: bool,
+}
+
 #[derive(Subcommand)]
 enum BenchCommand {
     /// Frames simulated per second, memory, and cost per frame by number of queues.
@@ -118,6 +150,7 @@ pub fn main() -> Exit {
     match cli.command.unwrap_or_else(|| Command::Compare(CompareArgs::default())) {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Capture(args) => capture::capture(&args),
         Command::Reasons => reasons::reasons(),
         Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
@@ -131,6 +164,7 @@ fn after_help() -> String {
          rxlab run scenarios/slow-reader.toml --out out   its account, events and capture\n  \
          rxlab run --pcap file.pcap --filter 'udp port 53'\n  \
          rxlab run scenarios/small-ring.toml --set ring.rx=512 --seed 7\n  \
+         rxlab capture scenarios/small-ring.toml -c 10 --filter udp\n  \
          rxlab compare scenarios/slow-reader.toml --engine ring,store-hold \
          --vary handle.0.kernel_buffer=250kB,500kB,1MB\n\n\
          Exit codes:\n{}",

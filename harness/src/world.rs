@@ -9,6 +9,7 @@
 //! - [`latency`]: from the wire to the reader.
 //! - [`control`]: what a program changes on its handle while it runs.
 //! - [`reader`]: the rhythm of each reading application.
+//! - [`laboratory`]: the world for a program of one's own, written with npf-core's capture API.
 //! - [`outcome`]: what a run leaves behind.
 
 pub mod book;
@@ -19,6 +20,7 @@ pub mod dump;
 pub mod embedded;
 mod engine;
 mod holdings;
+pub mod laboratory;
 pub mod latency;
 pub mod outcome;
 pub mod port;

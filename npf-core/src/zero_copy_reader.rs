@@ -37,7 +37,15 @@ impl ZeroCopyReader {
     /// No such handle; one that shares no buffers.
     pub fn new(adapter: &mut Adapter, handle: u32) -> Result<Self, ViewError> {
         let seen = vec![0; adapter.zbuf_size(handle)? - ZBUF_HEADER];
-        Ok(ZeroCopyReader { handle, process: 0, next: 0, taken: None, waiting: false, seen, len: 0 })
+        Ok(ZeroCopyReader {
+            handle,
+            process: 0,
+            next: 0,
+            taken: None,
+            waiting: false,
+            seen,
+            len: 0,
+        })
     }
 
     /// What this reader has become in a child that was forked just now: the same state, another
@@ -93,8 +101,13 @@ impl ZeroCopyReader {
         Ok(Taken { rotated: true, ..taken })
     }
 
-    /// Gives the buffer taken last back: the user's generation becomes what the kernel's is here.
-    fn acknowledge(&mut self, adapter: &mut Adapter) -> Result<(), ViewError> {
+    /// Gives the buffer taken last back, as [`ZeroCopyReader::poll`] does first: the user's generation
+    /// becomes what the kernel's is here.
+    ///
+    /// # Errors
+    ///
+    /// Handle closed meanwhile; no such process.
+    pub fn acknowledge(&mut self, adapter: &mut Adapter) -> Result<(), ViewError> {
         if let Some(buffer) = self.taken.take() {
             let mut generation = [0; 4];
             adapter.user_read(self.handle, self.process, buffer, KERNEL_GEN, &mut generation)?;

@@ -137,6 +137,11 @@ impl Buffer {
         self.dumped += 1;
     }
 
+    /// Dumps end at other limits from now on.
+    pub(super) fn dump_limits(&mut self, limits: DumpLimits) {
+        self.limit.dump = limits;
+    }
+
     /// A new dump file begins.
     pub(super) fn dump_begins(&mut self) {
         self.dumped = 0;

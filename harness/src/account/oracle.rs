@@ -11,7 +11,7 @@
 use super::buffers::{Buffer, HandleLimit};
 use super::{Ledger, Reason};
 use nic_model::DropReason as Nic;
-use npf_core::DropReason as Npf;
+use npf_core::{DropReason as Npf, DumpLimits};
 
 /// What the scenario grants: the capacities that drops are measured against.
 #[derive(Clone, Debug)]
@@ -162,6 +162,11 @@ impl Oracle {
     /// `handle` wrote its oldest packet to its dump file.
     pub fn dumped(&mut self, handle: u32) {
         self.buffers[handle as usize].dumped();
+    }
+
+    /// The program that holds `handle` asks for dumps with these limits.
+    pub fn dump_limits(&mut self, handle: u32, limits: DumpLimits) {
+        self.buffers[handle as usize].dump_limits(limits);
     }
 
     /// `handle` begins a new dump file.

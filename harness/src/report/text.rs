@@ -174,6 +174,24 @@ fn closing(
     wall_s: f64,
     repeat: &str,
 ) -> std::fmt::Result {
+    account(text, outcome)?;
+    let sim_s = outcome.sim_time_ps as f64 / 1e12;
+    writeln!(
+        text,
+        "seed {}  digest {:016x}  sim {} in {wall_s:.2} s ({:.2}x)",
+        scenario.seed,
+        outcome.digest,
+        time(outcome.sim_time_ps),
+        sim_s / wall_s.max(1e-9)
+    )?;
+    writeln!(text, "repeat: {repeat}")
+}
+
+/// The account of all frames, and what the drops are made of.
+///
+/// # Errors
+/// What `text` says; a `String` never does.
+pub fn account(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let total = &outcome.total;
     writeln!(
         text,
@@ -190,16 +208,7 @@ fn closing(
             total.occurred().map(|(reason, n)| reason_with_place(outcome, reason, n)).collect();
         writeln!(text, "  dropped {} = {}", count(total.dropped), reasons.join(" + "))?;
     }
-    let sim_s = outcome.sim_time_ps as f64 / 1e12;
-    writeln!(
-        text,
-        "seed {}  digest {:016x}  sim {} in {wall_s:.2} s ({:.2}x)",
-        scenario.seed,
-        outcome.digest,
-        time(outcome.sim_time_ps),
-        sim_s / wall_s.max(1e-9)
-    )?;
-    writeln!(text, "repeat: {repeat}")
+    Ok(())
 }
 
 /// `no_descriptor 6,101 (rxq3 97%)`: the queue is named when most of the drops are there.

@@ -72,6 +72,13 @@ pub enum Work {
         /// Which of its sends.
         index: u32,
     },
+    /// A program's call that has taken effect and takes its time.
+    Call {
+        /// Handle.
+        handle: u32,
+        /// Picoseconds.
+        cost: u64,
+    },
     /// A reader looks at what the read gave it.
     Consume {
         /// Handle.
@@ -85,9 +92,11 @@ impl Work {
             Self::Interrupt { .. } => Priority::Interrupt,
             Self::Poll { .. } | Self::Kick => Priority::Poll,
             Self::Worker { .. } | Self::Dump { .. } => Priority::Worker,
-            Self::Read { .. } | Self::Copy { .. } | Self::Send { .. } | Self::Consume { .. } => {
-                Priority::Reader
-            }
+            Self::Read { .. }
+            | Self::Copy { .. }
+            | Self::Send { .. }
+            | Self::Call { .. }
+            | Self::Consume { .. } => Priority::Reader,
         }
     }
 }

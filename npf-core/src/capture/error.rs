@@ -32,7 +32,7 @@ pub enum CaptureError {
     },
     /// `loop_` would spin for ever: nothing lets time pass while the capture does not block.
     WouldSpin,
-    /// The surroundings have another design open for this capture.
+    /// The surroundings have chosen the design of the buffer, and whether there are markers.
     EngineIsFixed,
     /// The surroundings have one capture at a time, and it is open.
     InUse,
@@ -101,7 +101,7 @@ impl fmt::Display for CaptureError {
                 "a loop that does not block would spin for ever; use dispatch() and select()"
             }
             CaptureError::EngineIsFixed => {
-                "the surroundings have chosen the design; leave set_engine() out"
+                "the surroundings have chosen design and markers; leave set_engine() and set_markers() out"
             }
             CaptureError::InUse => {
                 "the surroundings have one capture, which is open; open no other one"

@@ -132,7 +132,7 @@ impl<P: Platform> Capture<P> {
     #[doc(alias = "pcap_setmode")]
     pub fn setmode(&mut self, mode: Mode) -> Result<(), CaptureError> {
         let (platform, live, _) = self.parts()?;
-        platform.with(|now, adapter, host| adapter.set_mode(now, live.handle, mode, host))?;
+        platform.set_mode(live.handle, mode)?;
         live.statistics = mode == Mode::Statistics;
         Ok(())
     }

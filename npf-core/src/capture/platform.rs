@@ -6,8 +6,8 @@
 
 use super::{CaptureError, Settings};
 use crate::{
-    Adapter, ControlError, HandleCounters, HandleOptions, Host, Injected, Read, ReadError, Taken,
-    Transmission, Transmitted, ViewError, ZeroCopyReader,
+    Adapter, ControlError, HandleCounters, HandleOptions, Host, Injected, Mode, Read, ReadError,
+    Taken, Transmission, Transmitted, ViewError, ZeroCopyReader,
 };
 use std::cell::RefCell;
 
@@ -53,6 +53,15 @@ pub trait Platform {
     /// No such handle.
     fn close(&mut self, handle: u32) -> Result<HandleCounters, ControlError> {
         self.with(|now, adapter, host| adapter.close(now, handle, host))
+    }
+
+    /// Sets what becomes of the frames that the filter accepts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Adapter::set_mode`].
+    fn set_mode(&mut self, handle: u32, mode: Mode) -> Result<(), ControlError> {
+        self.with(|now, adapter, host| adapter.set_mode(now, handle, mode, host))
     }
 
     /// Lets time pass until a read of the handle is served ([`Adapter::ready`]), for `timeout_ps` at
@@ -127,6 +136,10 @@ impl<P: Platform> Platform for &mut P {
         (**self).close(handle)
     }
 
+    fn set_mode(&mut self, handle: u32, mode: Mode) -> Result<(), ControlError> {
+        (**self).set_mode(handle, mode)
+    }
+
     fn wait(&mut self, handle: u32, timeout_ps: Option<u64>) -> Waited {
         (**self).wait(handle, timeout_ps)
     }
@@ -175,6 +188,10 @@ impl<P: Platform> Platform for &RefCell<P> {
 
     fn close(&mut self, handle: u32) -> Result<HandleCounters, ControlError> {
         self.borrow_mut().close(handle)
+    }
+
+    fn set_mode(&mut self, handle: u32, mode: Mode) -> Result<(), ControlError> {
+        self.borrow_mut().set_mode(handle, mode)
     }
 
     fn wait(&mut self, handle: u32, timeout_ps: Option<u64>) -> Waited {

@@ -12,6 +12,8 @@ use std::io::{self, Write};
 pub struct Dumper<W: Write> {
     out: W,
     bytes: u64,
+    /// The packet being written, with its header.
+    record: Vec<u8>,
 }
 
 impl<W: Write> Dumper<W> {
@@ -24,10 +26,10 @@ impl<W: Write> Dumper<W> {
     pub fn new(mut out: W, snaplen: u32) -> io::Result<Self> {
         let header = file_header(snaplen);
         out.write_all(&header)?;
-        Ok(Dumper { out, bytes: header.len() as u64 })
+        Ok(Dumper { out, bytes: header.len() as u64, record: Vec::new() })
     }
 
-    /// Appends a packet. Seconds are kept modulo 2^32, as the file's field is.
+    /// Appends a packet, in one write. Seconds are kept modulo 2^32, as the file's field is.
     ///
     /// # Errors
     ///
@@ -35,10 +37,11 @@ impl<W: Write> Dumper<W> {
     #[doc(alias = "pcap_dump")]
     pub fn dump(&mut self, packet: &Packet<'_>) -> io::Result<()> {
         let Packet { sec, usec, caplen, len, data } = *packet;
-        let header = packet_header(sec as u32, usec, caplen, len);
-        self.out.write_all(&header)?;
-        self.out.write_all(data)?;
-        self.bytes += (header.len() + data.len()) as u64;
+        self.record.clear();
+        self.record.extend_from_slice(&packet_header(sec as u32, usec, caplen, len));
+        self.record.extend_from_slice(data);
+        self.out.write_all(&self.record)?;
+        self.bytes += self.record.len() as u64;
         Ok(())
     }
 

@@ -45,6 +45,7 @@ impl Embedded {
             Work::Dump { handle, asleep } => self.begin_dump(handle, asleep),
             Work::Send { handle, index } => self.begin_send(cpu, handle, index),
             Work::Copy { bytes, .. } => bytes * costs.copy_byte.0,
+            Work::Call { cost, .. } => cost,
             Work::Read { handle } => {
                 let asleep = self.readers[handle as usize].was_asleep;
                 costs.system_call.0 + if asleep { costs.wake_up.0 } else { 0 }
@@ -82,7 +83,8 @@ impl Embedded {
                 self.continue_read(handle);
             }
             Work::Copy { handle, .. } => self.continue_read(handle),
-            Work::Consume { handle } => self.continue_reader(handle),
+            Work::Consume { handle } => self.looked_through(handle),
+            Work::Call { handle, .. } => self.called(handle),
         }
     }
 

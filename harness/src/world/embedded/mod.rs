@@ -12,6 +12,7 @@
 //! the work.
 
 mod jobs;
+mod program;
 mod reading;
 mod sending;
 
@@ -26,11 +27,12 @@ use super::schedule::{Action, Schedule};
 use super::setup::Parts;
 use crate::account::law;
 use crate::event::WorldEvent;
-use crate::scenario::{Costs, Handle, Mode, Process, Scenario};
+use crate::scenario::{Costs, Handle, Process, Scenario};
 use crate::source::{Source, SourceFault};
 use driver::Driver;
 use nic_model::wire::Wire;
 use npf_core::{Adapter, DUMP_PERIOD_PS};
+use program::Program;
 use sending::Sending;
 use std::cell::RefCell;
 
@@ -92,6 +94,9 @@ pub struct Embedded {
     dumping: Vec<bool>,
     /// Per handle: the batch that the dump thread writes is not the last.
     dump_goes_on: Vec<bool>,
+    /// Reads a handle instead of the scenario's reader.
+    program: Option<Program>,
+    steps: u64,
     thorough: bool,
 }
 
@@ -122,12 +127,8 @@ impl Embedded {
                 schedule.add(at.0, Action::Fork { handle });
             }
         }
-        let dumps = |handle: &Handle| {
-            let dump = Some(Mode::Dump);
-            Some(handle.mode) == dump || handle.control.iter().any(|control| control.mode == dump)
-        };
         for (handle, options) in (0u32..).zip(&scenario.handle) {
-            if dumps(options) {
+            if options.ever_dumps() {
                 schedule.add(DUMP_PERIOD_PS, Action::DumpPeriod { handle });
             }
         }
@@ -176,6 +177,8 @@ impl Embedded {
             working: vec![false; scenario.handle.len()],
             dumping: vec![false; scenario.handle.len()],
             dump_goes_on: vec![false; scenario.handle.len()],
+            program: None,
+            steps: 0,
             thorough: false,
         }
     }
@@ -187,31 +190,45 @@ impl Embedded {
 
     /// Plays the scenario to its end.
     pub fn run(mut self, watch: &mut impl Watch) -> Finished {
+        self.begin();
+        let end = self.play(watch, |_| false);
+        self.finish(end.unwrap_or(End::Complete))
+    }
+
+    /// The first frame is on its way, and every reader of the scenario begins.
+    pub fn begin(&mut self) {
         self.fetch_arrival();
-        for handle in 0..self.readers.len() {
-            self.continue_reader(handle as u32);
+        for handle in 0..self.readers.len() as u32 {
+            if !self.is_program(handle) {
+                self.continue_reader(handle);
+            }
         }
-        let mut steps = 0u64;
-        let end = loop {
+    }
+
+    /// Plays until `done`, which is asked after each step, or to the end, and says which.
+    fn play(&mut self, watch: &mut impl Watch, done: impl Fn(&Self) -> bool) -> Option<End> {
+        loop {
             if let Err(broken) = self.check() {
-                break End::Broken(broken);
+                return Some(End::Broken(broken));
+            }
+            if done(self) {
+                return None;
             }
             if self.finished() {
-                break End::Complete;
+                return Some(End::Complete);
             }
-            if steps.is_multiple_of(STEPS_PER_LOOK) {
+            if self.steps.is_multiple_of(STEPS_PER_LOOK) {
                 let offered = self.book.get_mut().ledger.total.offered;
                 if watch.stop(offered, self.now) {
-                    break End::Interrupted;
+                    return Some(End::Interrupted);
                 }
             }
-            steps += 1;
+            self.steps += 1;
             if !self.step() {
-                break self.nothing_due();
+                return Some(self.nothing_due());
             }
             self.carry_effects();
-        };
-        self.finish(end)
+        }
     }
 
     /// Does what is due next; false if nothing ever is.
@@ -284,10 +301,7 @@ impl Embedded {
                     self.wake_reader(handle);
                 }
             }
-            Action::ReaderResumes { handle } => {
-                self.readers[handle as usize].was_asleep = true;
-                self.continue_reader(handle);
-            }
+            Action::ReaderResumes { handle } => self.resume_reader(handle),
             Action::Control { handle, index } => self.control(handle, index),
             Action::Fork { handle } => self.fork(handle),
             Action::Send { handle, index } => {

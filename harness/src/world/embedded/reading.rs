@@ -1,6 +1,7 @@
 //! The reading applications: how a reader's rhythm becomes reads, and reads become jobs.
 
 use super::Embedded;
+use super::program::Back;
 use crate::event::WorldEvent;
 use crate::world::cpu::Work;
 use crate::world::reader::{State, Step};
@@ -13,6 +14,7 @@ impl Embedded {
         if self.readers[handle as usize].shared.is_some() {
             return self.take_shared(handle);
         }
+        let is_program = self.is_program(handle);
         let reader = &mut self.readers[handle as usize];
         let book = self.book.get_mut();
         let read = match self.adapter.read_step(self.now, handle, &mut reader.buffer, book) {
@@ -22,15 +24,18 @@ impl Embedded {
                 let cpu = reader.cpu;
                 return self.submit(cpu, Work::Copy { handle, bytes });
             }
-            Ok(ReadStep::Done(read)) => (read.bytes as u64, u64::from(read.packets)),
-            Err(_) => {
+            Ok(ReadStep::Done(read)) => read,
+            Err(error) => {
                 reader.was_refused(self.now);
-                return self.continue_reader(handle);
+                return match is_program {
+                    true => self.give_back(Back::Read(Err(error))),
+                    false => self.continue_reader(handle),
+                };
             }
         };
-        let (bytes, packets) = read;
+        let (bytes, packets) = (read.bytes as u64, u64::from(read.packets));
         reader.copied = reader.copied.min(bytes);
-        self.did_read(handle, bytes, packets);
+        self.did_read(handle, bytes, packets, Back::Read(Ok(read)));
     }
 
     /// The reader looks at the shared buffers; nothing is copied.
@@ -50,14 +55,17 @@ impl Embedded {
         let blind = |taken: &Taken| taken.records == 0 && adapter.ready(handle);
         let Some(taken) = taken.ok().filter(|taken| !blind(taken)) else {
             reader.was_refused(now);
-            return self.continue_reader(handle);
+            return match self.is_program(handle) {
+                true => self.give_back(Back::Taken(taken)),
+                false => self.continue_reader(handle),
+            };
         };
         let bytes = taken.bytes as u64;
         reader.copied = bytes;
-        self.did_read(handle, bytes, taken.packets.into());
+        self.did_read(handle, bytes, taken.packets.into(), Back::Taken(Ok(taken)));
     }
 
-    fn did_read(&mut self, handle: u32, bytes: u64, packets: u64) {
+    fn did_read(&mut self, handle: u32, bytes: u64, packets: u64, back: Back) {
         let reader = &mut self.readers[handle as usize];
         reader.did_read(self.now, bytes, packets);
         if let Some(Some(writer)) = self.book.get_mut().writers.get_mut(handle as usize) {
@@ -66,7 +74,10 @@ impl Embedded {
         if packets > 0 {
             let cpu = reader.cpu;
             self.submit(cpu, Work::Consume { handle });
-        } else {
+        }
+        if self.is_program(handle) {
+            self.give_back(back);
+        } else if packets == 0 {
             self.continue_reader(handle);
         }
     }
@@ -89,20 +100,20 @@ impl Embedded {
         let reader = &mut self.readers[handle as usize];
         reader.state = State::Busy;
         reader.was_asleep = true;
-        let cpu = reader.cpu;
-        self.submit(cpu, Work::Read { handle });
+        self.may_read(handle);
     }
 
     /// A reader that is not on a CPU goes on with its rhythm.
     pub(super) fn continue_reader(&mut self, handle: u32) {
-        let ready = self.adapter.ready(handle);
         let reader = &mut self.readers[handle as usize];
+        if let Some(shared) = &mut reader.shared {
+            // What it took last goes back before it waits. A handle that was closed has nothing to take.
+            let _ = shared.acknowledge(&mut self.adapter);
+        }
+        let ready = self.adapter.ready(handle);
         let book = self.book.get_mut();
         match reader.next(self.now, ready) {
-            Step::Read => {
-                let cpu = reader.cpu;
-                self.submit(cpu, Work::Read { handle });
-            }
+            Step::Read => self.may_read(handle),
             Step::Wait { token, timeout_at } => {
                 book.world_event(self.now, WorldEvent::ReaderWaits { handle });
                 if let Some(at) = timeout_at {

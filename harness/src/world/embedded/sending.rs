@@ -73,7 +73,7 @@ impl Embedded {
         if work.is_none() {
             book.world_event(now, WorldEvent::SendRefused { handle });
         }
-        self.to_the_wire();
+        self.put_on_the_wire();
         self.cost_of_sending(work.unwrap_or_default())
             + match self.sends[handle as usize][index as usize].next {
                 Some(TransmitNext::Wait { until, spins: true }) => until.saturating_sub(self.now),
@@ -97,7 +97,7 @@ impl Embedded {
     }
 
     /// What was sent goes on to the driver, on the transmit queue of its handle.
-    fn to_the_wire(&mut self) {
+    pub(super) fn put_on_the_wire(&mut self) {
         let outgoing = std::mem::take(&mut self.book.get_mut().outgoing);
         let queues = self.queue_cpu.len() as u32;
         for (handle, frame) in outgoing {
@@ -111,7 +111,7 @@ impl Embedded {
         }
     }
 
-    fn cost_of_sending(&self, work: TapWork) -> u64 {
+    pub(super) fn cost_of_sending(&self, work: TapWork) -> u64 {
         let costs = &self.costs;
         costs.system_call.0
             + u64::from(work.frames) * (costs.tap_frame.0 + costs.poll_frame.0)
