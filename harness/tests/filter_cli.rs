@@ -118,6 +118,17 @@ fn a_frame_has_one_line() {
 }
 
 #[test]
+fn what_cannot_be_compiled_is_interpreted_with_a_notice() {
+    // Adds one until A is 3, by a jump back.
+    let back = "0004000000000001 0015010000000003 00050000fffffffd 0006000000000007";
+    let args = ["filter", "--program", back, "--frame", "00"];
+    let (code, stdout, stderr) = run(&args);
+    assert_eq!((code, stdout.as_str()), (0, "7\n"), "{stderr}");
+    assert!(stderr.contains("the interpreter runs this program: "), "{stderr}");
+    assert_eq!(printed(&[&args[1..], &["--engine", "interpreter"]].concat()), "7\n");
+}
+
+#[test]
 fn a_dialect_and_what_is_known_of_the_frame_decide() {
     // 2^31 > 1?
     let compare = "0000000080000000 0025000100000001 0006000000000001 0006000000000000";

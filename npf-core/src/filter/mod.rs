@@ -101,7 +101,7 @@ impl Program {
     }
 
     /// Reads the text that `tcpdump -ddd` prints, and validates the program by libpcap's rules. The
-    /// other forms of a program: [`format`].
+    /// other forms of a program: [`mod@format`].
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Programs as files: the four forms that others write, read and written.
 //!
-//! Contract: every form is read as it is written and back: what [`write()`] made, [`read`] gives again
+//! Contract: every form is read as it is written and back: what [`write_text`] made, [`read`] gives again
 //! (the listing knows no operand of an instruction that has none, so those must be 0). Bytes that are no
 //! program are an error that names its place and what to do; reading allocates no more than the bytes
 //! themselves ask for.
