@@ -174,6 +174,8 @@ struct Live {
     length: usize,
     /// Takes packets out of shared buffers instead.
     shared: Option<ZeroCopyReader>,
+    /// It has looked there, found nothing and was to wait.
+    looked: bool,
     /// What is not processed yet: from, to, how written, and whether it is in what `shared` saw.
     at: usize,
     end: usize,
@@ -219,6 +221,7 @@ impl<P: Platform> Capture<P> {
             buffer: Vec::new(),
             length,
             shared,
+            looked: false,
             at: 0,
             end: 0,
             format: RecordFormat::Npf,

@@ -6,7 +6,7 @@
 //! otherwise it gives its count and leaves the flag for the next call (`pcap_breakloop`).
 
 use super::{BreakHandle, Capture, CaptureError, Live, Platform, Waited};
-use crate::{Marker, Record, RecordFormat, Records, STATISTICS_RECORD};
+use crate::{Marker, Record, RecordFormat, Records, STATISTICS_RECORD, Taken};
 
 /// One packet: the header's fields and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,20 +233,30 @@ impl Live {
             return Ok(());
         }
         // The first look gives the last buffer back; there is nothing to wait for if the next one is
-        // there. After a wait, the second look asks for a rotation.
-        let Some(reader) = &mut self.shared else { return Ok(()) };
-        let mut taken = platform.poll(handle, reader)?;
-        if taken.waits {
+        // there. The second look, after the wait, asks for a rotation.
+        let mut taken = Taken { waits: true, ..Taken::default() };
+        if !self.looked {
+            taken = self.look(platform)?;
+        }
+        self.looked = taken.waits;
+        if self.looked {
             if !self.wait(platform, stop)? {
                 return Ok(());
             }
-            let Some(reader) = &mut self.shared else { return Ok(()) };
-            taken = platform.poll(handle, reader)?;
+            self.looked = false;
+            taken = self.look(platform)?;
         }
         // What is no record is met when the program comes to it.
         let seen = self.shared.as_ref().map_or(0, |reader| reader.seen().len());
         self.show(if taken.malformed { seen } else { taken.bytes }, true);
         Ok(())
+    }
+
+    fn look<P: Platform>(&mut self, platform: &mut P) -> Result<Taken, CaptureError> {
+        match &mut self.shared {
+            Some(reader) => Ok(platform.poll(self.handle, reader)?),
+            None => Ok(Taken::default()),
+        }
     }
 
     /// Waits if the capture blocks; whether it makes sense to read then.

@@ -8,7 +8,7 @@ use npf_core::{
 };
 use proptest::prelude::*;
 
-fn designs() -> Vec<EngineKind> {
+pub fn designs() -> Vec<EngineKind> {
     let mut designs = vec![
         EngineKind::Segments(SegmentsOptions::default()),
         EngineKind::Worker(WorkerOptions::default()),
@@ -78,6 +78,25 @@ proptest! {
             let seen = read_back(engine, &frames, snaplen, &counts);
             prop_assert_eq!(&seen, &expected, "{:?}", engine);
         }
+    }
+}
+
+/// What would wait for ever stays where it is, however often one asks; what is asked for without
+/// blocking comes.
+#[test]
+fn the_end_stays_the_end_and_not_blocking_gives_what_is_there() {
+    for engine in designs() {
+        let mut playback = Playback::new([(US, vec![1; 60])]);
+        let mut capture = Capture::create(&mut playback);
+        capture.set_engine(engine).unwrap();
+        capture.activate().unwrap();
+        for _ in 0..3 {
+            assert_eq!(capture.dispatch(-1, |_| ()), Ok(0), "{engine:?}");
+            assert!(capture.ended());
+        }
+        capture.setnonblock(true).unwrap();
+        assert_eq!(capture.dispatch(-1, |_| ()), Ok(1), "{engine:?}");
+        assert!(!capture.ended());
     }
 }
 

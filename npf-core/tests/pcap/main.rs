@@ -9,5 +9,6 @@ mod live;
 mod reading;
 mod savefile;
 mod sending;
+mod sequences;
 mod support;
 mod waiting;
