@@ -281,7 +281,7 @@ pub struct Control {
     /// Another filter; the empty text removes it. Empties the buffer unless `keep` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// Another mode: empties the buffer.
+    /// Another mode; what the buffer holds stays there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// From the next frame on.
