@@ -134,6 +134,11 @@ struct CaptureArgs {
 enum BenchCommand {
     /// Frames simulated per second, memory, and cost per frame by number of queues.
     Sim(bench::SimArgs),
+    /// Nanoseconds per frame of a filter: machine code, interpreter, libpcap's, plain Rust.
+    Filter(bench::FilterArgs),
+    /// Nanoseconds per frame stored and read, by capture engine and number of threads, beside a plain
+    /// copy; memory per queued frame.
+    Engine(bench::EngineArgs),
 }
 
 /// Runs the program.
@@ -154,6 +159,8 @@ pub fn main() -> Exit {
         Command::Reasons => reasons::reasons(),
         Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
+        Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),
+        Command::Bench(BenchCommand::Engine(args)) => bench::engine(&args),
     }
 }
 

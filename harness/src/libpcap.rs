@@ -146,6 +146,39 @@ pub fn offline_filter(
     Ok(unsafe { (api.bpf_filter)(program.as_ptr(), data.as_ptr(), wire_len, captured) })
 }
 
+/// A program that libpcap has found valid, to be run often: nothing stands between the caller and
+/// libpcap's interpreter.
+pub struct Prepared {
+    program: Vec<RawInstruction>,
+    bpf_filter: BpfFilter,
+}
+
+impl Prepared {
+    /// Checks a program.
+    pub fn new(program: Vec<RawInstruction>) -> Result<Self, FilterError> {
+        let api = api()?;
+        let invalid = FilterError::Program { len: program.len() };
+        let len = c_int::try_from(program.len()).map_err(|_| invalid.clone())?;
+        // SAFETY: reads `len` instructions, which are there.
+        let valid = unsafe { (api.bpf_validate)(program.as_ptr(), len) } != 0;
+        // Scratch memory would be read as it is found.
+        let reads_scratch = program.iter().any(|i| matches!(i.code, 0x60 | 0x61));
+        if !valid || reads_scratch || !ends_without_abort(&program) {
+            return Err(invalid);
+        }
+        Ok(Self { program, bpf_filter: api.bpf_filter })
+    }
+
+    /// How many of the captured bytes of a frame that was `wire_len` long to keep, 0 for none.
+    #[inline]
+    pub fn run(&self, data: &[u8], wire_len: u32) -> u32 {
+        let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        // SAFETY: `new` has seen libpcap find that the program stays within itself and ends in a
+        // return; loads are checked against `captured`, and there are at least so many bytes.
+        unsafe { (self.bpf_filter)(self.program.as_ptr(), data.as_ptr(), wire_len, captured) }
+    }
+}
+
 /// What libpcap's own check lets pass: outside a kernel it allows jumps backwards, which may never
 /// end, and codes with stray bits, at which its interpreter calls `abort`.
 fn ends_without_abort(program: &[RawInstruction]) -> bool {
@@ -195,6 +228,9 @@ struct Program {
 /// C's `pcap_t`, of which only the address is ours.
 type Handle = *mut c_void;
 
+/// Program, frame, its length on the wire, bytes there.
+type BpfFilter = unsafe extern "C" fn(*const RawInstruction, *const u8, c_uint, c_uint) -> c_uint;
+
 /// libpcap's functions. The library stays loaded as long as they do: for ever.
 struct Api {
     pcap_open_dead: unsafe extern "C" fn(c_int, c_int) -> Handle,
@@ -204,7 +240,7 @@ struct Api {
     pcap_close: unsafe extern "C" fn(Handle),
     pcap_lib_version: unsafe extern "C" fn() -> *const c_char,
     bpf_validate: unsafe extern "C" fn(*const RawInstruction, c_int) -> c_int,
-    bpf_filter: unsafe extern "C" fn(*const RawInstruction, *const u8, c_uint, c_uint) -> c_uint,
+    bpf_filter: BpfFilter,
     _library: Library,
 }
 

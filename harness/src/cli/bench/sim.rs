@@ -15,14 +15,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The scenario that is timed: 64-byte frames at line rate, no filter, a reader that keeps up.
-const SCENARIO: &str = include_str!("../../../scenarios/line-rate-64b.toml");
+const SCENARIO: &str = include_str!("../../../../scenarios/line-rate-64b.toml");
 
 /// Numbers of queues whose cost per frame is compared.
 const QUEUES: [u16; 4] = [1, 4, 16, 64];
 
 /// What to measure.
 #[derive(Args)]
-pub(super) struct SimArgs {
+pub struct SimArgs {
     /// Frames per timed run.
     #[arg(long, default_value_t = 1_000_000)]
     frames: u64,
@@ -38,7 +38,7 @@ pub(super) struct SimArgs {
 }
 
 /// Runs the benchmark.
-pub(super) fn sim(args: &SimArgs) -> Exit {
+pub fn sim(args: &SimArgs) -> Exit {
     let result = match args.memory_probe {
         Some(frames) => probe(frames),
         None => measure(args),
@@ -138,7 +138,8 @@ fn play(frames: u64, queues: u16) -> Result<(Duration, u64), String> {
     }
 }
 
-fn median(times: &mut [Duration]) -> Duration {
+/// The middle one of several times.
+pub(super) fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }

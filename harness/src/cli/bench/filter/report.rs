@@ -1,0 +1,124 @@
+//! The figures of `rxlab bench filter` as a table and as JSON.
+//!
+//! Contract: an engine that was not measured, libpcap's where it is not installed, is a dash in the
+//! table and null in the JSON.
+
+use serde::Serialize;
+
+use crate::cli::bench::machine;
+
+/// Median, least and most of what the rounds gave.
+#[derive(Serialize, Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    /// `None` of nothing.
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let (min, max) = (*sorted.first()?, *sorted.last()?);
+        Some(Self { median: sorted[sorted.len() / 2], min, max })
+    }
+
+    /// Of the ratios round by round: a machine that slows down slows both sides.
+    pub(super) fn of_ratios(over: &[f64], under: &[f64]) -> Option<Self> {
+        let ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
+        Self::of(&ratios)
+    }
+}
+
+/// Figures of each engine.
+#[derive(Serialize)]
+pub(super) struct Engines {
+    pub(super) jit: Option<Spread>,
+    pub(super) interpreter: Option<Spread>,
+    pub(super) libpcap: Option<Spread>,
+    pub(super) rust: Option<Spread>,
+}
+
+/// Of two engines, the first's time over the second's.
+#[derive(Serialize)]
+pub(super) struct Ratios {
+    pub(super) jit_to_libpcap: Option<Spread>,
+    pub(super) jit_to_rust: Option<Spread>,
+    pub(super) interpreter_to_libpcap: Option<Spread>,
+}
+
+/// One expression.
+#[derive(Serialize)]
+pub(super) struct Measured {
+    pub(super) expression: &'static str,
+    pub(super) instructions: usize,
+    pub(super) matching_frames: usize,
+    pub(super) ns_per_frame: Engines,
+    pub(super) ratios: Ratios,
+    pub(super) compile_ns: Option<Spread>,
+}
+
+/// All of them.
+#[derive(Serialize)]
+pub(super) struct Table {
+    pub(super) frames: usize,
+    pub(super) rounds: usize,
+    /// Its version.
+    pub(super) libpcap: Option<String>,
+    pub(super) filters: Vec<Measured>,
+}
+
+impl Table {
+    pub(super) fn json(&self) -> Result<String, String> {
+        let mut value = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        value["bench"] = "filter".into();
+        value["machine"] = machine::line().into();
+        let text = serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?;
+        Ok(text + "\n")
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = machine::line() + "\n";
+        if let Some(version) = &self.libpcap {
+            text += &format!("{version}\n");
+        }
+        let Self { frames, rounds, .. } = self;
+        text += &format!("{frames} mixed frames of 64 B and less; median (least) of {rounds} rounds\n");
+        text += &format!("\n{:50}{:>7}{:>7}\n", "", "length", "match");
+        for Measured { expression, instructions, matching_frames, .. } in &self.filters {
+            let percent = matching_frames * 100 / frames;
+            text += &format!("{expression:50}{instructions:>7}{percent:>5} %\n");
+        }
+        text += &heading("ns per frame", ["jit", "interpreter", "libpcap", "rust"]);
+        for filter in &self.filters {
+            let Engines { jit, interpreter, libpcap, rust } = &filter.ns_per_frame;
+            text += &row(filter.expression, [jit, interpreter, libpcap, rust].map(|it| (it, 1.0)));
+        }
+        text += &heading("ratio", ["jit/libpcap", "jit/rust", "interp./libpcap", "compile, us"]);
+        for Measured { expression, ratios, compile_ns, .. } in &self.filters {
+            let Ratios { jit_to_libpcap, jit_to_rust, interpreter_to_libpcap } = ratios;
+            let ratios = [jit_to_libpcap, jit_to_rust, interpreter_to_libpcap];
+            let [a, b, c] = ratios.map(|ratio| (ratio, 1.0));
+            text += &row(expression, [a, b, c, (compile_ns, 1000.0)]);
+        }
+        text
+    }
+}
+
+fn heading(what: &str, columns: [&str; 4]) -> String {
+    format!("\n{what:50}{}\n", columns.map(|column| format!("{column:>16}")).concat())
+}
+
+/// Each figure with the number that is its unit.
+fn row(expression: &str, figures: [(&Option<Spread>, f64); 4]) -> String {
+    let cells = figures.map(|(spread, unit)| {
+        let cell = spread.map_or("-".to_owned(), |Spread { median, min, .. }| {
+            let (median, min) = (median / unit, min / unit);
+            let digits = if median < 100.0 { 2 } else { 0 };
+            format!("{median:.digits$} ({min:.digits$})")
+        });
+        format!("{cell:>16}")
+    });
+    format!("{expression:50}{}\n", cells.concat())
+}
