@@ -67,14 +67,13 @@ mod pool;
 mod record;
 mod record_bsd;
 mod records;
-mod send_queue;
 mod savefile;
+mod send_queue;
 mod shared;
 mod zero_copy_reader;
 
 pub use adapter::{
-    Adapter, DEFAULT_MAX_FRAME, DUMP_PERIOD_PS,
-    MAX_WRITE_REPEAT, STATISTICS_RECORD, Transmission,
+    Adapter, DEFAULT_MAX_FRAME, DUMP_PERIOD_PS, MAX_WRITE_REPEAT, STATISTICS_RECORD, Transmission,
 };
 pub use concurrent::SharedHandle;
 pub use counters::{AdapterCounters, HandleCounters, Stats};

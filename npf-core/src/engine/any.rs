@@ -6,8 +6,8 @@
 use super::packet_queue::PacketQueue;
 use super::ring::Ring;
 use super::segments::Segments;
-use super::worker::Worker;
 use super::store_hold::StoreHold;
+use super::worker::Worker;
 use super::zero_copy::ZeroCopy;
 use super::{Engine, Filled, Occupancy, Packet, Refusal, Sink, Stored, Worked};
 use crate::pool::Pool;

@@ -15,8 +15,8 @@ pub(crate) mod circular;
 mod packet_queue;
 mod ring;
 pub(crate) mod segments;
-mod worker;
 mod store_hold;
+mod worker;
 mod zero_copy;
 
 pub(crate) use any::AnyEngine;

@@ -74,7 +74,13 @@ fn the_heuristic_drops_what_the_filter_would_have_rejected_or_cut() {
         let mut notes = Notes::default();
         tap(&mut adapter, 0, 20, &mut notes);
         adapter
-            .set_filter(0, handle, Some(filter(accept).into()), npf_core::FilterReset::No, &mut notes)
+            .set_filter(
+                0,
+                handle,
+                Some(filter(accept).into()),
+                npf_core::FilterReset::No,
+                &mut notes,
+            )
             .unwrap();
         tap(&mut adapter, 1, 41, &mut notes);
         assert_eq!(notes.drops().first().map(|drop| drop.reason), reason, "61 B need, 60 free");

@@ -102,7 +102,13 @@ impl System {
             Op::Work { at, max } => Answer::Work(adapter.work(now, at, max, notes)),
             Op::Filter { at, keep, reset } => {
                 let reset = if reset { FilterReset::Yes } else { FilterReset::No };
-                Answer::Control(adapter.set_filter(now, at, filter(keep).map(Into::into), reset, notes))
+                Answer::Control(adapter.set_filter(
+                    now,
+                    at,
+                    filter(keep).map(Into::into),
+                    reset,
+                    notes,
+                ))
             }
             Op::BufferSize { at, size } => {
                 Answer::Control(adapter.set_buffer_size(now, at, size, notes))

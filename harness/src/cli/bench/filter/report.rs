@@ -84,7 +84,8 @@ impl Table {
             text += &format!("{version}\n");
         }
         let Self { frames, rounds, .. } = self;
-        text += &format!("{frames} mixed frames of 64 B and less; median (least) of {rounds} rounds\n");
+        text +=
+            &format!("{frames} mixed frames of 64 B and less; median (least) of {rounds} rounds\n");
         text += &format!("\n{:50}{:>7}{:>7}\n", "", "length", "match");
         for Measured { expression, instructions, matching_frames, .. } in &self.filters {
             let percent = matching_frames * 100 / frames;
