@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = std::env::args_os().nth(1).map_or(default, Into::into);
     let scenario = Scenario::load(&file, &[])?.resolved();
     let parts = setup::build(&scenario)?;
-    let mut laboratory = Laboratory::new(&scenario, parts, 0, Unwatched);
+    let mut laboratory = Laboratory::new(&scenario, parts, 0, Unwatched)?;
 
     // From here on as with libpcap.
     let mut capture = Capture::create(&mut laboratory);

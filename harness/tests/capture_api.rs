@@ -35,7 +35,7 @@ fn quiet(frames: u64, more: &str) -> Scenario {
 }
 
 fn laboratory(scenario: &Scenario) -> Laboratory<Unwatched> {
-    Laboratory::new(scenario, setup::build(scenario).unwrap(), 0, Unwatched)
+    Laboratory::new(scenario, setup::build(scenario).unwrap(), 0, Unwatched).unwrap()
 }
 
 /// What the scenario's own reader makes of it.
@@ -118,6 +118,51 @@ fn settings_reach_the_open_handle_and_the_design_stays() {
     assert!(capture.platform().now() < MS);
     let mut second = Capture::create(capture.platform());
     assert_eq!(second.activate(), Err(CaptureError::InUse));
+}
+
+#[test]
+fn a_handle_that_is_not_there_is_no_device() {
+    let scenario = quiet(1, "");
+    let parts = setup::build(&scenario).unwrap();
+    let refused = Laboratory::new(&scenario, parts, 1, Unwatched).map(|_| ()).unwrap_err();
+    assert_eq!((refused, refused.code()), (CaptureError::NoSuchDevice, -5));
+}
+
+/// What the scenario would change about its reader's buffer and patience is the program's own.
+#[test]
+fn controls_of_the_scenario_leave_the_programs_own_alone() {
+    let mut more = "[[handle]]\nread_timeout = \"5ms\"\n".to_owned();
+    for (at, bytes) in [(1, 100), (2, 1_000_000), (30, 64), (40, 500_000)] {
+        more += "[[handle.control]]\n";
+        more += &format!("at = \"{at}ms\"\nuser_buffer = \"{bytes}B\"\nread_timeout = \"1s\"\n");
+    }
+    let scenario = quiet(1_000, &more);
+    let mut laboratory = laboratory(&scenario);
+    let mut capture = Capture::create(&mut laboratory);
+    capture.activate().unwrap();
+    let mut reads = 0;
+    let mut packets = 0;
+    while !capture.ended() {
+        packets += capture.dispatch(-1, |_| ()).unwrap();
+        reads += 1;
+    }
+    assert_eq!(packets, 1_000);
+    assert!((20..=25).contains(&reads), "{reads} in 100 ms");
+    assert!(laboratory.finish().outcome.ok());
+}
+
+#[test]
+fn select_without_patience_takes_no_time() {
+    let scenario = quiet(1_000, "");
+    let mut laboratory = laboratory(&scenario);
+    let mut capture = Capture::create(&mut laboratory);
+    capture.activate().unwrap();
+    assert_eq!(capture.select(Some(0)), Ok(Waited::TimedOut));
+    assert_eq!(capture.platform().now(), 0);
+    assert_eq!(capture.select(Some(MS)), Ok(Waited::TimedOut));
+    assert_eq!(capture.platform().now(), MS);
+    assert_eq!(capture.select(None), Ok(Waited::Ready));
+    assert_eq!(capture.select(Some(0)), Ok(Waited::Ready));
 }
 
 #[test]
@@ -228,7 +273,7 @@ impl Watch for After {
 fn an_interrupted_laboratory_breaks_the_loop() {
     let scenario = shipped("slow-reader.toml", &[]);
     let parts = setup::build(&scenario).unwrap();
-    let mut laboratory = Laboratory::new(&scenario, parts, 0, After(5));
+    let mut laboratory = Laboratory::new(&scenario, parts, 0, After(5)).unwrap();
     let mut capture = Capture::create(&mut laboratory);
     capture.activate().unwrap();
     assert_eq!(capture.loop_(-1, |_| ()), Err(CaptureError::Break));

@@ -33,7 +33,8 @@ fn try_capture(args: &CaptureArgs) -> Result<Exit, Failure> {
     let scenario = load(&args.scenario, args.engine.as_deref(), None)?;
     let handle = handle_named(&scenario, args.handle.as_deref())?;
     let parts = setup::build(&scenario).map_err(Failure::Setup)?;
-    let mut laboratory = Laboratory::new(&scenario, parts, handle, Signal(interrupt));
+    let mut laboratory =
+        Laboratory::new(&scenario, parts, handle, Signal(interrupt)).map_err(refused)?;
     let mut capture = Capture::create(&mut laboratory);
     if let Some(bytes) = args.snaplen {
         capture.set_snaplen(bytes).map_err(refused)?;

@@ -37,16 +37,23 @@ pub struct Laboratory<W: Watch> {
 }
 
 impl<W: Watch> Laboratory<W> {
-    /// A laboratory in which a program will read `handle`, which the scenario must have. `parts` are
-    /// those of the scenario.
-    #[must_use]
-    pub fn new(scenario: &Scenario, parts: Parts, handle: u32, watch: W) -> Self {
+    /// A laboratory in which a program will read `handle`; `parts` are those of the scenario.
+    ///
+    /// # Errors
+    /// [`CaptureError::NoSuchDevice`] if the scenario has no such handle.
+    pub fn new(
+        scenario: &Scenario,
+        parts: Parts,
+        handle: u32,
+        watch: W,
+    ) -> Result<Self, CaptureError> {
+        let known = scenario.handle.get(handle as usize).ok_or(CaptureError::NoSuchDevice)?;
+        let settings = settings(known);
         let mut world = Embedded::new(scenario, parts);
         world.attach(handle);
         world.begin();
-        let settings = settings(&scenario.handle[handle as usize]);
         let options = settings.options();
-        Self { world, watch, handle, settings, options, open: false, end: None }
+        Ok(Self { world, watch, handle, settings, options, open: false, end: None })
     }
 
     /// Virtual time in picoseconds.
@@ -139,7 +146,7 @@ impl<W: Watch> Platform for Laboratory<W> {
     }
 
     fn wait(&mut self, _handle: u32, timeout_ps: Option<u64>) -> Waited {
-        let ready = self.play(false, |world, watch| world.wait(timeout_ps.unwrap_or(0), watch));
+        let ready = self.play(false, |world, watch| world.wait(timeout_ps, watch));
         self.waited(if ready { Waited::Ready } else { Waited::TimedOut })
     }
 

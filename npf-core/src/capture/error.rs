@@ -16,6 +16,8 @@ pub enum CaptureError {
     NotActivated,
     /// The call is for captures that are not activated yet (PCAP_ERROR_ACTIVATED).
     Activated,
+    /// The surroundings have no such source of packets (PCAP_ERROR_NO_SUCH_DEVICE).
+    NoSuchDevice,
     /// There is no monitor mode here (PCAP_ERROR_RFMON_NOTSUP).
     MonitorNotSupported,
     /// Records carry microseconds (PCAP_ERROR_TSTAMP_PRECISION_NOTSUP).
@@ -36,7 +38,7 @@ pub enum CaptureError {
     EngineIsFixed,
     /// The surroundings have one capture at a time, and it is open.
     InUse,
-    /// The surroundings cannot send.
+    /// The surroundings cannot send, or not any more.
     CannotSend,
     /// The user buffer holds something that is no record: somebody else writes to it.
     Malformed,
@@ -59,6 +61,7 @@ impl CaptureError {
             CaptureError::Break => -2,
             CaptureError::NotActivated => -3,
             CaptureError::Activated => -4,
+            CaptureError::NoSuchDevice => -5,
             CaptureError::MonitorNotSupported => -6,
             CaptureError::PrecisionNotSupported => -12,
             _ => -1,
@@ -73,6 +76,9 @@ impl fmt::Display for CaptureError {
             CaptureError::NotActivated => "the capture is not activated; call activate() first",
             CaptureError::Activated => {
                 "the capture is activated already; set this before activate()"
+            }
+            CaptureError::NoSuchDevice => {
+                "there is no such source of packets; choose one that the surroundings have"
             }
             CaptureError::MonitorNotSupported => {
                 "there is no monitor mode here; leave set_rfmon() out"
@@ -106,7 +112,7 @@ impl fmt::Display for CaptureError {
             CaptureError::InUse => {
                 "the surroundings have one capture, which is open; open no other one"
             }
-            CaptureError::CannotSend => "nothing can be sent here; capture only",
+            CaptureError::CannotSend => "nothing can be sent here, or not any more; capture only",
             CaptureError::Malformed => {
                 "the user buffer holds no record where one should be; its rest was thrown away"
             }

@@ -184,6 +184,7 @@ fn buffers_are_those_that_libpcap_asks_for() {
 fn the_texts_say_what_to_do() {
     let errors = [
         CaptureError::Break,
+        CaptureError::NoSuchDevice,
         CaptureError::UserBufferTooLarge { asked: 1 << 40 },
         CaptureError::UserBufferIsFixed { length: 0 },
         CaptureError::UserBufferIsFixed { length: 5000 },

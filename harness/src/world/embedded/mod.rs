@@ -318,9 +318,15 @@ impl Embedded {
     fn control(&mut self, handle: u32, index: u32) {
         let at = handle as usize;
         let control = &self.controls[at][index as usize];
+        let is_program = self.is_program(handle);
         let (adapter, reader) = (&mut self.adapter, &mut self.readers[at]);
+        let own = (reader.next_buffer, reader.read_timeout_ps);
         let book = self.book.get_mut();
-        if let Some(closed) = control::carry_out(self.now, handle, control, adapter, reader, book) {
+        let closed = control::carry_out(self.now, handle, control, adapter, reader, book);
+        if is_program {
+            (reader.next_buffer, reader.read_timeout_ps) = own;
+        }
+        if let Some(closed) = closed {
             self.closed[at] = Some(closed);
             self.readers[at].stop();
         }

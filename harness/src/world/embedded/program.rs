@@ -57,14 +57,17 @@ impl Embedded {
         self.now
     }
 
-    /// The program waits until it may read, for `timeout_ps` at most, or for ever if that is 0. Whether
-    /// it would be served without waiting.
+    /// The program waits until it may read, for `timeout_ps` at most; `None` waits for ever. Whether it
+    /// is served without waiting then.
     ///
     /// # Errors
     /// The run ended before.
-    pub fn wait(&mut self, timeout_ps: u64, watch: &mut impl Watch) -> Result<bool, End> {
+    pub fn wait(&mut self, timeout_ps: Option<u64>, watch: &mut impl Watch) -> Result<bool, End> {
         let handle = self.look_through(watch)?;
-        self.readers[handle as usize].read_timeout_ps = timeout_ps;
+        if timeout_ps == Some(0) {
+            return Ok(self.adapter.ready(handle));
+        }
+        self.readers[handle as usize].read_timeout_ps = timeout_ps.unwrap_or(0);
         self.continue_reader(handle);
         if self.finished() {
             return Err(End::Complete);
