@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Compares what `args` name.
 pub(super) fn compare(args: &CompareArgs) -> Exit {
-    try_compare(args).unwrap_or_else(|failure| failure.tell())
+    try_compare(args).unwrap_or_else(Failure::tell)
 }
 
 fn try_compare(args: &CompareArgs) -> Result<Exit, Failure> {

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 /// Plays what `args` name.
 pub(super) fn run(args: &RunArgs) -> Exit {
-    try_run(args).unwrap_or_else(|failure| failure.tell())
+    try_run(args).unwrap_or_else(Failure::tell)
 }
 
 fn try_run(args: &RunArgs) -> Result<Exit, Failure> {

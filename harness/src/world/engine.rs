@@ -102,7 +102,6 @@ pub fn engine_kind(handle: &Handle) -> EngineKind {
                 ForkedPages::YoungerCopies => npf_core::ForkedPages::YoungerCopies,
             },
             assigned_leak: handle.zero_copy.assigned_leak,
-            ..ZeroCopyOptions::default()
         }),
     }
 }
