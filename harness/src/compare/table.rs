@@ -13,11 +13,13 @@ const NAME: usize = 38;
 /// Width of the others.
 const VALUE: usize = 15;
 
-/// A number's name and where it comes from.
-type Named<F> = (&'static str, F);
+/// A counter's name and where it comes from.
+type Counter = (&'static str, fn(&HandleCounters) -> u64);
+/// A number's name and how a run's is shown.
+type Shown = (&'static str, fn(&Column) -> String);
 
 /// Counters that are shown where one of them is not 0.
-const COUNTS: [Named<fn(&HandleCounters) -> u64>; 7] = [
+const COUNTS: [Counter; 7] = [
     ("counted", |counters| counters.counted),
     ("dumped", |counters| counters.dumped),
     ("sent", |counters| counters.sent),
@@ -132,7 +134,7 @@ fn write_summary(text: &mut String, comparison: &Comparison) -> std::fmt::Result
     let Some(first) = comparison.blocks.first() else { return Ok(()) };
     let names: Vec<String> = first.columns.iter().map(|c| c.engine.name().to_owned()).collect();
     let key = comparison.key.as_deref().unwrap_or_default();
-    let numbers: [Named<fn(&Column) -> String>; 4] = [
+    let numbers: [Shown; 4] = [
         ("lost", loss),
         ("reads", |column| count(sum(column, |handle| handle.reads))),
         ("median latency", |column| {
