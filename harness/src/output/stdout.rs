@@ -13,7 +13,7 @@ pub fn print(text: &str) -> Result<(), String> {
 /// Writes `bytes` to stdout; the same otherwise.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn write(bytes: &[u8]) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
