@@ -3,7 +3,7 @@
 //!
 //! Why `unsafe`: fork(2), mmap(2) and memory that several processes write to have no safe form. What
 //! leaves this module is safe: bytes are copied in and out at checked places, and the child runs
-//! nothing but [`serve`].
+//! nothing but `serve`.
 //!
 //! ```text
 //!   test --peek, poke--> parent's mapping          test --commands in a pipe--> child --> its mapping
