@@ -44,14 +44,16 @@ fn every_shipped_scenario_keeps_its_account() {
         let result = short(&scenario);
         let account = &result["account"];
         assert_eq!(account["ok"], true, "{scenario}");
-        assert_eq!(account["offered"], 20_000, "{scenario}");
+        // Those that a program sent come on top.
+        let offered = account["offered"].as_u64().unwrap();
+        assert!(offered == 20_000 || scenario.ends_with("send.toml") && offered > 20_000);
         let sum = |tally: &Value| {
             let dropped =
                 tally["dropped"].as_object().unwrap().values().map(|n| n.as_u64().unwrap());
             let rest = ["delivered", "filtered", "held"].map(|key| tally[key].as_u64().unwrap());
             dropped.sum::<u64>() + rest.iter().sum::<u64>()
         };
-        assert_eq!(sum(account), 20_000, "{scenario}");
+        assert_eq!(sum(account), offered, "{scenario}");
         for part in ["queues", "handles"] {
             for tally in result[part].as_array().unwrap() {
                 assert_eq!(tally["offered"], sum(tally), "{scenario}: {part}");

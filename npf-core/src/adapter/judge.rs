@@ -28,7 +28,8 @@ impl Judged {
 }
 
 /// Runs the filter over a frame.
-#[inline]
+// A call would pass the result through memory, in parts that are then read as one: a stall.
+#[inline(always)]
 pub(crate) fn judge(
     filter: Option<&Filter>,
     snaplen: u32,

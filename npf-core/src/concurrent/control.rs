@@ -14,7 +14,7 @@ use crate::{ControlError, DropReason, Event, FilterReset, HandleCounters, Host};
 
 impl<C: Core> Shared<C> {
     pub(super) fn close<H: Host>(&self, now: u64, host: &mut H) -> HandleCounters {
-        let rules = own(&self.rules);
+        let rules = own(&self.rules.0);
         let lost = self.flush(now, &rules, DropReason::Closed, host);
         host.event(now, Event::Closed { handle: self.id, lost });
         self.counters()
@@ -27,7 +27,7 @@ impl<C: Core> Shared<C> {
         host: &mut H,
     ) -> Result<(), ControlError> {
         check_buffer(bytes)?;
-        let rules = &mut *own(&self.rules);
+        let rules = &mut *own(&self.rules.0);
         if rules.detached {
             return Err(ControlError::DeviceRemoved);
         }
@@ -44,7 +44,7 @@ impl<C: Core> Shared<C> {
         reset: FilterReset,
         host: &mut H,
     ) {
-        let rules = &mut *own(&self.rules);
+        let rules = &mut *own(&self.rules.0);
         let instructions = filter.as_ref().map_or(0, |filter| filter.program().len() as u64);
         rules.filter = filter;
         if reset == FilterReset::Yes {
@@ -60,23 +60,23 @@ impl<C: Core> Shared<C> {
         host: &mut H,
     ) -> Result<(), ControlError> {
         check_snaplen(bytes)?;
-        own(&self.rules).snaplen = bytes;
+        own(&self.rules.0).snaplen = bytes;
         host.event(now, Event::SnaplenSet { handle: self.id, bytes: bytes.into() });
         Ok(())
     }
 
     pub(super) fn set_min_to_copy<H: Host>(&self, now: u64, bytes: u64, host: &mut H) {
-        own(&self.rules).min_to_copy = bytes;
+        own(&self.rules.0).min_to_copy = bytes;
         host.event(now, Event::MinToCopySet { handle: self.id, bytes });
     }
 
     pub(super) fn set_immediate<H: Host>(&self, now: u64, on: bool, host: &mut H) {
-        own(&self.rules).immediate = on;
+        own(&self.rules.0).immediate = on;
         host.event(now, Event::ImmediateSet { handle: self.id, on });
     }
 
     pub(super) fn remove<H: Host>(&self, now: u64, host: &mut H) {
-        let rules: &mut Rules = &mut own(&self.rules);
+        let rules: &mut Rules = &mut own(&self.rules.0);
         if !rules.detached {
             rules.detached = true;
             let queued = self.core.queued();

@@ -61,6 +61,9 @@ pub(super) trait Core {
     /// How full it is.
     fn occupancy(&self, rules: &Rules) -> Occupancy;
 
+    /// Bytes charged.
+    fn used(&self) -> u64;
+
     /// Packets it holds.
     fn queued(&self) -> u64;
 }

@@ -194,6 +194,10 @@ impl Core for Queue {
         Occupancy { used, capacity, free, peak, memory, peak_memory }
     }
 
+    fn used(&self) -> u64 {
+        self.budget.0.used()
+    }
+
     fn queued(&self) -> u64 {
         lock(&self.list.0).packets.len() as u64
     }

@@ -243,6 +243,10 @@ impl Core for SharedSegments {
         Occupancy { used, capacity, free, peak, memory: totals.memory(), peak_memory }
     }
 
+    fn used(&self) -> u64 {
+        lock(&self.totals.0).used
+    }
+
     fn queued(&self) -> u64 {
         lock(&self.totals.0).queued
     }

@@ -38,9 +38,9 @@ const LANES_MAX: u16 = 256;
 pub(super) struct Shared<C: Core> {
     pub(super) id: u32,
     pub(super) core: C,
-    pub(super) rules: RwLock<Rules>,
+    pub(super) rules: Apart<RwLock<Rules>>,
     lanes: Box<[Apart<LaneLock<C::Lane>>]>,
-    pub(super) reader: Mutex<Reader<C::Reader>>,
+    pub(super) reader: Apart<Mutex<Reader<C::Reader>>>,
     pub(super) event: Apart<AtomicBool>,
     objects: Objects,
 }
@@ -72,9 +72,9 @@ impl<C: Core> Shared<C> {
         let lane = |at| Lane { account: account(), core: core.lane(at) };
         Shared {
             id,
-            rules: RwLock::new(Rules::new(options)),
+            rules: Apart(RwLock::new(Rules::new(options))),
             lanes: (0..lanes(options)).map(|at| Apart(Mutex::new(lane(at)))).collect(),
-            reader: Mutex::new(Reader { account: account(), core: C::Reader::default() }),
+            reader: Apart(Mutex::new(Reader { account: account(), core: C::Reader::default() })),
             event: Apart(AtomicBool::new(false)),
             objects: Objects::new(options.object_limit),
             core,
@@ -108,7 +108,7 @@ impl<C: Core> Shared<C> {
         host: &mut H,
     ) -> Option<u64> {
         let Source { now, cpu, queue, .. } = source;
-        let rules = share(&self.rules);
+        let rules = share(&self.rules.0);
         work.frames += frames.len() as u32;
         if rules.detached {
             for frame in frames {
@@ -172,7 +172,7 @@ impl<C: Core> Shared<C> {
             return None;
         }
         account.counters.wakes += 1;
-        Some(self.core.occupancy(&rules).used)
+        Some(self.core.used())
     }
 
     /// See [`SharedHandle::read`](super::SharedHandle::read).
@@ -182,9 +182,9 @@ impl<C: Core> Shared<C> {
         out: &mut [u8],
         host: &mut H,
     ) -> Result<Read, ReadError> {
-        let rules = share(&self.rules);
+        let rules = share(&self.rules.0);
         let handle = self.id;
-        let Some(mut reader) = try_lock(&self.reader) else {
+        let Some(mut reader) = try_lock(&self.reader.0) else {
             return Err(ReadError::Busy { handle });
         };
         let Reader { account, core } = &mut *reader;
@@ -211,7 +211,7 @@ impl<C: Core> Shared<C> {
     }
 
     pub(super) fn ready(&self) -> bool {
-        self.event_set() || self.core.ready(&share(&self.rules))
+        self.event_set() || self.core.ready(&share(&self.rules.0))
     }
 
     pub(super) fn event_set(&self) -> bool {
@@ -223,13 +223,13 @@ impl<C: Core> Shared<C> {
     }
 
     pub(super) fn occupancy(&self) -> Occupancy {
-        self.core.occupancy(&share(&self.rules))
+        self.core.occupancy(&share(&self.rules.0))
     }
 
     /// The account of the reader and of all CPUs together.
     fn account(&self) -> Account {
         let mut sum = Account::of(self.id);
-        sum.add(&lock(&self.reader).account);
+        sum.add(&lock(&self.reader.0).account);
         for lane in &self.lanes {
             sum.add(&lock(&lane.0).account);
         }
@@ -254,7 +254,7 @@ impl<C: Core> Shared<C> {
         host: &mut H,
     ) -> u64 {
         let lost = self.core.queued();
-        let Reader { account, core } = &mut *lock(&self.reader);
+        let Reader { account, core } = &mut *lock(&self.reader.0);
         self.core.flush(core, rules, &mut account.sink(now, reason, host));
         self.objects.give(lost);
         lost
@@ -268,7 +268,7 @@ impl<C: Core> Shared<C> {
         for lane in &self.lanes {
             lock(&lane.0).account.reset_statistics();
         }
-        lock(&self.reader).account.counters.resets += 1;
+        lock(&self.reader.0).account.counters.resets += 1;
         host.event(now, Event::BufferReset { handle: self.id, flushed, capacity });
     }
 }

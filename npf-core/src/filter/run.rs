@@ -19,7 +19,9 @@ pub struct Verdict {
 }
 
 /// Runs `steps`, those of `ops`, over `data`, what is there of a frame of `wire_len` bytes.
-#[inline]
+///
+/// Never inlined: a caller who has compiled code instead would save all its registers for nothing.
+#[inline(never)]
 pub(super) fn run(
     ops: &[Op],
     steps: &[Step],

@@ -4,6 +4,7 @@
 
 mod dialects;
 mod formats;
+mod jit;
 mod ops;
 mod properties;
 mod refusals;

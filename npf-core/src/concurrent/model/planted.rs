@@ -86,6 +86,10 @@ impl<C: Core, F: Fault<Core = C>> Core for Faulty<C, F> {
         self.0.occupancy(rules)
     }
 
+    fn used(&self) -> u64 {
+        self.0.used()
+    }
+
     fn queued(&self) -> u64 {
         self.0.queued()
     }

@@ -11,7 +11,7 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use super::super::linux;
 use super::super::op::{Size, Sum};
 use super::length::{Required, bytes, end};
-use super::translate::Translator;
+use super::translate::{Asked, Translator};
 
 /// How memory is read: checked before, any alignment, the same bytes for as long as the code runs. Not
 /// said to be movable, so that no load can come before its check.
@@ -209,7 +209,8 @@ impl Translator<'_> {
 
     /// The network header + `k`, of 64 bits.
     fn behind_network(&mut self, k: u32) -> Value {
-        let network = self.builder.ins().uextend(types::I64, self.network);
+        let network = self.ask(Asked::NetworkOffset);
+        let network = self.builder.ins().uextend(types::I64, network);
         self.builder.ins().iadd_imm_u(network, i64::from(k))
     }
 

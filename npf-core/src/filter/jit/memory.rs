@@ -8,10 +8,11 @@
 //! It calls code that it has just generated, which Rust cannot check, and gives its memory back. A
 //! [`Code`] is made from operations only by `translate.rs`, whose contract is what the call relies on:
 //! the function reads the frame only within its length and the table only at the slots that it asked
-//! for, and it writes, keeps and calls nothing. It is the only module of this crate with `unsafe`.
+//! for, and it writes, keeps and calls nothing.
 #![allow(unsafe_code)]
 
 use std::mem;
+use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use cranelift_codegen::Context;
@@ -22,21 +23,17 @@ use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, ModuleError, default_libcall_names};
 
 use super::super::Ancillary;
-use super::super::ancillary::Field;
 use super::super::op::Op;
 use super::JitError;
-use super::translate::{Rules, Translated, translate};
+use super::translate::{Asked, Rules, Translated, translate};
 
-/// `(frame, bytes there, length on the wire, offset of the network header, table) -> bytes to keep`.
-type Entry = unsafe extern "C" fn(*const u8, usize, u32, u32, *const u32) -> u32;
-
-/// Slots of the table: one for each kind of field.
-const SLOTS: usize = Field::COUNT;
+/// `(frame, bytes there, length on the wire, table) -> bytes to keep`.
+type Entry = unsafe extern "C" fn(*const u8, usize, u32, *const u32) -> u32;
 
 /// The code of one program.
 pub(super) struct Code {
     entry: Entry,
-    fields: Vec<Field>,
+    asked: Vec<Asked>,
     /// Owns the memory that `entry` points into. Looked at only when that is freed, so the lock is
     /// never taken; it is there as a module alone may not be shared by threads.
     module: Mutex<Option<JITModule>>,
@@ -46,8 +43,11 @@ impl Code {
     /// Compiles operations.
     pub(super) fn new(ops: &[Op], rules: Rules) -> Result<Self, JitError> {
         let isa = machine()?;
-        let Translated { function, fields } = translate(ops, isa.as_ref(), rules)?;
-        let mut module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
+        let Translated { function, asked } = translate(ops, isa.as_ref(), rules)?;
+        let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+        #[cfg(all(unix, target_arch = "x86_64"))]
+        builder.memory_provider(Box::new(super::pages::Pages::new()));
+        let mut module = JITModule::new(builder);
         let id = match define(&mut module, function) {
             Ok(id) => id,
             Err(error) => {
@@ -61,34 +61,36 @@ impl Code {
         // `translate`, which is that of `Entry` in the calling convention of `extern "C"` here: pointer
         // and usize have 64 bits, as `machine` has seen to.
         let entry = unsafe { mem::transmute::<*const u8, Entry>(start) };
-        Ok(Self { entry, fields, module: Mutex::new(Some(module)) })
+        Ok(Self { entry, asked, module: Mutex::new(Some(module)) })
     }
 
     /// Runs the program.
     #[inline]
     pub(super) fn run(&self, data: &[u8], wire_len: u32, ancillary: &Ancillary) -> u32 {
-        if self.fields.is_empty() {
-            self.call(data, wire_len, ancillary, &[0; SLOTS])
-        } else {
-            self.run_with_fields(data, wire_len, ancillary)
+        if !self.asked.is_empty() {
+            return answer_and_run(data, wire_len, self, ancillary);
         }
+        // SAFETY: the memory that `entry` points into is freed no sooner than `self`. The code reads at
+        // most `len` bytes of the frame, and nothing of a table for which it has not asked.
+        unsafe { (self.entry)(data.as_ptr(), data.len(), wire_len, ptr::null()) }
     }
+}
 
-    fn run_with_fields(&self, data: &[u8], wire_len: u32, ancillary: &Ancillary) -> u32 {
-        let mut table = [0; SLOTS];
-        for (slot, field) in table.iter_mut().zip(&self.fields) {
-            *slot = ancillary.value(*field);
-        }
-        self.call(data, wire_len, ancillary, &table)
+/// Runs a program that asks for more. The frame comes first, so that it is in the same registers as for
+/// the call that most programs take.
+#[cold]
+#[inline(never)]
+fn answer_and_run(data: &[u8], wire_len: u32, code: &Code, ancillary: &Ancillary) -> u32 {
+    let mut table = [0; Asked::COUNT];
+    for (slot, asked) in table.iter_mut().zip(&code.asked) {
+        *slot = match *asked {
+            Asked::NetworkOffset => ancillary.network_offset,
+            Asked::Field(field) => ancillary.value(field),
+        };
     }
-
-    #[inline]
-    fn call(&self, data: &[u8], wire_len: u32, known: &Ancillary, table: &[u32; SLOTS]) -> u32 {
-        let (frame, len, network) = (data.as_ptr(), data.len(), known.network_offset);
-        // SAFETY: the memory that `entry` points into is freed no sooner than `self`. The code reads
-        // `len` bytes from `frame` on at most, and slots of the table below `SLOTS`.
-        unsafe { (self.entry)(frame, len, wire_len, network, table.as_ptr()) }
-    }
+    // SAFETY: as in `run`; and the table has a slot for each kind that may be asked, which is asked
+    // once at most.
+    unsafe { (code.entry)(data.as_ptr(), data.len(), wire_len, table.as_ptr()) }
 }
 
 impl Drop for Code {

@@ -21,6 +21,8 @@ mod frame;
 mod length;
 #[cfg(feature = "jit")]
 mod memory;
+#[cfg(all(feature = "jit", unix, target_arch = "x86_64"))]
+mod pages;
 #[cfg(feature = "jit")]
 mod translate;
 

@@ -2,10 +2,10 @@
 //!
 //! # Contract
 //!
-//! [`translate`] makes a function `(frame, bytes there, length on the wire, offset of the network
-//! header, table of fields) -> bytes to keep` that reads memory only
+//! [`translate`] makes a function `(frame, bytes there, length on the wire, table) -> bytes to keep`
+//! that reads memory only
 //! - in the frame, each load dominated by a comparison that shows its bytes to be there (`frame.rs`),
-//! - in the table, at the slots of [`Translated::fields`];
+//! - in the table, at the slots of [`Translated::asked`];
 //!
 //! and that writes nothing, calls nothing, and has no jump back. `memory.rs` relies on that.
 //!
@@ -49,11 +49,23 @@ impl Rules {
     };
 }
 
-/// A function, and what it wants to know.
+/// What a program may ask besides the bytes of a frame and their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    NetworkOffset,
+    Field(Field),
+}
+
+impl Asked {
+    /// How many there are.
+    pub(super) const COUNT: usize = 1 + Field::COUNT;
+}
+
+/// A function, and what it asks.
 pub(super) struct Translated {
     pub(super) function: Function,
-    /// What to put into the table, by slot; four bytes each.
-    pub(super) fields: Vec<Field>,
+    /// What to put into the table, by slot of four bytes; each at most once.
+    pub(super) asked: Vec<Asked>,
 }
 
 /// Translates a validated program.
@@ -65,7 +77,7 @@ pub(super) fn translate(
     let mut function = Function::new();
     let signature = &mut function.signature;
     signature.call_conv = isa.default_call_conv();
-    let parameters = [types::I64, types::I64, types::I32, types::I32, types::I64];
+    let parameters = [types::I64, types::I64, types::I32, types::I64];
     signature.params.extend(parameters.map(AbiParam::new));
     signature.returns.push(AbiParam::new(types::I32));
 
@@ -73,8 +85,8 @@ pub(super) fn translate(
     let builder = FunctionBuilder::new(&mut function, &mut context);
     let mut translator = Translator::new(builder, ops, rules);
     translator.program(ops)?;
-    let fields = translator.end(isa);
-    Ok(Translated { function, fields })
+    let asked = translator.end(isa);
+    Ok(Translated { function, asked })
 }
 
 pub(super) struct Translator<'a> {
@@ -91,9 +103,8 @@ pub(super) struct Translator<'a> {
     pub(super) frame: Value,
     pub(super) len: Value,
     wire_len: Value,
-    pub(super) network: Value,
     table: Value,
-    fields: Vec<Field>,
+    asked: Vec<Asked>,
 }
 
 /// A block that jumps lead to, and what holds on all of them.
@@ -109,7 +120,7 @@ impl<'a> Translator<'a> {
         builder.switch_to_block(entry);
         builder.seal_block(entry);
         let parameters = builder.block_params(entry);
-        let [frame, len, wire_len, network, table] = [0, 1, 2, 3, 4].map(|n| parameters[n]);
+        let [frame, len, wire_len, table] = [0, 1, 2, 3].map(|n| parameters[n]);
         let zero = builder.ins().iconst(types::I32, 0);
         let mut variable = || {
             let variable = builder.declare_var(types::I32);
@@ -130,9 +141,8 @@ impl<'a> Translator<'a> {
             frame,
             len,
             wire_len,
-            network,
             table,
-            fields: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -178,7 +188,7 @@ impl<'a> Translator<'a> {
             Op::LoadXHeaderLength(k) => Some(self.header_length(k, self.required[at], facts)),
             Op::LoadXHeaderLengthNetwork(k) => Some(self.header_length_network(k, facts)),
             Op::LoadField(field) => {
-                let value = self.field(field);
+                let value = self.ask(Asked::Field(field));
                 Some(self.set_a(value, facts))
             }
             Op::LoadLength => Some(self.set_a(self.wire_len, facts)),
@@ -253,14 +263,14 @@ impl<'a> Translator<'a> {
         })
     }
 
-    fn end(mut self, isa: &dyn TargetIsa) -> Vec<Field> {
+    fn end(mut self, isa: &dyn TargetIsa) -> Vec<Asked> {
         if let Some(reject) = self.reject {
             self.builder.switch_to_block(reject);
             self.builder.seal_block(reject);
             self.leave(0);
         }
         self.builder.finalize(isa.frontend_config());
-        self.fields
+        self.asked
     }
 
     /// The block that `at` starts, reached with one more set of facts.
@@ -312,12 +322,12 @@ impl<'a> Translator<'a> {
     }
 
     /// Loads from the table.
-    fn field(&mut self, field: Field) -> Value {
-        let slot = self.fields.iter().position(|known| *known == field).unwrap_or_else(|| {
-            self.fields.push(field);
-            self.fields.len() - 1
+    pub(super) fn ask(&mut self, what: Asked) -> Value {
+        let slot = self.asked.iter().position(|asked| *asked == what).unwrap_or_else(|| {
+            self.asked.push(what);
+            self.asked.len() - 1
         });
-        // There are fewer kinds of them than an offset has numbers.
+        // There are fewer kinds than an offset has numbers.
         let offset = slot as i32 * 4;
         self.builder.ins().load(types::I32, super::frame::READ, self.table, offset)
     }

@@ -71,8 +71,8 @@ fn measure(args: &FilterArgs) -> Result<Table, String> {
 }
 
 /// One expression and all who judge frames by it, with their times so far.
-struct Contest {
-    subject: &'static Subject,
+struct Contest<'a> {
+    subject: &'a Subject,
     jit: Filter,
     interpreter: Filter,
     libpcap: Option<Prepared>,
@@ -90,8 +90,8 @@ struct Times {
     compile: Vec<f64>,
 }
 
-impl Contest {
-    fn new(subject: &'static Subject, frames: &[Frame]) -> Result<Self, String> {
+impl<'a> Contest<'a> {
+    fn new(subject: &'a Subject, frames: &[Frame]) -> Result<Self, String> {
         let program = Program::parse_ddd(subject.program).map_err(|error| error.to_string())?;
         let raw: Vec<RawInstruction> =
             program.instructions().iter().copied().map(RawInstruction::from).collect();
@@ -197,3 +197,6 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let done = work();
     (done, started.elapsed())
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,24 +84,23 @@ impl Table {
             text += &format!("{version}\n");
         }
         let Self { frames, rounds, .. } = self;
-        text +=
-            &format!("{frames} mixed frames of 64 B and less; median (least) of {rounds} rounds\n");
+        text += &format!("{frames} mixed frames of 64 B and less, {rounds} rounds in turn\n");
         text += &format!("\n{:50}{:>7}{:>7}\n", "", "length", "match");
         for Measured { expression, instructions, matching_frames, .. } in &self.filters {
             let percent = matching_frames * 100 / frames;
             text += &format!("{expression:50}{instructions:>7}{percent:>5} %\n");
         }
-        text += &heading("ns per frame", ["jit", "interpreter", "libpcap", "rust"]);
+        text += &heading("ns per frame: median (least)", ["jit", "interpreter", "libpcap", "rust"]);
         for filter in &self.filters {
             let Engines { jit, interpreter, libpcap, rust } = &filter.ns_per_frame;
-            text += &row(filter.expression, [jit, interpreter, libpcap, rust].map(|it| (it, 1.0)));
+            text += &row(filter.expression, [jit, interpreter, libpcap, rust].map(with_least));
         }
-        text += &heading("ratio", ["jit/libpcap", "jit/rust", "interp./libpcap", "compile, us"]);
+        let columns = ["jit/libpcap", "jit/rust", "interp./libpcap", "compile, us"];
+        text += &heading("ratio of times in one round: median", columns);
         for Measured { expression, ratios, compile_ns, .. } in &self.filters {
             let Ratios { jit_to_libpcap, jit_to_rust, interpreter_to_libpcap } = ratios;
-            let ratios = [jit_to_libpcap, jit_to_rust, interpreter_to_libpcap];
-            let [a, b, c] = ratios.map(|ratio| (ratio, 1.0));
-            text += &row(expression, [a, b, c, (compile_ns, 1000.0)]);
+            let [a, b, c] = [jit_to_libpcap, jit_to_rust, interpreter_to_libpcap].map(ratio);
+            text += &row(expression, [a, b, c, microseconds(compile_ns)]);
         }
         text
     }
@@ -111,15 +110,19 @@ fn heading(what: &str, columns: [&str; 4]) -> String {
     format!("\n{what:50}{}\n", columns.map(|column| format!("{column:>16}")).concat())
 }
 
-/// Each figure with the number that is its unit.
-fn row(expression: &str, figures: [(&Option<Spread>, f64); 4]) -> String {
-    let cells = figures.map(|(spread, unit)| {
-        let cell = spread.map_or("-".to_owned(), |Spread { median, min, .. }| {
-            let (median, min) = (median / unit, min / unit);
-            let digits = if median < 100.0 { 2 } else { 0 };
-            format!("{median:.digits$} ({min:.digits$})")
-        });
-        format!("{cell:>16}")
-    });
+fn row(expression: &str, cells: [Option<String>; 4]) -> String {
+    let cells = cells.map(|cell| format!("{:>16}", cell.unwrap_or_else(|| "-".to_owned())));
     format!("{expression:50}{}\n", cells.concat())
+}
+
+fn with_least(times: &Option<Spread>) -> Option<String> {
+    times.map(|Spread { median, min, .. }| format!("{median:.2} ({min:.2})"))
+}
+
+fn ratio(ratios: &Option<Spread>) -> Option<String> {
+    ratios.map(|ratios| format!("{:.2}", ratios.median))
+}
+
+fn microseconds(times: &Option<Spread>) -> Option<String> {
+    times.map(|ns| format!("{:.0}", ns.median / 1000.0))
 }
