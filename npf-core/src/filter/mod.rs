@@ -62,7 +62,7 @@ pub use jit::{Compiled, JitError};
 pub use run::Verdict;
 
 use format::{Format, FormatError};
-use op::Op;
+use op::{Op, SCRATCH_WORDS};
 use step::Step;
 
 /// A filter program that was found to be sound.
@@ -74,6 +74,8 @@ pub struct Program {
     ops: Vec<Op>,
     /// The same as the interpreter runs it.
     steps: Vec<Step>,
+    /// Whether it has a use for scratch memory.
+    scratch: bool,
 }
 
 impl Program {
@@ -97,7 +99,8 @@ impl Program {
     ) -> Result<Program, ProgramError> {
         let ops = validate::validate(&instructions, dialect)?;
         let steps = step::steps(&ops);
-        Ok(Program { instructions, dialect, ops, steps })
+        let scratch = ops.iter().any(Op::uses_scratch);
+        Ok(Program { instructions, dialect, ops, steps, scratch })
     }
 
     /// Reads the text that `tcpdump -ddd` prints, and validates the program by libpcap's rules. The
@@ -114,14 +117,18 @@ impl Program {
     /// else is known.
     #[inline]
     pub fn run(&self, data: &[u8], wire_len: u32) -> Verdict {
-        run::run(&self.ops, &self.steps, data, wire_len, &Ancillary::NONE)
+        self.run_with(data, wire_len, &Ancillary::NONE)
     }
 
     /// Runs the program over the bytes that are there of a frame of `wire_len` bytes, with what else is
     /// known of it.
     #[inline]
     pub fn run_with(&self, data: &[u8], wire_len: u32, ancillary: &Ancillary) -> Verdict {
-        run::run(&self.ops, &self.steps, data, wire_len, ancillary)
+        if self.scratch {
+            run::run::<SCRATCH_WORDS>(&self.ops, &self.steps, data, wire_len, ancillary)
+        } else {
+            run::run::<0>(&self.ops, &self.steps, data, wire_len, ancillary)
+        }
     }
 
     /// The instructions as they were given.

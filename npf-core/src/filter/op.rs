@@ -74,6 +74,14 @@ pub(super) enum Op {
     XToA,
 }
 
+impl Op {
+    /// Whether it reads or writes a scratch word.
+    pub(super) fn uses_scratch(&self) -> bool {
+        use Op::{LoadScratch, LoadXScratch, Store, StoreX};
+        matches!(self, LoadScratch(_) | LoadXScratch(_) | Store(_) | StoreX(_))
+    }
+}
+
 /// How much a load takes, big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {

@@ -6,7 +6,7 @@
 
 use super::ancillary::Ancillary;
 use super::linux::{self, Place};
-use super::op::{Alu, MAX_BACKWARD_JUMPS, Op, SCRATCH_WORDS, Size, Source, Sum, Test};
+use super::op::{Alu, MAX_BACKWARD_JUMPS, Op, Size, Source, Sum, Test};
 use super::step::Step;
 
 /// What a program says about a frame.
@@ -20,9 +20,12 @@ pub struct Verdict {
 
 /// Runs `steps`, those of `ops`, over `data`, what is there of a frame of `wire_len` bytes.
 ///
+/// `SCRATCH`: words of scratch memory, `SCRATCH_WORDS` or, for a program that has no use for them, 0:
+/// to clear them takes as long as two instructions.
+///
 /// Never inlined: a caller who has compiled code instead would save all its registers for nothing.
 #[inline(never)]
-pub(super) fn run(
+pub(super) fn run<const SCRATCH: usize>(
     ops: &[Op],
     steps: &[Step],
     data: &[u8],
@@ -30,7 +33,7 @@ pub(super) fn run(
     ancillary: &Ancillary,
 ) -> Verdict {
     let (mut a, mut x) = (0u32, 0u32);
-    let mut scratch = [0u32; SCRATCH_WORDS];
+    let mut scratch = [0u32; SCRATCH];
     // The step that comes next, and how many were jumped over: the difference is how many ran.
     let (mut pc, mut skipped) = (0usize, 0usize);
     let mut jumps_back = 0;
@@ -115,18 +118,18 @@ pub(super) fn run(
             }
             Step::AToXThenLoadScratch(word) => {
                 x = a;
-                a = scratch[usize::from(word)];
+                a = recall(&scratch, word);
                 pc = pc.wrapping_add(1);
             }
             Step::LoadXHeaderLength(k) => x = or_reject!(header_length(data, k.into())),
             Step::LoadLength => a = wire_len,
             Step::LoadK(k) => a = k,
-            Step::LoadScratch(word) => a = scratch[usize::from(word)],
+            Step::LoadScratch(word) => a = recall(&scratch, word),
             Step::LoadXK(k) => x = k,
-            Step::LoadXScratch(word) => x = scratch[usize::from(word)],
+            Step::LoadXScratch(word) => x = recall(&scratch, word),
             Step::LoadXLength => x = wire_len,
-            Step::Store(word) => scratch[usize::from(word)] = a,
-            Step::StoreX(word) => scratch[usize::from(word)] = x,
+            Step::Store(word) => remember(&mut scratch, word, a),
+            Step::StoreX(word) => remember(&mut scratch, word, x),
             Step::AddK(k) => a = a.wrapping_add(k),
             Step::AddX => a = a.wrapping_add(x),
             Step::SubK(k) => a = a.wrapping_sub(k),
@@ -188,6 +191,19 @@ fn rare(op: Op, a: u32, x: u32, data: &[u8], ancillary: &Ancillary) -> Option<(u
         _ => return None,
     };
     Some((a, x))
+}
+
+/// A scratch word. The validator has seen to its number; 0 where a program has none.
+#[inline]
+fn recall(scratch: &[u32], word: u8) -> u32 {
+    scratch.get(usize::from(word)).copied().unwrap_or(0)
+}
+
+#[inline]
+fn remember(scratch: &mut [u32], word: u8, value: u32) {
+    if let Some(slot) = scratch.get_mut(usize::from(word)) {
+        *slot = value;
+    }
 }
 
 #[inline]
