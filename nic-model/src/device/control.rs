@@ -1,9 +1,9 @@
-//! The control queue: commands in, answers out, effects on steering.
+//! The control queue: commands in, answers out, effects on the device.
 //!
 //! One call answers at most as many commands as the queue is long; the rest is due at once.
 
 use super::Device;
-use crate::ctrl::{self, COMMAND_LEN_MAX, Order};
+use crate::ctrl::{self, Agreed, COMMAND_LEN_MAX, Order};
 use crate::drop::DropReason;
 use crate::event::Event;
 use crate::host::Host;
@@ -55,21 +55,21 @@ where
         let len = chain.read(&*self.memory, &mut self.scratch.bytes[..COMMAND_LEN_MAX])?;
         let command = &self.scratch.bytes[..len];
         let whole = len == chain.readable_len as usize;
-        let features = self.registers.driver_features;
-        let order = ctrl::parse(command, features, self.config.max_queue_pairs);
+        let agreed = Agreed {
+            features: self.registers.driver_features,
+            max_pairs: self.config.max_queue_pairs,
+        };
+        let order = ctrl::parse(command, agreed);
         let name = |at: usize| command.get(at).copied().unwrap_or(0);
         let (class, number) = (name(0), name(1));
-        let ack = match order {
-            // Longer than any command: its beginning may look right, it is wrong all the same.
-            Ok(order) if whole => {
-                self.counters.control_ok += 1;
-                self.steer_by(now, order, host);
-                control::OK
-            }
-            _ => {
-                self.counters.control_err += 1;
-                control::ERR
-            }
+        // Longer than any command: its beginning may look right, it is wrong all the same.
+        let done = order.is_ok_and(|order| whole && self.carry_out(now, order, host));
+        let ack = if done {
+            self.counters.control_ok += 1;
+            control::OK
+        } else {
+            self.counters.control_err += 1;
+            control::ERR
         };
         host.event(now, Event::ControlCommand { class, command: number, ack });
         self.scratch.chain.write(&*self.memory, std::iter::once(&[ack][..]))?;
@@ -77,13 +77,24 @@ where
         Ok(())
     }
 
-    /// Carries a command out. Once it is answered no frame may come by a pair no longer in use
-    /// (5.1.6.5.6.1), so those held for one are dropped.
-    fn steer_by<H: Host>(&mut self, now: u64, order: Order, host: &mut H) {
+    /// Carries a command out; `false`, and nothing changed, if the device's state does not allow it.
+    fn carry_out<H: Host>(&mut self, now: u64, order: Order, host: &mut H) -> bool {
         match order {
-            Order::Pairs(pairs) => self.steering.set_automatic(pairs),
-            Order::Rss(config) => self.steering.set_rss(config),
+            Order::Pairs(pairs) => {
+                self.steering.set_automatic(pairs);
+                self.pairs_changed(now, host);
+            }
+            Order::Rss(config) => {
+                self.steering.set_rss(config);
+                self.pairs_changed(now, host);
+            }
         }
+        true
+    }
+
+    /// Once a command that sets the pairs is answered no frame may come by a pair no longer in use
+    /// (5.1.6.5.6.1), so those held for one are dropped.
+    fn pairs_changed<H: Host>(&mut self, now: u64, host: &mut H) {
         for pair in self.steering.active_pairs()..self.config.max_queue_pairs {
             self.flush(now, pair, DropReason::QueueDisabled, host);
         }

@@ -1,0 +1,82 @@
+//! Control commands: bytes in, an order or a refusal out (virtio 5.1.6.5).
+//!
+//! One file per class. A command whose feature was not negotiated is refused like one that does not exist,
+//! which is VIRTIO_NET_ERR to the driver. Whether an order can be carried out in the device's present state
+//! is the device's affair (`device/control.rs`).
+
+mod mq;
+
+use crate::rss::{RssConfig, RssError};
+use crate::spec::control;
+
+/// Most bytes of a command: the longest RSS configuration and two bytes in front. A longer one is refused.
+pub(crate) const COMMAND_LEN_MAX: usize = 2 + 4 + 2 + 2 + 2 * 128 + 2 + 1 + 40;
+
+/// A command understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// So many pairs, automatic steering.
+    Pairs(u16),
+    /// Steering by RSS.
+    Rss(RssConfig),
+}
+
+/// Why a command is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Fewer or more bytes than the command has.
+    Length,
+    /// Unknown, or its feature was not negotiated.
+    Unsupported,
+    /// So many pairs there are not.
+    Pairs(u16),
+    /// The RSS configuration is invalid.
+    Rss(RssError),
+}
+
+/// What the meaning of a command depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Agreed {
+    /// The features the driver chose.
+    pub(crate) features: u64,
+    /// Queue pairs of the device.
+    pub(crate) max_pairs: u16,
+}
+
+impl Agreed {
+    /// Refuses a command none of whose `features` was negotiated.
+    fn needs(self, features: u64) -> Result<(), Refusal> {
+        if self.features & features == 0 { Err(Refusal::Unsupported) } else { Ok(()) }
+    }
+}
+
+/// Understands a command: class, command and data, without the answer's byte.
+pub(crate) fn parse(command: &[u8], agreed: Agreed) -> Result<Order, Refusal> {
+    let Some((&[class, number], data)) = command.split_first_chunk() else {
+        return Err(Refusal::Length);
+    };
+    match class {
+        control::CLASS_MQ => mq::parse(number, data, agreed),
+        _ => Err(Refusal::Unsupported),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_commands_are_refused() {
+        let agreed = Agreed { features: u64::MAX, max_pairs: 4 };
+        for class in 0..=255 {
+            for command in 0..8 {
+                if class != 4 || command > 1 {
+                    let answer = parse(&[class, command, 1, 0], agreed);
+                    assert_eq!(answer, Err(Refusal::Unsupported));
+                }
+            }
+        }
+        assert_eq!(parse(&[4], agreed), Err(Refusal::Length));
+        assert_eq!(parse(&[], agreed), Err(Refusal::Length));
+    }
+}
