@@ -166,3 +166,23 @@ fn loss_per_100_000(column: &Column) -> u64 {
     let total = &column.outcome.total;
     (total.dropped * 100_000).checked_div(total.offered).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::embedded::Unwatched;
+
+    #[test]
+    fn a_run_that_was_offered_other_frames_is_told_by_both_names() {
+        let text = "traffic = { source = 'generator', frames = 100 }";
+        let scenario = Scenario::parse(text, "test.toml", &[]).unwrap();
+        let engines = vec![Engine::PacketQueue, Engine::Ring];
+        let plan = Plan { key: None, scenarios: vec![(None, scenario)], engines };
+        let mut comparison = plan.run(|| Unwatched).unwrap();
+        assert!(comparison.check_offered().is_ok());
+
+        comparison.blocks[0].columns[1].outcome.offered_digest ^= 1;
+        let told = comparison.check_offered().unwrap_err().to_string();
+        assert!(told.contains("packet-queue") && told.contains("ring"), "{told}");
+    }
+}

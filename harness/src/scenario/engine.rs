@@ -98,8 +98,9 @@ pub enum SegmentChoice {
     RoundRobin,
 }
 
-/// What becomes of high CPU numbers.
+/// What becomes of high CPU numbers. A number in the file is as good as its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ClampForm")]
 pub enum CpuClamp {
     /// Above 63 means 63.
     #[serde(rename = "63")]
@@ -110,6 +111,31 @@ pub enum CpuClamp {
     /// As many segments as CPUs.
     #[serde(rename = "off")]
     Off,
+}
+
+/// A clamp as the file may have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ClampForm {
+    Number(u64),
+    Text(String),
+}
+
+impl TryFrom<ClampForm> for CpuClamp {
+    type Error = String;
+
+    fn try_from(form: ClampForm) -> Result<Self, String> {
+        let text = match form {
+            ClampForm::Number(number) => number.to_string(),
+            ClampForm::Text(text) => text,
+        };
+        match text.as_str() {
+            "63" => Ok(Self::At63),
+            "255" => Ok(Self::At255),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("no such clamp: {text}; choose 63, 255 or \"off\"")),
+        }
+    }
 }
 
 /// `[handle.worker]`.

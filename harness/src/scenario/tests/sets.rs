@@ -41,6 +41,9 @@ fn handles_are_reached_by_number_and_made_when_missing() {
     assert_eq!(scenario.handle[1].filter.as_deref(), Some("udp port 53"));
     assert_eq!(scenario.handle[2].reader.stop_at, Some(Duration(1_000_000_000)));
     assert_eq!(set("", &["handle.0.snaplen=96"]).handle[0].snaplen, 96);
+    let clamp = |text: &str| set("", &[text]).handle[0].segments.clamp;
+    assert_eq!(clamp("handle.0.segments.clamp=255"), CpuClamp::At255);
+    assert_eq!(clamp("handle.0.segments.clamp=off"), CpuClamp::Off);
 }
 
 #[test]
