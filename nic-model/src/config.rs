@@ -1,5 +1,6 @@
 //! What the device is built with, and what makes such a description impossible.
 
+use crate::features::{FeatureRule, broken_rule};
 use crate::spec::{ethernet, feature, ring};
 use std::fmt;
 
@@ -74,8 +75,8 @@ pub enum ConfigError {
     UnsupportedFeatures(u64),
     /// VIRTIO_F_VERSION_1 is not offered.
     NoVersion1,
-    /// This feature (MQ or RSS) is offered without CTRL_VQ.
-    NeedsControlQueue(&'static str),
+    /// A feature is offered without the one it needs.
+    FeatureRule(&'static FeatureRule),
 }
 
 impl DeviceConfig {
@@ -117,10 +118,7 @@ impl DeviceConfig {
         if self.features & feature::VERSION_1 == 0 {
             return Err(ConfigError::NoVersion1);
         }
-        match missing_control_queue(self.features) {
-            Some(name) => Err(ConfigError::NeedsControlQueue(name)),
-            None => Ok(()),
-        }
+        broken_rule(self.features).map_or(Ok(()), |rule| Err(ConfigError::FeatureRule(rule)))
     }
 }
 
@@ -140,19 +138,6 @@ impl Default for DeviceConfig {
             vectors: 2,
             rx_coalesce: Coalesce::default(),
         }
-    }
-}
-
-/// The feature of a set that needs CTRL_VQ and does not have it (5.1.3.1).
-pub(crate) fn missing_control_queue(features: u64) -> Option<&'static str> {
-    if features & feature::CTRL_VQ != 0 {
-        None
-    } else if features & feature::MQ != 0 {
-        Some("VIRTIO_NET_F_MQ")
-    } else if features & feature::RSS != 0 {
-        Some("VIRTIO_NET_F_RSS")
-    } else {
-        None
     }
 }
 
@@ -187,11 +172,8 @@ impl fmt::Display for ConfigError {
                     "features lack VIRTIO_F_VERSION_1 (bit 32): the device is not a legacy device, offer it"
                 )
             }
-            Self::NeedsControlQueue(name) => {
-                write!(
-                    f,
-                    "{name} is offered without VIRTIO_NET_F_CTRL_VQ (bit 17): offer both or neither (virtio 5.1.3.1)"
-                )
+            Self::FeatureRule(rule) => {
+                write!(f, "the features offered break a rule: {rule}; offer both or neither")
             }
         }
     }
@@ -226,10 +208,8 @@ mod tests {
         assert_eq!(bad(|c| c.fifo_bytes = 1 << 31), ConfigError::FifoBytes(1 << 31));
         assert_eq!(bad(|c| c.features |= 1 << 34), ConfigError::UnsupportedFeatures(1 << 34));
         assert_eq!(bad(|c| c.features = 0), ConfigError::NoVersion1);
-        assert_eq!(
-            bad(|c| c.features = feature::VERSION_1 | feature::RSS),
-            ConfigError::NeedsControlQueue("VIRTIO_NET_F_RSS")
-        );
+        let lone_rss = bad(|c| c.features = feature::VERSION_1 | feature::RSS);
+        assert!(matches!(lone_rss, ConfigError::FeatureRule(rule) if rule.feature == feature::RSS));
     }
 
     #[test]

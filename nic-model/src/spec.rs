@@ -4,22 +4,72 @@
 
 /// Feature bits (5.1.3 for the network device, 6 for the reserved ones).
 pub mod feature {
+    /// VIRTIO_NET_F_CSUM: the device completes checksums of frames to transmit. 5.1.3
+    pub const CSUM: u64 = 1 << 0;
+    /// VIRTIO_NET_F_GUEST_CSUM: the driver understands DATA_VALID and NEEDS_CSUM. 5.1.3
+    pub const GUEST_CSUM: u64 = 1 << 1;
+    /// VIRTIO_NET_F_CTRL_GUEST_OFFLOADS: receive offloads are switched by command. 5.1.3
+    pub const CTRL_GUEST_OFFLOADS: u64 = 1 << 2;
     /// VIRTIO_NET_F_MTU: the device reports its MTU. 5.1.3
     pub const MTU: u64 = 1 << 3;
     /// VIRTIO_NET_F_MAC: the device has a MAC address. 5.1.3
     pub const MAC: u64 = 1 << 5;
+    /// VIRTIO_NET_F_GUEST_TSO4: the driver takes coalesced TCP over IPv4. 5.1.3
+    pub const GUEST_TSO4: u64 = 1 << 7;
+    /// VIRTIO_NET_F_GUEST_TSO6: the driver takes coalesced TCP over IPv6. 5.1.3
+    pub const GUEST_TSO6: u64 = 1 << 8;
+    /// VIRTIO_NET_F_GUEST_ECN: and such with ECN. 5.1.3
+    pub const GUEST_ECN: u64 = 1 << 9;
+    /// VIRTIO_NET_F_GUEST_UFO: the driver takes reassembled UDP fragments. 5.1.3
+    pub const GUEST_UFO: u64 = 1 << 10;
+    /// VIRTIO_NET_F_HOST_TSO4: the device segments TCP over IPv4. 5.1.3
+    pub const HOST_TSO4: u64 = 1 << 11;
+    /// VIRTIO_NET_F_HOST_TSO6: the device segments TCP over IPv6. 5.1.3
+    pub const HOST_TSO6: u64 = 1 << 12;
+    /// VIRTIO_NET_F_HOST_ECN: and such with ECN. 5.1.3
+    pub const HOST_ECN: u64 = 1 << 13;
+    /// VIRTIO_NET_F_HOST_UFO: the device fragments UDP. 5.1.3
+    pub const HOST_UFO: u64 = 1 << 14;
+    /// VIRTIO_NET_F_MRG_RXBUF: a received frame may take several buffers. 5.1.3
+    pub const MRG_RXBUF: u64 = 1 << 15;
     /// VIRTIO_NET_F_STATUS: the configuration space has a link status. 5.1.3
     pub const STATUS: u64 = 1 << 16;
     /// VIRTIO_NET_F_CTRL_VQ: there is a control queue. 5.1.3
     pub const CTRL_VQ: u64 = 1 << 17;
+    /// VIRTIO_NET_F_CTRL_RX: receive modes and the MAC filter table. 5.1.3
+    pub const CTRL_RX: u64 = 1 << 18;
+    /// VIRTIO_NET_F_CTRL_VLAN: the VLAN filter table. 5.1.3
+    pub const CTRL_VLAN: u64 = 1 << 19;
+    /// VIRTIO_NET_F_CTRL_RX_EXTRA: more receive modes. 5.1.3
+    pub const CTRL_RX_EXTRA: u64 = 1 << 20;
+    /// VIRTIO_NET_F_GUEST_ANNOUNCE: the driver announces itself when asked. 5.1.3
+    pub const GUEST_ANNOUNCE: u64 = 1 << 21;
     /// VIRTIO_NET_F_MQ: several queue pairs with automatic steering; needs CTRL_VQ. 5.1.3
     pub const MQ: u64 = 1 << 22;
+    /// VIRTIO_NET_F_CTRL_MAC_ADDR: the MAC address is set by command. 5.1.3
+    pub const CTRL_MAC_ADDR: u64 = 1 << 23;
     /// VIRTIO_F_EVENT_IDX: used_event and avail_event suppress notifications. 6
     pub const EVENT_IDX: u64 = 1 << 29;
     /// VIRTIO_F_VERSION_1: not a legacy device. 6
     pub const VERSION_1: u64 = 1 << 32;
+    /// VIRTIO_NET_F_DEVICE_STATS: statistics by command. 1.4, 5.1.3
+    pub const DEVICE_STATS: u64 = 1 << 50;
+    /// VIRTIO_NET_F_VQ_NOTF_COAL: notification coalescing per queue. 5.1.3
+    pub const VQ_NOTF_COAL: u64 = 1 << 52;
+    /// VIRTIO_NET_F_NOTF_COAL: notification coalescing. 5.1.3
+    pub const NOTF_COAL: u64 = 1 << 53;
+    /// VIRTIO_NET_F_GUEST_USO4: the driver takes coalesced UDP over IPv4. 5.1.3
+    pub const GUEST_USO4: u64 = 1 << 54;
+    /// VIRTIO_NET_F_GUEST_USO6: the driver takes coalesced UDP over IPv6. 5.1.3
+    pub const GUEST_USO6: u64 = 1 << 55;
+    /// VIRTIO_NET_F_HOST_USO: the device segments UDP. 5.1.3
+    pub const HOST_USO: u64 = 1 << 56;
+    /// VIRTIO_NET_F_HASH_REPORT: the header carries the frame's hash. 5.1.3
+    pub const HASH_REPORT: u64 = 1 << 57;
     /// VIRTIO_NET_F_RSS: receive-side scaling; needs CTRL_VQ. 5.1.3
     pub const RSS: u64 = 1 << 60;
+    /// VIRTIO_NET_F_RSC_EXT: coalesced segments are counted. 5.1.3
+    pub const RSC_EXT: u64 = 1 << 61;
 }
 
 /// Device status bits (2.1).
@@ -106,12 +156,20 @@ pub mod ring {
 pub mod header {
     /// Bytes of it without VIRTIO_NET_F_HASH_REPORT.
     pub const LEN: usize = 12;
+    /// Bytes of it with VIRTIO_NET_F_HASH_REPORT.
+    pub const LEN_WITH_HASH: usize = 20;
     /// Offset of `flags`.
     pub const FLAGS: usize = 0;
     /// Offset of `gso_type`.
     pub const GSO_TYPE: usize = 1;
     /// Offset of `num_buffers`, le16.
     pub const NUM_BUFFERS: usize = 10;
+    /// Offset of `hash_value`, le32; with VIRTIO_NET_F_HASH_REPORT only.
+    pub const HASH_VALUE: usize = 12;
+    /// Offset of `hash_report`, le16; 0 is VIRTIO_NET_HASH_REPORT_NONE.
+    pub const HASH_REPORT: usize = 16;
+    /// VIRTIO_NET_HDR_F_DATA_VALID in `flags`: the checksum was verified.
+    pub const F_DATA_VALID: u8 = 2;
 }
 
 /// Control commands (5.1.6.5).
@@ -120,12 +178,40 @@ pub mod control {
     pub const OK: u8 = 0;
     /// VIRTIO_NET_ERR.
     pub const ERR: u8 = 1;
+    /// Class VIRTIO_NET_CTRL_RX. 5.1.6.5.1
+    pub const CLASS_RX: u8 = 0;
+    /// VIRTIO_NET_CTRL_RX_PROMISC: one byte, on or off; so are the others of the class.
+    pub const RX_PROMISC: u8 = 0;
+    /// VIRTIO_NET_CTRL_RX_ALLMULTI.
+    pub const RX_ALLMULTI: u8 = 1;
+    /// VIRTIO_NET_CTRL_RX_ALLUNI.
+    pub const RX_ALLUNI: u8 = 2;
+    /// VIRTIO_NET_CTRL_RX_NOMULTI.
+    pub const RX_NOMULTI: u8 = 3;
+    /// VIRTIO_NET_CTRL_RX_NOUNI.
+    pub const RX_NOUNI: u8 = 4;
+    /// VIRTIO_NET_CTRL_RX_NOBCAST.
+    pub const RX_NOBCAST: u8 = 5;
+    /// Class VIRTIO_NET_CTRL_MAC. 5.1.6.5.2
+    pub const CLASS_MAC: u8 = 1;
+    /// VIRTIO_NET_CTRL_MAC_TABLE_SET: two tables of le32 entries and as many addresses.
+    pub const MAC_TABLE_SET: u8 = 0;
+    /// VIRTIO_NET_CTRL_MAC_ADDR_SET: six bytes.
+    pub const MAC_ADDR_SET: u8 = 1;
+    /// Class VIRTIO_NET_CTRL_VLAN. 5.1.6.5.3
+    pub const CLASS_VLAN: u8 = 2;
+    /// VIRTIO_NET_CTRL_VLAN_ADD: le16 VLAN id.
+    pub const VLAN_ADD: u8 = 0;
+    /// VIRTIO_NET_CTRL_VLAN_DEL: le16 VLAN id.
+    pub const VLAN_DEL: u8 = 1;
     /// Class VIRTIO_NET_CTRL_MQ. 5.1.6.5.6
     pub const CLASS_MQ: u8 = 4;
     /// VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET: le16 number of pairs, automatic steering.
     pub const MQ_VQ_PAIRS_SET: u8 = 0;
     /// VIRTIO_NET_CTRL_MQ_RSS_CONFIG: `struct virtio_net_rss_config`.
     pub const MQ_RSS_CONFIG: u8 = 1;
+    /// VIRTIO_NET_CTRL_MQ_HASH_CONFIG: `struct virtio_net_hash_config`. 5.1.6.5.6.4
+    pub const MQ_HASH_CONFIG: u8 = 2;
 }
 
 /// Sizes of RSS (5.1.4, 5.1.6.5.7).

@@ -5,10 +5,11 @@
 //! features are not acceptable, nor DRIVER_OK without it.
 
 use super::{Device, Queue, Role};
-use crate::config::{DeviceConfig, missing_control_queue};
+use crate::config::DeviceConfig;
 use crate::config_space;
 use crate::drop::DropReason;
 use crate::event::Event;
+use crate::features::broken_rule;
 use crate::host::Host;
 use crate::ring::{QueueError, QueueSetup, Reference};
 use crate::spec::{feature, status};
@@ -60,7 +61,7 @@ impl Registers {
         let features = self.driver_features;
         features & !config.offered_features() == 0
             && features & feature::VERSION_1 != 0
-            && missing_control_queue(features).is_none()
+            && broken_rule(features).is_none()
     }
 }
 
