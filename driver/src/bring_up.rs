@@ -11,6 +11,7 @@ use crate::command::Command;
 use crate::device_config::{self, DeviceConfig};
 use crate::error::DriverError;
 use crate::event::Event;
+use crate::policy::Moderation;
 use crate::spec;
 use crate::transport::Transport;
 use crate::{Driver, Host, State};
@@ -41,6 +42,7 @@ impl Driver {
         host: &mut H,
     ) -> Result<Progress, DriverError> {
         self.counters.starts += 1;
+        self.timers.stop();
         self.features = 0;
         self.device = DeviceConfig::default();
         transport.set_status(0);
@@ -84,6 +86,7 @@ impl Driver {
             transport.set_status(status | spec::STATUS_FAILED);
         }
         self.counters.failures += 1;
+        self.timers.stop();
         self.state = State::Broken(error.clone());
         host.event(now, Event::DriverFailed { error: error.name() });
         error
@@ -202,6 +205,10 @@ impl Driver {
                 host.event(now, Event::Kicked { queue: pair });
                 transport.notify(2 * pair);
             }
+        }
+        self.timers.start(now, self.config.watchdog_ps);
+        if matches!(self.config.moderation, Moderation::BusyPoll { .. }) {
+            self.start_polling(now, transport, host);
         }
         Ok(())
     }

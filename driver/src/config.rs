@@ -4,6 +4,7 @@
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
 use crate::config_error::ConfigError;
+use crate::policy::{Moderation, Rearm, Refill};
 use crate::spec;
 
 /// Least entries of a receive or transmit ring.
@@ -24,8 +25,16 @@ pub struct DriverConfig {
     pub tx_ring: u16,
     /// Bytes of each buffer, the 12-byte virtio header included: 1526..=131072.
     pub buffer_size: u32,
+    /// When free buffers go back to the device.
+    pub refill: Refill,
     /// Refill when at least this many descriptors are free, 1..=`rx_ring`; 1 refills at every poll.
     pub refill_threshold: u16,
+    /// How interrupts are let through again after a poll.
+    pub rearm: Rearm,
+    /// What happens to a queue that a poll has emptied.
+    pub moderation: Moderation,
+    /// Period of the watchdog for lost interrupts, in picoseconds; 0 for none.
+    pub watchdog_ps: u64,
     /// How interrupts are held off while a queue is being polled.
     pub mask: Masking,
     /// Receive-side scaling. VIRTIO_NET_F_RSS is asked for exactly when this is given.
@@ -46,7 +55,11 @@ impl Default for DriverConfig {
             rx_ring: 256,
             tx_ring: 256,
             buffer_size: 2048,
+            refill: Refill::Threshold,
             refill_threshold: 1,
+            rearm: Rearm::LookAgain,
+            moderation: Moderation::Interrupts,
+            watchdog_ps: 0,
             mask: Masking::Ring,
             rss: None,
             control_timeout_ps: 1_000_000_000_000,
@@ -72,6 +85,7 @@ impl DriverConfig {
             MAX_BUFFER_BYTES.into(),
         )?;
         in_range("refill_threshold", self.refill_threshold.into(), 1, self.rx_ring.into())?;
+        self.moderation.validate()?;
         in_range("control_timeout_ps", self.control_timeout_ps, 1, u64::MAX)?;
         self.validate_features()?;
         match &self.rss {
@@ -199,6 +213,11 @@ mod tests {
             DriverConfig { buffer_size: 1525, ..base() },
             DriverConfig { refill_threshold: 0, ..base() },
             DriverConfig { refill_threshold: 257, ..base() },
+            DriverConfig { moderation: Moderation::BusyPoll { period_ps: 0 }, ..base() },
+            DriverConfig {
+                moderation: Moderation::Deferred { hard_irqs: 0, flush_timeout_ps: 1 },
+                ..base()
+            },
             DriverConfig { control_timeout_ps: 0, ..base() },
             DriverConfig { features: 1 << 15, ..base() },
             DriverConfig { features: spec::NET_F_MQ, ..base() },

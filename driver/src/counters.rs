@@ -81,6 +81,16 @@ counters! {
         unmasked,
         /// Times unmasking found work and gave up.
         poll_again,
+        /// Times moderation kept interrupts away from an empty queue and set a timer.
+        poll_later,
+        /// Polls that such a timer asked for.
+        timer_polls,
+        /// Changes of the step of adaptive moderation.
+        moderation_steps,
+        /// Times the watchdog scheduled the queue because an interrupt was lost.
+        watchdog_recovered,
+        /// Times the watchdog told the device of buffers given without a kick; among the kicks.
+        watchdog_kicks,
         /// Completions whose length was cut to the buffer; indicated.
         length_clamped,
         /// Frames whose virtio header speaks of what was not agreed; indicated.

@@ -68,6 +68,30 @@ pub enum Event {
         /// The receive queue.
         queue: u16,
     },
+    /// Moderation keeps the interrupts of an empty queue away and polls it later.
+    PollLater {
+        /// The receive queue.
+        queue: u16,
+        /// When, in picoseconds.
+        at: u64,
+    },
+    /// Adaptive moderation has chosen another step for the queue.
+    ModerationChanged {
+        /// The receive queue.
+        queue: u16,
+        /// Its delay.
+        usecs: u32,
+    },
+    /// The watchdog found completions that nobody had polled for a period, and scheduled the queue.
+    WatchdogRecovered {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// The watchdog told the device of buffers that it had been given without a kick.
+    WatchdogKicked {
+        /// The receive queue.
+        queue: u16,
+    },
     /// One poll is over.
     Polled {
         /// The receive queue.
@@ -176,6 +200,10 @@ impl Event {
             Self::Masked { .. } => "masked",
             Self::Unmasked { .. } => "unmasked",
             Self::PollAgain { .. } => "poll_again",
+            Self::PollLater { .. } => "poll_later",
+            Self::ModerationChanged { .. } => "moderation_changed",
+            Self::WatchdogRecovered { .. } => "rx_watchdog_recovered",
+            Self::WatchdogKicked { .. } => "rx_watchdog_kicked",
             Self::Polled { .. } => "polled",
             Self::Refilled { .. } => "refilled",
             Self::Kicked { .. } => "rx_kicked",
@@ -221,7 +249,17 @@ impl Event {
             | Self::Unmasked { queue }
             | Self::PollAgain { queue }
             | Self::Kicked { queue }
+            | Self::WatchdogRecovered { queue }
+            | Self::WatchdogKicked { queue }
             | Self::TransmitKicked { queue } => visit("queue", Num(queue.into())),
+            Self::PollLater { queue, at } => {
+                visit("queue", Num(queue.into()));
+                visit("at", Num(at));
+            }
+            Self::ModerationChanged { queue, usecs } => {
+                visit("queue", Num(queue.into()));
+                visit("usecs", Num(usecs.into()));
+            }
             Self::Polled { queue, frames, dropped, bytes } => {
                 visit("queue", Num(queue.into()));
                 visit("frames", Num(frames.into()));

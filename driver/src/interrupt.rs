@@ -22,6 +22,7 @@ use crate::config::Masking;
 use crate::device_config;
 use crate::dma::DmaRegion;
 use crate::event::Event;
+use crate::policy::Rearm;
 use crate::ring::rx::RxQueue;
 use crate::transport::Transport;
 use crate::{CONFIG_VECTOR, Driver, Host, vector_of};
@@ -146,12 +147,12 @@ pub(crate) fn unmask<T: Transport, H: Host>(
     queue: u16,
     rx: &mut RxQueue,
     memory: &DmaRegion,
-    masking: Masking,
+    (masking, rearm): (Masking, Rearm),
     transport: &mut T,
     host: &mut H,
 ) -> bool {
     rx.ring.arm(memory);
-    if rx.ring.waiting(memory) != Ok(0) {
+    if rearm == Rearm::LookAgain && rx.ring.waiting(memory) != Ok(0) {
         still_masked(rx, memory, masking);
         return true;
     }

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! start .. step .. Running          interrupt -> Poll(queue) -> poll .. finish_poll -> again? poll : done
+//!                           next_deadline .. advance -> queues -> poll .. finish_poll -> ...
 //! ```
 //!
 //! # Contract
@@ -41,11 +42,14 @@ mod error;
 mod event;
 mod interrupt;
 mod layout;
+mod moderation;
+mod policy;
 mod poll;
 mod queues;
 mod ring;
 pub mod spec;
 mod staging;
+mod timer;
 mod transmit;
 mod transport;
 
@@ -58,9 +62,11 @@ pub use drop::{DropReason, DropRecord};
 pub use error::DriverError;
 pub use event::{Event, Value};
 pub use interrupt::Interrupt;
+pub use policy::{ADAPTIVE_STEPS, ADAPTIVE_WINDOW_PS, Moderation, Rearm, Refill, Step};
 pub use poll::{Finished, Polled};
 pub use ring::RingError;
 pub use staging::BATCH;
+pub use timer::Due;
 pub use transmit::TransmitError;
 pub use transport::{QueueSetup, Transport, TransportError};
 
@@ -70,6 +76,7 @@ use layout::Layout;
 use ring::rx::RxQueue;
 use ring::tx::TxQueue;
 use staging::Staging;
+use timer::Timers;
 
 /// The MSI-X vector of configuration changes.
 pub const CONFIG_VECTOR: u16 = 0;
@@ -110,6 +117,7 @@ pub struct Driver {
     tx: Vec<TxQueue>,
     control: ControlQueue,
     staging: Staging,
+    timers: Timers,
     counters: DriverCounters,
 }
 
@@ -149,6 +157,7 @@ impl Driver {
             tx: layout.tx.into_iter().map(TxQueue::new).collect(),
             control: ControlQueue::new(layout.control),
             staging: Staging::new(buffer_size),
+            timers: Timers::default(),
             counters: DriverCounters::default(),
             config,
         })

@@ -16,6 +16,8 @@ use crate::dma::DmaRegion;
 use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
 use crate::interrupt;
+use crate::moderation::After;
+use crate::policy::{Moderation, Refill};
 use crate::ring::RingError;
 use crate::ring::rx::RxQueue;
 use crate::spec;
@@ -49,6 +51,9 @@ pub struct Finished {
     /// The queue stays scheduled and its interrupts held off: the budget was used up, or work slipped in
     /// while unmasking. Poll again.
     pub again: bool,
+    /// The queue stays scheduled and its interrupts held off until a timer; see
+    /// [`Driver::next_deadline`].
+    pub later: bool,
 }
 
 impl Driver {
@@ -87,6 +92,7 @@ impl Driver {
         }
         polled.exhausted = left == 0 && rx.broken.is_none();
         rx.exhausted = polled.exhausted;
+        rx.found = polled.frames + polled.dropped;
         interrupt::still_masked(rx, memory, mask);
         count_poll(&mut rx.counters, &polled);
         let Polled { frames, dropped, bytes, .. } = polled;
@@ -94,8 +100,8 @@ impl Driver {
         polled
     }
 
-    /// Ends a poll of receive queue `queue`: refills if the threshold is reached (all free buffers, one
-    /// index publication, one kick at most), then unmasks unless the budget was used up. A queue that is
+    /// Ends a poll of receive queue `queue`: refills if the policy says so (all free buffers, one index
+    /// publication, one kick at most), then unmasks unless the budget was used up or moderation waits. A queue that is
     /// not scheduled is left alone.
     pub fn finish_poll<T: Transport, H: Host>(
         &mut self,
@@ -104,7 +110,9 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) -> Finished {
-        let (mask, threshold) = (self.config.mask, self.config.refill_threshold);
+        let (mask, moderation, rearm) =
+            (self.config.mask, self.config.moderation, self.config.rearm);
+        let (refill, threshold) = (self.config.refill, self.config.refill_threshold);
         let Some((rx, memory, _)) = self.live_rx(queue) else {
             return Finished::default();
         };
@@ -112,11 +120,11 @@ impl Driver {
         if !rx.scheduled {
             return finished;
         }
-        if rx.free.len() >= usize::from(threshold) {
+        if rx.wants_refill(refill, threshold) {
             finished.posted = rx.refill(memory);
             let (posted, free) = (finished.posted, rx.free.len() as u16);
             host.event(now, Event::Refilled { queue, posted, free });
-            finished.kicked = rx.ring.kick_wanted(memory);
+            finished.kicked = refill != Refill::WithoutKick && rx.ring.kick_wanted(memory);
             if finished.kicked {
                 rx.counters.receive.kicks += 1;
                 host.event(now, Event::Kicked { queue });
@@ -125,8 +133,20 @@ impl Driver {
                 rx.counters.receive.kicks_suppressed += 1;
             }
         }
-        finished.again =
-            rx.exhausted || interrupt::unmask(now, queue, rx, memory, mask, transport, host);
+        let after = moderate(now, queue, moderation, rx, host);
+        if rx.exhausted {
+            finished.again = true;
+        } else if let After::PollAt(at) = after {
+            finished.later = true;
+            rx.counters.receive.poll_later += 1;
+            host.event(now, Event::PollLater { queue, at });
+            rx.timer.poll_at(at);
+            self.timers.set(at);
+            return finished;
+        } else {
+            finished.again =
+                interrupt::unmask(now, queue, rx, memory, (mask, rearm), transport, host);
+        }
         if finished.again {
             rx.counters.receive.poll_again += 1;
             host.event(now, Event::PollAgain { queue });
@@ -148,6 +168,24 @@ impl Driver {
             }
         }
     }
+}
+
+/// What moderation makes of the poll that ends.
+#[inline]
+fn moderate<H: Host>(
+    now: u64,
+    queue: u16,
+    moderation: Moderation,
+    rx: &mut RxQueue,
+    host: &mut H,
+) -> After {
+    if moderation == Moderation::Adaptive
+        && let Some(step) = rx.moderator.measure(now, rx.found)
+    {
+        rx.counters.receive.moderation_steps += 1;
+        host.event(now, Event::ModerationChanged { queue, usecs: step.usecs });
+    }
+    rx.moderator.after_poll(now, moderation, rx.found)
 }
 
 #[derive(Default)]

@@ -7,8 +7,11 @@
 use crate::counters::QueueCounters;
 use crate::dma::{DmaRegion, View};
 use crate::layout::QueueLayout;
+use crate::moderation::Moderator;
+use crate::policy::Refill;
 use crate::ring::{Descriptor, Ring, RingError};
 use crate::spec;
+use crate::timer::QueueTimer;
 
 #[derive(Debug)]
 pub(crate) struct RxQueue {
@@ -21,6 +24,10 @@ pub(crate) struct RxQueue {
     pub(crate) scheduled: bool,
     /// The last poll used up its budget, so more may be waiting.
     pub(crate) exhausted: bool,
+    /// Completions that the last poll took.
+    pub(crate) found: u16,
+    pub(crate) moderator: Moderator,
+    pub(crate) timer: QueueTimer,
     pub(crate) broken: Option<RingError>,
     /// Completions taken since start.
     pub(crate) consumed: u64,
@@ -36,6 +43,9 @@ impl RxQueue {
             free: Vec::with_capacity(layout.ring.size.into()),
             scheduled: false,
             exhausted: false,
+            found: 0,
+            moderator: Moderator::default(),
+            timer: QueueTimer::default(),
             broken: None,
             consumed: 0,
             counters: QueueCounters::default(),
@@ -59,6 +69,19 @@ impl RxQueue {
         }
         (self.scheduled, self.exhausted, self.broken) = (false, false, None);
         self.consumed = 0;
+        self.found = 0;
+        (self.moderator, self.timer) = Default::default();
+    }
+
+    /// Whether the policy gives buffers back now.
+    #[inline]
+    pub(crate) fn wants_refill(&self, refill: Refill, threshold: u16) -> bool {
+        let free = self.free.len();
+        match refill {
+            Refill::Threshold | Refill::WithoutKick => free >= usize::from(threshold),
+            Refill::EachPoll => free > 0,
+            Refill::WhenEmpty => free == usize::from(self.ring.size()),
+        }
     }
 
     /// Gives all free buffers to the device, with one publication. Returns how many.

@@ -95,6 +95,12 @@ impl Lab {
         self.driver.finish_poll(self.now, queue, &mut self.device, &mut self.notes)
     }
 
+    /// Time passes until `now`; gives the queues that the driver's timers want polled.
+    pub fn advance(&mut self, now: u64) -> Vec<u16> {
+        self.now = now;
+        self.driver.advance(now, &mut self.device, &mut self.notes).iter().collect()
+    }
+
     pub fn transmit(&mut self, queue: u16, frame: &[u8]) -> Result<(), TransmitError> {
         self.driver.transmit(self.now, queue, frame, &mut self.device, &mut self.notes)
     }

@@ -15,6 +15,8 @@ mod lab;
 #[cfg(test)]
 mod masking;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod receive;

@@ -46,7 +46,7 @@ fn a_budget_is_kept_and_batches_are_at_most_64() {
     assert_eq!(polled, Polled { frames: 150, dropped: 0, bytes: 9000, exhausted: true });
     assert_eq!(lab.notes.batches, [64, 64, 22]);
     let finished = lab.finish(0);
-    assert_eq!(finished, Finished { posted: 150, kicked: true, again: true });
+    assert_eq!(finished, Finished { posted: 150, kicked: true, again: true, later: false });
     assert_eq!(lab.interrupt(1), Interrupt::AlreadyScheduled);
     assert_eq!(lab.poll(0, 51).frames, 50);
     assert!(!lab.finish(0).again);
