@@ -33,6 +33,10 @@ pub enum DropReason {
     RingBroken,
     /// The driver's transmit chain is no frame.
     TxMalformed,
+    /// The device has stopped by itself and waits for a reset.
+    NeedsReset,
+    /// The device is gone.
+    Removed,
 }
 
 /// What was true when a frame was dropped. The time is the `now` of the host call that carries it.
@@ -74,10 +78,12 @@ impl DropReason {
         Self::Reset,
         Self::RingBroken,
         Self::TxMalformed,
+        Self::NeedsReset,
+        Self::Removed,
     ];
 
     /// How many there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 14;
 
     /// Position in [`DropReason::ALL`] and in the counters.
     #[must_use]
@@ -101,6 +107,8 @@ impl DropReason {
             Self::Reset => "reset",
             Self::RingBroken => "ring_broken",
             Self::TxMalformed => "tx_malformed",
+            Self::NeedsReset => "needs_reset",
+            Self::Removed => "removed",
         }
     }
 
@@ -136,6 +144,10 @@ impl DropReason {
             Self::TxMalformed => {
                 "dropped when a transmit chain is too short, too long or asks for an offload not negotiated"
             }
+            Self::NeedsReset => {
+                "dropped when the device has stopped by itself and the driver has not reset it yet"
+            }
+            Self::Removed => "dropped when the device is gone from its slot",
         }
     }
 
@@ -154,7 +166,9 @@ impl DropReason {
             | Self::NotReady
             | Self::QueueDisabled
             | Self::Reset
-            | Self::RingBroken => "frames",
+            | Self::RingBroken
+            | Self::NeedsReset
+            | Self::Removed => "frames",
         }
     }
 
@@ -178,7 +192,10 @@ impl DropReason {
                 "virtio 1.4 rx_drop_overruns; Linux rtnl rx_fifo_errors; mlx5 rx_discards_phy; NDIS ifInDiscards"
             }
             Self::BufferTooSmall => "virtio 1.4 rx_drops; Linux rtnl rx_length_errors",
-            Self::Reset | Self::RingBroken => "virtio 1.4 rx_drops; Linux per driver",
+            Self::Reset | Self::RingBroken | Self::NeedsReset => {
+                "virtio 1.4 rx_drops; Linux per driver"
+            }
+            Self::Removed => "",
             Self::TxMalformed => "virtio 1.4 tx_drop_malformed; NDIS ifOutErrors",
         }
     }

@@ -159,6 +159,32 @@ pub enum Event {
         /// [`RingFault::name`](crate::RingFault::name).
         fault: &'static str,
     },
+    /// A fault was armed on request.
+    FaultInjected {
+        /// [`Fault::name`](crate::Fault::name).
+        fault: &'static str,
+        /// Queue pair, if it is aimed at one.
+        queue: Option<u16>,
+    },
+    /// A fault that was to lie in a completion has done so, in the one just written.
+    FaultActed {
+        /// [`Fault::name`](crate::Fault::name).
+        fault: &'static str,
+        /// Queue pair.
+        queue: Option<u16>,
+    },
+    /// A fault was ended on request.
+    FaultEnded {
+        /// [`Fault::name`](crate::Fault::name).
+        fault: &'static str,
+        /// Queue pair, if it was aimed at one.
+        queue: Option<u16>,
+    },
+    /// A completion was published that belongs to no frame, by a fault.
+    FalseCompletion {
+        /// Queue pair.
+        queue: u16,
+    },
 }
 
 /// The value of an event's field.
@@ -198,6 +224,10 @@ impl Event {
             Self::StatusChanged { .. } => "status_changed",
             Self::DeviceReset { .. } => "device_reset",
             Self::NeedsReset { .. } => "needs_reset",
+            Self::FaultInjected { .. } => "fault_injected",
+            Self::FaultActed { .. } => "fault_acted",
+            Self::FaultEnded { .. } => "fault_ended",
+            Self::FalseCompletion { .. } => "false_completion",
         }
     }
 
@@ -275,6 +305,13 @@ impl Event {
                 visit("virtqueue", Num(virtqueue.into()));
                 visit("fault", Name(fault));
             }
+            Self::FaultInjected { fault, queue }
+            | Self::FaultActed { fault, queue }
+            | Self::FaultEnded { fault, queue } => {
+                visit("fault", Name(fault));
+                visit_queue(queue, visit);
+            }
+            Self::FalseCompletion { queue } => visit("queue", Num(queue.into())),
         }
     }
 }

@@ -192,6 +192,24 @@ impl Fifo {
         }
     }
 
+    /// Removes `held`, the oldest frame of `queue`, which keeps its room until [`Fifo::release`].
+    pub(crate) fn withhold(&mut self, queue: u16, held: Held) {
+        self.remove(queue, held);
+        self.frames += 1;
+        self.bytes += u64::from(held.len);
+    }
+
+    /// Gives the room of a frame of `len` bytes back that was withheld.
+    pub(crate) fn release(&mut self, len: u32) {
+        self.frames -= 1;
+        self.bytes -= u64::from(len);
+    }
+
+    /// Changes the budget. What is there stays.
+    pub(crate) fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity;
+    }
+
     fn take_block(&mut self) -> u32 {
         if self.free == NONE {
             self.grow();

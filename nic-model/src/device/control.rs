@@ -18,6 +18,9 @@ where
 {
     /// Works off the control queue, which is enabled.
     pub(super) fn serve_control<H: Host>(&mut self, now: u64, virtqueue: u16, host: &mut H) {
+        if self.control_dead() {
+            return;
+        }
         match self.answer_commands(now, virtqueue.into(), host) {
             Ok(true) => self.interrupt_if_wanted(now, virtqueue, host),
             Ok(false) => {}

@@ -7,6 +7,7 @@
 
 use super::{Device, receive};
 use crate::event::Event;
+use crate::fifo::Held;
 use crate::host::Host;
 use crate::ring::{Chain, Fetched, Ring, RingFault, Shape, Used};
 use crate::spec::header;
@@ -25,6 +26,12 @@ pub(super) struct Dma {
     starved: u64,
     /// Pair served last.
     last: u16,
+    /// Pairs that a fault has the engine leave out.
+    stuck: u64,
+    /// A fault has the engine go round backwards.
+    backwards: bool,
+    /// How many times as long a fault has transfers take, less one.
+    slower: u32,
 }
 
 /// The oldest frame of a pair, under way.
@@ -34,10 +41,40 @@ struct Job {
     done_at: u64,
 }
 
+/// The pair of a job that is none: the engine stands still until `done_at`.
+const NO_PAIR: u16 = u16::MAX;
+
 impl Dma {
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.job.is_none()
+    }
+
+    /// A frame of this pair may go straight onto the engine.
+    #[inline]
+    pub(super) fn is_idle_for(&self, pair: u16) -> bool {
+        self.job.is_none() && self.stuck & (1 << pair) == 0
+    }
+
+    /// See [`Fault::DmaSlow`](crate::Fault::DmaSlow).
+    pub(super) fn slow_down(&mut self, times: u32) {
+        self.slower = times.saturating_sub(1);
+    }
+
+    /// See [`Fault::DmaStall`](crate::Fault::DmaStall).
+    pub(super) fn stall(&mut self, now: u64, lasting_ps: u64) {
+        let job = self.job.get_or_insert(Job { pair: NO_PAIR, done_at: now });
+        job.done_at = job.done_at.saturating_add(lasting_ps);
+    }
+
+    /// See [`Fault::DmaReorder`](crate::Fault::DmaReorder).
+    pub(super) fn go_backwards(&mut self, on: bool) {
+        self.backwards = on;
+    }
+
+    /// See [`Fault::QueueStuck`](crate::Fault::QueueStuck).
+    pub(super) fn set_stuck(&mut self, pair: u16, on: bool) {
+        if on { self.stuck |= 1 << pair } else { self.stuck &= !(1 << pair) }
     }
 
     #[inline]
@@ -56,22 +93,35 @@ impl Dma {
         self.job.take_if(|job| job.pair == pair).is_some()
     }
 
+    /// Forgets everything but the faults: those are not the driver's to end.
     pub(super) fn reset(&mut self) {
-        *self = Self { chain: std::mem::take(&mut self.chain), ..Self::default() };
+        let Self { stuck, backwards, slower, .. } = *self;
+        let chain = std::mem::take(&mut self.chain);
+        let job = self.job.filter(|job| job.pair == NO_PAIR);
+        *self = Self { job, chain, stuck, backwards, slower, ..Self::default() };
     }
 
     /// Has the engine time, and something to do?
     #[inline]
     fn may_start(&self) -> bool {
-        self.job.is_none() && self.waiting & !self.starved != 0
+        self.job.is_none() && self.runnable() != 0
+    }
+
+    #[inline]
+    fn runnable(&self) -> u64 {
+        self.waiting & !self.starved & !self.stuck
     }
 
     /// The next runnable pair, going round from the one served last.
     #[inline]
     fn next_pair(&self) -> Option<u16> {
-        let runnable = self.waiting & !self.starved;
+        let runnable = self.runnable();
         if runnable == 0 {
             return None;
+        }
+        if self.backwards {
+            let distance = runnable.rotate_right(self.last.into()).leading_zeros();
+            return Some(((63 - distance + u32::from(self.last)) % 64) as u16);
         }
         let first = u32::from(self.last) + 1;
         let distance = runnable.rotate_right(first).trailing_zeros();
@@ -175,6 +225,7 @@ where
         self.dma.last = pair;
         let bytes_ps = self.config.dma_byte_ps.saturating_mul(len.into());
         let cost = self.config.dma_frame_ps.saturating_add(bytes_ps);
+        let cost = cost.saturating_mul(1 + u64::from(self.dma.slower));
         if cost == 0 {
             self.finish_frame(now, pair, host);
         } else {
@@ -186,7 +237,9 @@ where
     pub(super) fn complete_dma<H: Host>(&mut self, at: u64, host: &mut H) {
         self.clock = self.clock.max(at);
         if let Some(job) = self.dma.job.take() {
-            self.finish_frame(at, job.pair, host);
+            if job.pair != NO_PAIR {
+                self.finish_frame(at, job.pair, host);
+            }
             self.run_dma(at, host);
         }
     }
@@ -203,13 +256,33 @@ where
             Some(bytes) => chain.write_one(memory, bytes),
             None => chain.write(memory, self.fifo.pieces(held)),
         };
-        let written = written.and_then(|()| ring.put_used(memory, &[used]));
+        let armed = self.armed.is_some();
+        let written =
+            written.and_then(|()| if armed { Ok(()) } else { ring.put_used(memory, &[used]) });
         if let Err(fault) = written {
             self.break_ring(now, 2 * pair, fault, host);
             return;
         }
+        if armed {
+            self.finish_armed(now, pair, held, used, host);
+            return;
+        }
         self.fifo.remove(pair, held);
         self.note_waiting(pair);
+        self.count_written(now, pair, held, used, host);
+        self.after_publication(now, pair, host);
+    }
+
+    /// A frame's completion is published: counts and tells.
+    #[inline]
+    pub(super) fn count_written<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        held: Held,
+        used: Used,
+        host: &mut H,
+    ) {
         self.published[usize::from(pair)] += 1;
         self.counters.written += 1;
         self.counters.written_bytes += u64::from(held.len);
@@ -220,12 +293,11 @@ where
             now,
             Event::Written { tag: held.tag, queue: pair, descriptor: used.head, len: used.len },
         );
-        self.after_publication(now, pair, host);
     }
 
     /// Brings the engine's notion of who waits up to date after a frame has left.
     #[inline]
-    fn note_waiting(&mut self, pair: u16) {
+    pub(super) fn note_waiting(&mut self, pair: u16) {
         if self.fifo.frames_of(pair) == 0 {
             self.dma.waiting &= !(1 << pair);
         } else {

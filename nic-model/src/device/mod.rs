@@ -5,6 +5,7 @@
 
 mod control;
 mod dma;
+mod fault;
 mod interrupt;
 mod receive;
 mod registers;
@@ -23,6 +24,7 @@ use crate::ring::{Chain, DeviceError, Reference, Ring, RingFault, Used};
 use crate::rss::Steering;
 use crate::spec::{header, status};
 use dma::Dma;
+use fault::Armed;
 use registers::Registers;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -54,6 +56,8 @@ pub struct Device<M> {
     /// Some queue is; see [`Queue::unfinished`].
     unfinished: bool,
     scratch: Scratch,
+    /// Faults, from the first one on.
+    armed: Option<Box<Armed>>,
 }
 
 /// A virtqueue.
@@ -112,6 +116,7 @@ where
                 bytes: vec![0; tx_len_max.max(COMMAND_LEN_MAX)],
                 used: Vec::with_capacity(BATCH),
             },
+            armed: None,
             config,
         })
     }
@@ -155,7 +160,10 @@ where
     /// Frames of one pair in the FIFO, the one on the DMA engine included; 0 for a pair there is not.
     #[must_use]
     pub fn fifo_frames_of(&self, rx_pair: u16) -> u64 {
-        if rx_pair < self.config.max_queue_pairs { self.fifo.frames_of(rx_pair) } else { 0 }
+        match rx_pair < self.config.max_queue_pairs {
+            true => self.fifo.frames_of(rx_pair) + self.withheld_of(rx_pair),
+            false => 0,
+        }
     }
 
     /// Frames written to the used ring of a pair's receive queue since the last reset.
@@ -249,6 +257,11 @@ where
         {
             ring.unfetch();
         }
+        // A ring that goes on needs its chains back, and their frames are in memory already.
+        if reason == DropReason::QueueDisabled {
+            self.publish_withheld(now, pair, host);
+        }
+        self.drop_withheld(now, pair, reason, host);
         while let Some(held) = self.fifo.pop(pair) {
             self.drop_frame(now, one_frame(held.tag, reason, Some(pair)), host);
         }

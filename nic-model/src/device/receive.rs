@@ -51,7 +51,7 @@ where
             return;
         }
         if !self.registers.live() {
-            self.drop_frame(now, one_frame(tag, DropReason::NotReady, None), host);
+            self.drop_frame(now, one_frame(tag, self.why_not_live(), None), host);
             return;
         }
         let (pair, hash) = self.steering.steer(frame);
@@ -112,7 +112,7 @@ where
     #[inline]
     fn admit<H: Host>(&mut self, now: u64, arrival: Arrival<'_>, host: &mut H) {
         let Arrival { bytes, len, tag, pair } = arrival;
-        let straight = self.dma.is_idle()
+        let straight = self.dma.is_idle_for(pair)
             && self.fifo.frames_of(pair) == 0
             && (self.fifo.frames() == 0 || self.fifo.fits(len));
         if !straight {

@@ -27,11 +27,20 @@ pub(super) struct Registers {
     pub(super) config_vector: Option<u16>,
     pub(super) generation: u8,
     pub(super) link_up: bool,
+    /// A fault has stopped the device.
+    pub(super) halted: bool,
 }
 
 impl Registers {
     pub(super) fn new() -> Self {
-        Self { status: 0, driver_features: 0, config_vector: None, generation: 0, link_up: true }
+        Self {
+            status: 0,
+            driver_features: 0,
+            config_vector: None,
+            generation: 0,
+            link_up: true,
+            halted: false,
+        }
     }
 
     pub(super) fn has(&self, bits: u8) -> bool {
@@ -40,7 +49,8 @@ impl Registers {
 
     /// The driver runs, and has not given up.
     pub(super) fn live(&self) -> bool {
-        self.status & (status::DRIVER_OK | status::FAILED) == status::DRIVER_OK
+        let running = self.status & (status::DRIVER_OK | status::FAILED) == status::DRIVER_OK;
+        running && !self.halted
     }
 
     pub(super) fn negotiated(&self, bits: u64) -> bool {
@@ -291,7 +301,8 @@ where
         self.broken = None;
         self.counters.resets += 1;
         let Registers { generation, link_up, .. } = self.registers;
-        self.registers = Registers { generation, link_up, ..Registers::new() };
+        let halted = self.reset_ends_halt();
+        self.registers = Registers { generation, link_up, halted, ..Registers::new() };
         host.event(now, Event::DeviceReset { frames });
     }
 }

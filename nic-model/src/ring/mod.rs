@@ -47,6 +47,9 @@ pub(crate) trait Ring {
     /// Publishes used entries in this order, all at once.
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault>;
 
+    /// Publishes one element that is a lie, for a fault.
+    fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault>;
+
     /// Does the driver want an interrupt for what was published since the last call? By `used_event` with
     /// VIRTIO_F_EVENT_IDX, otherwise by VIRTQ_AVAIL_F_NO_INTERRUPT.
     fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault>;
@@ -54,6 +57,18 @@ pub(crate) trait Ring {
     /// Asks the driver for notifications, or not to bother. Having asked: have chains come meanwhile?
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault>;
 }
+
+/// A completion that is a lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum False {
+    /// It names a descriptor that no ring has, with this length.
+    WrongId(u32),
+    /// What has stood in its place since a lap ago.
+    Stale,
+}
+
+/// The descriptor number of [`False::WrongId`]: beyond the largest queue (2.7).
+pub(crate) const WRONG_ID: u16 = u16::MAX;
 
 /// What [`Ring::fetch`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use super::access::direct;
 use super::validate::read_chain;
-use super::{Chain, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
+use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used, WRONG_ID};
 use crate::spec::ring::AVAIL_F_NO_INTERRUPT;
 use std::sync::atomic::{Ordering, fence};
 use virtio_queue::{Error, Queue, QueueOwnedT, QueueT};
@@ -113,6 +113,19 @@ impl Ring for Reference {
                 .map_err(|_| self.used_fault())?;
         }
         Ok(())
+    }
+
+    fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault> {
+        let slot = u64::from(self.queue.next_used() % self.queue.size());
+        let at = GuestAddress(self.queue.used_ring() + 4 + 8 * slot);
+        let stale: [u32; 2] = memory.read_obj(at).map_err(|_| self.used_fault())?;
+        let lie = match element {
+            False::WrongId(len) => [u32::from(WRONG_ID).to_le(), len.to_le()],
+            False::Stale => stale,
+        };
+        // The crate refuses a false number, so it publishes an honest one, which is then overwritten.
+        self.queue.add_used(memory, 0, 0).map_err(|_| self.used_fault())?;
+        memory.write_obj(lie, at).map_err(|_| self.used_fault())
     }
 
     #[inline(always)]

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod interrupts;
