@@ -65,6 +65,8 @@ counters! {
         posted,
         /// Times buffers were given, one index publication each.
         refills,
+        /// Refills that were due and not done, because the caller had them withheld.
+        refills_withheld,
         /// Kicks.
         kicks,
         /// Refills after which the device wanted no kick.

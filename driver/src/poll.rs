@@ -120,7 +120,10 @@ impl Driver {
         if !rx.scheduled {
             return finished;
         }
-        if rx.wants_refill(refill, threshold) {
+        let due = rx.wants_refill(refill, threshold);
+        if due && rx.withheld {
+            rx.counters.receive.refills_withheld += 1;
+        } else if due {
             finished.posted = rx.refill(memory);
             let (posted, free) = (finished.posted, rx.free.len() as u16);
             host.event(now, Event::Refilled { queue, posted, free });
@@ -152,6 +155,17 @@ impl Driver {
             host.event(now, Event::PollAgain { queue });
         }
         finished
+    }
+
+    /// Whether refills of receive queue `queue` are left undone from now on: what a guest without memory for
+    /// buffers would do. After letting them happen again, poll the queue: its device may be waiting for
+    /// buffers and silent. Holds across restarts, whose first filling it does not prevent. A queue that
+    /// does not exist is counted as a misdirected call.
+    pub fn withhold_refill(&mut self, queue: u16, withheld: bool) {
+        match self.rx.get_mut(usize::from(queue)) {
+            Some(rx) => rx.withheld = withheld,
+            None => self.counters.misdirected_calls += 1,
+        }
     }
 
     /// Receive queue `queue` if it can work. A call for one that does not exist, or while the driver is

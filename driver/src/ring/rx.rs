@@ -29,6 +29,8 @@ pub(crate) struct RxQueue {
     pub(crate) moderator: Moderator,
     pub(crate) timer: QueueTimer,
     pub(crate) broken: Option<RingError>,
+    /// Nothing is given back until the caller says so.
+    pub(crate) withheld: bool,
     /// Completions taken since start.
     pub(crate) consumed: u64,
     pub(crate) counters: QueueCounters,
@@ -47,6 +49,7 @@ impl RxQueue {
             moderator: Moderator::default(),
             timer: QueueTimer::default(),
             broken: None,
+            withheld: false,
             consumed: 0,
             counters: QueueCounters::default(),
         }

@@ -70,6 +70,24 @@ fn the_threshold_holds_buffers_back() {
 }
 
 #[test]
+fn withheld_refills_are_counted_and_made_up_for_by_the_next_poll() {
+    let mut lab = Lab::running(DriverConfig { refill_threshold: 1, ..config() });
+    lab.driver.withhold_refill(0, true);
+    for seed in 0..16 {
+        assert!(lab.device.receive(0, &frame(seed, 60)));
+        lab.settle(64);
+    }
+    assert!(!lab.device.receive(0, &frame(16, 60)), "the ring is empty");
+    assert_eq!((lab.driver.posted(0), lab.receive(0).refills_withheld), (0, 16));
+    lab.driver.withhold_refill(0, false);
+    assert_eq!(lab.poll(0, 64), Polled::default());
+    assert_eq!(lab.finish(0), Finished { posted: 16, kicked: true, again: false });
+    assert!(lab.device.receive(0, &frame(16, 60)));
+    lab.driver.withhold_refill(1, true);
+    assert_eq!(lab.driver.counters().misdirected_calls, 1);
+}
+
+#[test]
 fn queues_are_apart() {
     let mut lab = Lab::running(DriverConfig { queue_pairs: 64, ..config() });
     for pair in 0..64 {
