@@ -9,6 +9,9 @@ use crate::spec;
 /// Bytes of class and command number.
 pub(crate) const HEADER_BYTES: usize = 2;
 
+/// Buffers of a command: header, data, answer.
+pub(crate) const CHAIN: u16 = 3;
+
 /// A command, ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Command {

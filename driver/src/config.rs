@@ -39,6 +39,8 @@ pub struct DriverConfig {
     pub mask: Masking,
     /// Receive-side scaling. VIRTIO_NET_F_RSS is asked for exactly when this is given.
     pub rss: Option<RssSettings>,
+    /// How a frame to send is described.
+    pub tx_header: TxHeader,
     /// How long the device may take for a reset and for each control command, in picoseconds.
     pub control_timeout_ps: u64,
     /// Features to take if the device offers them, out of [`spec::SUPPORTED_FEATURES`].
@@ -48,7 +50,7 @@ pub struct DriverConfig {
 }
 
 impl Default for DriverConfig {
-    /// One pair of 256 entries, 2 KiB buffers, refill at every poll, all features, one second.
+    /// One pair of 256 entries, 2 KiB buffers, refill at every poll, the default features, one second.
     fn default() -> Self {
         Self {
             queue_pairs: 1,
@@ -62,8 +64,9 @@ impl Default for DriverConfig {
             watchdog_ps: 0,
             mask: Masking::Ring,
             rss: None,
+            tx_header: TxHeader::WithFrame,
             control_timeout_ps: 1_000_000_000_000,
-            features: spec::SUPPORTED_FEATURES,
+            features: spec::DEFAULT_FEATURES,
             required: 0,
         }
     }
@@ -131,6 +134,26 @@ pub enum Masking {
     Ring,
     /// By the mask bit of the queue's MSI-X vector; what falls due meanwhile stays pending.
     Msix,
+}
+
+/// How the virtio header and the frame behind it are described when a frame is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxHeader {
+    /// As one buffer.
+    WithFrame,
+    /// As two, which is what a driver must do that cannot write in front of a frame. They take two
+    /// descriptors of the ring, or one and an indirect table if VIRTIO_F_INDIRECT_DESC is agreed.
+    Apart,
+}
+
+impl TxHeader {
+    /// Buffers of a chain.
+    pub(crate) const fn chain(self) -> u16 {
+        match self {
+            Self::WithFrame => 1,
+            Self::Apart => 2,
+        }
+    }
 }
 
 /// `virtio_net_rss_config` without the parts that follow from the rest (virtio 1.x 5.1.6.5.7.1).

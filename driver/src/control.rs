@@ -1,21 +1,20 @@
 //! The control queue: one command at a time, answered or given up after a time limit.
 //!
 //! Contract: [`ControlQueue::send`] when nothing is pending, then [`ControlQueue::answer`] until it has
-//! one. A command is three descriptors (header, data, answer): virtio leaves the framing open (2.7.4.2),
+//! one. A command is three buffers (header, data, answer): virtio leaves the framing open (2.7.4.2),
 //! but some devices insist on this one. The answer byte is preset to 0xff, so that a device which
 //! completes without writing is seen.
 
-use crate::command::{Command, HEADER_BYTES};
+use crate::command::{CHAIN, Command, HEADER_BYTES};
 use crate::dma::DmaRegion;
 use crate::layout::ControlLayout;
-use crate::ring::{Descriptor, Ring, RingError};
-use crate::spec;
+use crate::ring::{Buffer, Ring, RingError, RingFeatures};
 
 /// What the answer byte holds until the device writes it.
 const UNANSWERED: u8 = 0xff;
 
-/// The chain's head; as only one command is pending, it is always the same.
-const HEAD: u16 = 0;
+/// The chain's slot; as only one command is pending, it is always the same.
+const SLOT: u16 = 0;
 
 #[derive(Debug)]
 pub(crate) struct ControlQueue {
@@ -36,8 +35,8 @@ impl ControlQueue {
     }
 
     /// Forgets the device. It must be in reset.
-    pub(crate) fn reset(&mut self, memory: &DmaRegion, event_index: bool) {
-        self.ring.reset(memory, event_index);
+    pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures) {
+        self.ring.reset(memory, agreed);
         self.ring.suppress(memory);
     }
 
@@ -46,27 +45,26 @@ impl ControlQueue {
         memory.view(self.layout.header).copy_in(0, &[command.class, command.command]);
         memory.view(self.layout.data).copy_in(0, &command.data);
         memory.view(self.layout.ack).copy_in(0, &[UNANSWERED]);
-        let parts = [
-            (self.layout.header, HEADER_BYTES, spec::DESC_F_NEXT),
-            (self.layout.data, command.data.len(), spec::DESC_F_NEXT),
-            (self.layout.ack, 1, spec::DESC_F_WRITE),
+        let parts: [_; CHAIN as usize] = [
+            (self.layout.header, HEADER_BYTES, false),
+            (self.layout.data, command.data.len(), false),
+            (self.layout.ack, 1, true),
         ];
-        for (id, (window, len, flags)) in (HEAD..).zip(parts) {
-            let next = if flags & spec::DESC_F_NEXT == 0 { 0 } else { id + 1 };
-            let address = memory.address_of(window);
-            let descriptor = Descriptor { address, len: len as u32, flags, next };
-            self.ring.describe(memory, id, &descriptor);
-        }
-        self.ring.publish(memory, &[HEAD]);
+        let buffers = parts.map(|(window, len, writable)| Buffer {
+            address: memory.address_of(window),
+            len: len as u32,
+            writable,
+        });
+        self.ring.describe(memory, SLOT, &buffers);
+        self.ring.publish(memory, &[SLOT]);
         self.ring.kick_wanted(memory)
     }
 
     /// The device's answer, if it has come.
     pub(crate) fn answer(&mut self, memory: &DmaRegion) -> Result<Option<Answer>, RingError> {
-        if self.ring.waiting(memory)? == 0 {
+        let Some(used) = self.ring.take(&self.ring.used_view(memory))? else {
             return Ok(None);
-        }
-        let used = self.ring.take(&self.ring.used_view(memory))?;
+        };
         self.ring.suppress(memory);
         let mut ack = [UNANSWERED];
         memory.view(self.layout.ack).copy_out(0, &mut ack);

@@ -99,6 +99,10 @@ counters! {
         header_unexpected,
         /// Times the used index ran ahead of what the device owns; the queue stopped.
         index_jumps,
+        /// Times a packed descriptor was neither available nor used; the queue stopped.
+        descriptor_flags,
+        /// Completions that stood for more chains than the used index had; the queue stopped.
+        batch_too_long,
     }
 }
 
@@ -125,6 +129,10 @@ counters! {
         duplicate_id,
         /// Times the used index ran ahead of what the device owns; the queue stopped.
         index_jumps,
+        /// Times a packed descriptor was neither available nor used; the queue stopped.
+        descriptor_flags,
+        /// Completions that stood for more chains than the used index had; the queue stopped.
+        batch_too_long,
     }
 }
 

@@ -4,7 +4,8 @@
 //! checked when it is made, so that a `View` on it (a pointer and a length) is had without any search.
 //!
 //! Orderings, for the whole crate, are chosen by the caller and explained there; this file only offers:
-//! - `load_u16` / `store_u16` with an ordering: ring indices, flags and event indices;
+//! - `load_u16` / `store_u16` and their 32-bit forms with an ordering: ring indices, flags and event
+//!   indices;
 //! - volatile accesses without ordering for everything that an index hands over;
 //! - [`peer_fence`]: the one fence that both sides of the event protocol need.
 //!
@@ -117,6 +118,26 @@ impl View<'_> {
     }
 
     #[inline]
+    pub(crate) fn load_u32(&self, at: usize, order: Ordering) -> u32 {
+        u32::from_le(inside(self.0.load(at, order)))
+    }
+
+    #[inline]
+    pub(crate) fn store_u32(&self, at: usize, value: u32, order: Ordering) {
+        inside(self.0.store(value.to_le(), at, order));
+    }
+
+    #[inline]
+    pub(crate) fn read_u16(&self, at: usize) -> u16 {
+        u16::from_le(inside(self.0.get_ref::<u16>(at)).load())
+    }
+
+    #[inline]
+    pub(crate) fn read_u32(&self, at: usize) -> u32 {
+        u32::from_le(inside(self.0.get_ref::<u32>(at)).load())
+    }
+
+    #[inline]
     pub(crate) fn read_u64(&self, at: usize) -> u64 {
         u64::from_le(inside(self.0.get_ref::<u64>(at)).load())
     }
@@ -124,6 +145,11 @@ impl View<'_> {
     #[inline]
     pub(crate) fn write_u64(&self, at: usize, value: u64) {
         inside(self.0.get_ref::<u64>(at)).store(value.to_le());
+    }
+
+    #[inline]
+    pub(crate) fn write_u32(&self, at: usize, value: u32) {
+        inside(self.0.get_ref::<u32>(at)).store(value.to_le());
     }
 
     #[inline]

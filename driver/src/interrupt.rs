@@ -68,7 +68,7 @@ impl Driver {
             return Interrupt::AlreadyScheduled;
         }
         // A used index that is out of bounds counts as work: the poll finds out and stops the queue.
-        if rx.ring.waiting(&self.memory) == Ok(0) {
+        if rx.ring.is_waiting(&self.memory) == Ok(false) {
             rx.counters.receive.spurious_interrupts += 1;
             host.event(now, Event::SpuriousInterrupt { vector });
             return Interrupt::Spurious;
@@ -152,7 +152,7 @@ pub(crate) fn unmask<T: Transport, H: Host>(
     host: &mut H,
 ) -> bool {
     rx.ring.arm(memory);
-    if rearm == Rearm::LookAgain && rx.ring.waiting(memory) != Ok(0) {
+    if rearm == Rearm::LookAgain && rx.ring.is_waiting(memory) != Ok(false) {
         still_masked(rx, memory, masking);
         return true;
     }
@@ -174,7 +174,7 @@ mod tests {
     use crate::DriverConfig;
     use crate::dma::{DmaRegion, peer_fence};
     use crate::layout::{Layout, RingLayout};
-    use crate::ring::Ring;
+    use crate::ring::{Buffer, Ring, RingFeatures};
     use std::sync::atomic::Ordering;
 
     const AVAILABLE_FLAGS: usize = 0;
@@ -209,15 +209,19 @@ mod tests {
             let region = GuestRegionMmap::from_range(GuestAddress(0), size, None).unwrap();
             let memory = DmaRegion::new(Arc::new(region));
             let mut ring = Ring::new(layout);
-            ring.reset(&memory, event_index);
+            ring.reset(&memory, RingFeatures { event_index, ..RingFeatures::default() });
             let ids: Vec<u16> = (0..16).collect();
+            for id in &ids {
+                let buffer = Buffer { address: 0, len: 2048, writable: true };
+                ring.describe(&memory, *id, &[buffer]);
+            }
             ring.publish(&memory, &ids);
             let (interrupted, found) = (false, false);
             let mut race = Self { memory, layout, ring, event_index, used: 0, interrupted, found };
             for _ in 0..used {
                 race.make(DevicePublishes);
                 let view = race.ring.used_view(&race.memory);
-                let id = race.ring.take(&view).unwrap().id;
+                let id = race.ring.take(&view).unwrap().unwrap().id;
                 race.ring.publish(&race.memory, &[id]);
             }
             race.ring.suppress(&race.memory);
@@ -229,7 +233,7 @@ mod tests {
             let available = self.memory.view(self.layout.available);
             match step {
                 DriverArms => self.ring.arm(&self.memory),
-                DriverLooks => self.found = self.ring.waiting(&self.memory) != Ok(0),
+                DriverLooks => self.found = self.ring.is_waiting(&self.memory) != Ok(false),
                 DevicePublishes => {
                     let slot = usize::from(self.used % 16);
                     used.write_u64(4 + 8 * slot, slot as u64 | 72 << 32);

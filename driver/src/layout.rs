@@ -33,13 +33,18 @@ pub(crate) struct Layout {
     pub(crate) total: u64,
 }
 
-/// One split ring.
+/// One ring. A packed one takes the same windows: descriptors in `table`, the driver's event suppression
+/// in `available`, the device's in `used`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RingLayout {
     pub(crate) size: u16,
     pub(crate) table: Window,
     pub(crate) available: Window,
     pub(crate) used: Window,
+    /// Most buffers of a chain.
+    pub(crate) chain: u16,
+    /// A table of `chain` descriptors per entry, if indirect descriptors may be used; else empty.
+    pub(crate) indirect: Window,
 }
 
 /// One receive or transmit queue: a ring and a buffer per descriptor.
@@ -63,19 +68,20 @@ pub(crate) struct ControlLayout {
 impl Layout {
     /// `config` must be valid: its limits keep the sum below 2^45 bytes.
     pub(crate) fn new(config: &DriverConfig) -> Self {
-        let mut end = Cursor(0);
+        let indirect = config.wanted() & spec::F_INDIRECT_DESC != 0;
+        let mut end = Cursor { end: 0, indirect };
         let (mut rx, mut tx) = (Vec::new(), Vec::new());
         for _ in 0..config.queue_pairs {
-            rx.push(end.queue(config.rx_ring, config.buffer_size));
-            tx.push(end.queue(config.tx_ring, config.buffer_size));
+            rx.push(end.queue(config.rx_ring, 1, config.buffer_size));
+            tx.push(end.queue(config.tx_ring, config.tx_header.chain(), config.buffer_size));
         }
         let control = ControlLayout {
-            ring: end.ring(CONTROL_RING),
+            ring: end.ring(CONTROL_RING, command::CHAIN),
             header: end.take(command::HEADER_BYTES),
             data: end.take(command::largest_command(config)),
             ack: end.take(1),
         };
-        Self { rx, tx, control, total: end.0 as u64 }
+        Self { rx, tx, control, total: end.end as u64 }
     }
 }
 
@@ -90,29 +96,36 @@ impl DriverConfig {
     }
 }
 
-struct Cursor(usize);
+struct Cursor {
+    end: usize,
+    /// Rings of chains have indirect tables.
+    indirect: bool,
+}
 
 impl Cursor {
     fn take(&mut self, len: usize) -> Window {
-        let offset = self.0;
-        self.0 = (offset + len).next_multiple_of(ALIGN);
+        let offset = self.end;
+        self.end = (offset + len).next_multiple_of(ALIGN);
         Window { offset, len }
     }
 
-    fn ring(&mut self, size: u16) -> RingLayout {
+    fn ring(&mut self, size: u16, chain: u16) -> RingLayout {
         let entries = usize::from(size);
+        let tables = if self.indirect && chain > 1 { entries * usize::from(chain) } else { 0 };
         // Two bytes after the entries of each ring: used_event and avail_event (2.7.6, 2.7.8).
         RingLayout {
             size,
             table: self.take(entries * spec::DESCRIPTOR_BYTES),
             available: self.take(spec::RING_ENTRIES + entries * spec::AVAIL_ENTRY_BYTES + 2),
             used: self.take(spec::RING_ENTRIES + entries * spec::USED_ELEMENT_BYTES + 2),
+            chain,
+            indirect: self.take(tables * spec::DESCRIPTOR_BYTES),
         }
     }
 
-    fn queue(&mut self, size: u16, buffer_size: u32) -> QueueLayout {
+    fn queue(&mut self, size: u16, chain: u16, buffer_size: u32) -> QueueLayout {
         let stride = (buffer_size as usize).next_multiple_of(ALIGN);
-        let ring = self.ring(size);
+        let ring = self.ring(size, chain);
         QueueLayout { ring, buffers: self.take(usize::from(size) * stride), stride }
     }
 }

@@ -54,7 +54,9 @@ mod transmit;
 mod transport;
 
 pub use bring_up::Progress;
-pub use config::{DriverConfig, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings};
+pub use config::{
+    DriverConfig, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings, TxHeader,
+};
 pub use config_error::ConfigError;
 pub use counters::{DriverCounters, QueueCounters, ReceiveCounters, TransmitCounters};
 pub use dma::{DmaError, DmaRegion, REGION_ALIGN};
@@ -154,7 +156,7 @@ impl Driver {
             features: 0,
             device: DeviceConfig::default(),
             rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, buffer_size)).collect(),
-            tx: layout.tx.into_iter().map(TxQueue::new).collect(),
+            tx: layout.tx.into_iter().map(|queue| TxQueue::new(queue, config.tx_header)).collect(),
             control: ControlQueue::new(layout.control),
             staging: Staging::new(buffer_size),
             timers: Timers::default(),

@@ -219,28 +219,19 @@ fn take_batch<H: Host>(
     host: &mut H,
 ) -> Batch {
     let mut batch = Batch::default();
-    let waiting = match rx.ring.waiting(memory) {
-        Ok(waiting) => waiting.min(limit),
-        Err(error) => {
-            stop(now, queue, rx, error, host);
-            return batch;
-        }
-    };
-    if waiting == 0 {
-        return batch;
-    }
     let (used, buffers) = (rx.ring.used_view(memory), rx.buffers(memory));
     let mut fault = None;
-    for _ in 0..waiting {
-        let position = rx.consumed;
-        rx.consumed += 1;
+    for _ in 0..limit {
         let completion = match rx.ring.take(&used) {
-            Ok(completion) => completion,
+            Ok(Some(completion)) => completion,
+            Ok(None) => break,
             Err(error) => {
-                fault = Some((position, error));
+                fault = Some(error);
                 break;
             }
         };
+        let position = rx.consumed;
+        rx.consumed += 1;
         rx.free.push(completion.id);
         let len = clamp(now, queue, position, completion.len, rx, host);
         if len < LEAST_BYTES {
@@ -259,10 +250,14 @@ fn take_batch<H: Host>(
         batch.bytes += (len - spec::HEADER_BYTES) as u64;
     }
     staging.indicate(now, queue, host);
-    if let Some((position, error)) = fault {
-        batch.dropped += 1;
-        let numbers = (rx.ring.outstanding().into(), rx.ring.size().into(), 1);
-        drop_it(now, queue, position, reason_of(error), numbers, rx, host);
+    if let Some(error) = fault {
+        if let Some(reason) = reason_of(error) {
+            batch.dropped += 1;
+            let position = rx.consumed;
+            rx.consumed += 1;
+            let numbers = (rx.ring.outstanding().into(), rx.ring.slots().into(), 1);
+            drop_it(now, queue, position, reason, numbers, rx, host);
+        }
         stop(now, queue, rx, error, host);
     }
     batch
@@ -292,11 +287,14 @@ fn header_unexpected(copy: &[u8]) -> bool {
     copy[..2] != [0, 0] || copy[10..12] != [1, 0]
 }
 
-fn reason_of(error: RingError) -> DropReason {
+/// Why the completion that an error has taken is dropped; most errors take none.
+fn reason_of(error: RingError) -> Option<DropReason> {
     match error {
-        RingError::UnknownId { .. } => DropReason::UnknownId,
-        // A jump takes no completion, so only a bad id is left.
-        RingError::DuplicateId { .. } | RingError::IndexJump { .. } => DropReason::DuplicateId,
+        RingError::UnknownId { .. } => Some(DropReason::UnknownId),
+        RingError::DuplicateId { .. } => Some(DropReason::DuplicateId),
+        RingError::IndexJump { .. }
+        | RingError::DescriptorFlags { .. }
+        | RingError::BatchTooLong { .. } => None,
     }
 }
 
@@ -326,8 +324,13 @@ fn drop_it<H: Host>(
 
 /// Stops the queue for good: it stays masked, takes nothing, and is given nothing.
 fn stop<H: Host>(now: u64, queue: u16, rx: &mut RxQueue, error: RingError, host: &mut H) {
-    if matches!(error, RingError::IndexJump { .. }) {
-        rx.counters.receive.index_jumps += 1;
+    let receive = &mut rx.counters.receive;
+    match error {
+        RingError::IndexJump { .. } => receive.index_jumps += 1,
+        RingError::DescriptorFlags { .. } => receive.descriptor_flags += 1,
+        RingError::BatchTooLong { .. } => receive.batch_too_long += 1,
+        // The dropped completion counts.
+        RingError::UnknownId { .. } | RingError::DuplicateId { .. } => {}
     }
     rx.broken = Some(error);
     host.event(now, Event::QueueBroken { queue, error: error.name() });

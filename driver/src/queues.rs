@@ -4,6 +4,7 @@
 //! every receive ring is full of buffers and every queue enabled; nothing has been kicked.
 
 use crate::error::DriverError;
+use crate::ring::RingFeatures;
 use crate::spec;
 use crate::transport::{Transport, TransportError};
 use crate::{CONFIG_VECTOR, Driver, vector_of};
@@ -13,12 +14,12 @@ impl Driver {
         &mut self,
         transport: &mut T,
     ) -> Result<(), DriverError> {
-        let event_index = self.features & spec::F_EVENT_IDX != 0;
+        let agreed = RingFeatures::of(self.features);
         let vector = Some(CONFIG_VECTOR);
         transport.set_config_vector(vector).map_err(while_("setting the configuration vector"))?;
         for (pair, rx) in (0..).zip(&mut self.rx) {
             check_size(transport, 2 * pair, rx.ring.size())?;
-            rx.reset(&self.memory, event_index);
+            rx.reset(&self.memory, agreed);
             rx.refill(&self.memory);
             let setup = rx.ring.setup(&self.memory, Some(vector_of(pair)));
             transport
@@ -27,14 +28,14 @@ impl Driver {
         }
         for (pair, tx) in (0..).zip(&mut self.tx) {
             check_size(transport, 2 * pair + 1, tx.ring.size())?;
-            tx.reset(&self.memory, event_index);
+            tx.reset(&self.memory, agreed);
             let setup = tx.ring.setup(&self.memory, None);
             let done = transport.setup_queue(2 * pair + 1, &setup);
             done.map_err(while_("setting up a transmit queue"))?;
         }
         if let Some(queue) = self.control_index() {
             check_size(transport, queue, self.control.ring.size())?;
-            self.control.reset(&self.memory, event_index);
+            self.control.reset(&self.memory, agreed);
             let setup = self.control.ring.setup(&self.memory, None);
             transport.setup_queue(queue, &setup).map_err(while_("setting up the control queue"))?;
         }

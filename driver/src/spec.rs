@@ -29,12 +29,19 @@ pub const NET_F_CTRL_VQ: u64 = 1 << 17;
 pub const NET_F_MQ: u64 = 1 << 22;
 /// Feature: receive-side scaling; needs `NET_F_CTRL_VQ` (5.1.3.1).
 pub const NET_F_RSS: u64 = 1 << 60;
+/// Feature: chains may lie in a table of their own (2.7.5.3, 2.8.7; 6).
+pub const F_INDIRECT_DESC: u64 = 1 << 28;
 /// Feature: `used_event` and `avail_event` instead of flags (2.7.7, 2.7.10; 6).
 pub const F_EVENT_IDX: u64 = 1 << 29;
 /// Feature: virtio 1.x, not legacy (6).
 pub const F_VERSION_1: u64 = 1 << 32;
 /// Feature: addresses go through the platform's translation, so they are I/O virtual ones (6).
 pub const F_ACCESS_PLATFORM: u64 = 1 << 33;
+
+/// Feature: packed rings instead of split ones (2.8; 6).
+pub const F_RING_PACKED: u64 = 1 << 34;
+/// Feature: the device uses chains in the order given (2.7.9, 2.8.6; 6).
+pub const F_IN_ORDER: u64 = 1 << 35;
 
 /// All features this driver can work with; asking for any other is a configuration error.
 pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
@@ -43,9 +50,17 @@ pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
     | NET_F_CTRL_VQ
     | NET_F_MQ
     | NET_F_RSS
+    | F_INDIRECT_DESC
     | F_EVENT_IDX
     | F_VERSION_1
-    | F_ACCESS_PLATFORM;
+    | F_ACCESS_PLATFORM
+    | F_RING_PACKED
+    | F_IN_ORDER;
+
+/// The features to ask for unless something else is wanted: [`SUPPORTED_FEATURES`] without those that
+/// change how rings are laid out or read.
+pub const DEFAULT_FEATURES: u64 =
+    SUPPORTED_FEATURES & !(F_INDIRECT_DESC | F_RING_PACKED | F_IN_ORDER);
 
 /// Bytes of the device configuration this driver reads: up to and with `supported_hash_types` (5.1.4).
 pub const CONFIG_BYTES: usize = 24;
@@ -69,8 +84,32 @@ pub const MAX_RING: u16 = 32768;
 pub const DESCRIPTOR_BYTES: usize = 16;
 /// Descriptor flag: `next` names the following descriptor of the chain (2.7.5).
 pub const DESC_F_NEXT: u16 = 1;
-/// Descriptor flag: the device writes this buffer (2.7.5).
+/// Descriptor flag: the device writes this buffer (2.7.5); in a used packed one: it has written (2.8.4).
 pub const DESC_F_WRITE: u16 = 2;
+/// Descriptor flag: the buffer holds a table of descriptors (2.7.5.3, 2.8.7).
+pub const DESC_F_INDIRECT: u16 = 4;
+/// Packed descriptor flag: the driver's wrap counter when it made it available (2.8.1).
+pub const DESC_F_AVAIL: u16 = 1 << 7;
+/// Packed descriptor flag: the device's wrap counter when it used it, the inverse of the driver's
+/// before that (2.8.1).
+pub const DESC_F_USED: u16 = 1 << 15;
+/// Offset of the length in a packed descriptor (2.8.13).
+pub const PACKED_LENGTH: usize = 8;
+/// Offset of the buffer id in a packed descriptor (2.8.13).
+pub const PACKED_ID: usize = 12;
+/// Offset of the flags in a packed descriptor (2.8.13).
+pub const PACKED_FLAGS: usize = 14;
+/// Event suppression: notify at every change (2.8.14).
+pub const EVENT_ENABLE: u16 = 0;
+/// Event suppression: do not notify (2.8.14).
+pub const EVENT_DISABLE: u16 = 1;
+/// Event suppression: notify at one descriptor, named by offset and wrap counter; only with EVENT_IDX
+/// (2.8.14).
+pub const EVENT_DESC: u16 = 2;
+/// Event suppression: the bits of the flags that have a meaning (2.8.14).
+pub const EVENT_FLAGS: u16 = 3;
+/// Event suppression: the wrap counter in the first field; the other bits are the offset (2.8.14).
+pub const EVENT_WRAP: u16 = 1 << 15;
 /// Offset of `flags` in the available and in the used ring (2.7.6, 2.7.8).
 pub const RING_FLAGS: usize = 0;
 /// Offset of `idx` in the available and in the used ring (2.7.6, 2.7.8).

@@ -166,7 +166,7 @@ fn watch<T: Transport, H: Host>(
     }
     let before = rx.timer.stale_at.take();
     // A used index that is out of bounds counts as work: the poll finds out and stops the queue.
-    if rx.scheduled || rx.ring.waiting(memory) == Ok(0) {
+    if rx.scheduled || rx.ring.is_waiting(memory) == Ok(false) {
         return false;
     }
     if before != Some(rx.consumed) {

@@ -70,6 +70,8 @@ fn stop<H: Host>(now: u64, queue: u16, tx: &mut TxQueue, error: RingError, host:
         RingError::IndexJump { .. } => tx.counters.index_jumps += 1,
         RingError::UnknownId { .. } => tx.counters.unknown_id += 1,
         RingError::DuplicateId { .. } => tx.counters.duplicate_id += 1,
+        RingError::DescriptorFlags { .. } => tx.counters.descriptor_flags += 1,
+        RingError::BatchTooLong { .. } => tx.counters.batch_too_long += 1,
     }
     tx.broken = Some(error);
     host.event(now, Event::TransmitBroken { queue, error: error.name() });

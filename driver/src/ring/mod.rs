@@ -1,88 +1,124 @@
-//! The driver's side of a split virtqueue (virtio 1.x section 2.7), for whatever its buffers hold.
+//! The driver's side of a virtqueue, split or packed, for whatever its buffers hold.
 //!
-//! ```text
-//!            driver writes                      device writes
-//!   available: flags idx [id id id] used_event    used: flags idx [id,len id,len] avail_event
-//!                     |                                  |
-//!   next_available ---+ (shadow)          next_used -----+ (shadow)
-//! ```
+//! A ring has a fixed number of *slots*. The owner describes a chain of buffers for a slot as often as it
+//! likes while the driver owns the slot, and publishes the slot, many at once, as often as it likes: what
+//! was described stays described. A completion names the slot.
 //!
-//! Contract: everything the driver decides by is kept in the driver's own memory. The descriptor table
-//! and the available ring are written and never read; from the used ring each value is read once, and
-//! checked: the index against what the device owns, each id against the ring and against ownership. The
-//! first broken rule ends the use of the ring; the owner of the [`Ring`] sees to that.
-//! Not checked here: the length of a used element, which only the owner can judge.
+//! Contract: everything the driver decides by is kept in the driver's own memory; of what the device
+//! writes each value is read once, and checked: an id against the ring and against ownership, the used
+//! index against what the device owns, the flags of a packed descriptor against the two states it can be
+//! in. The first broken rule ends the use of the ring; the owner of the [`Ring`] sees to that.
+//! Not checked here: the length of a completion, which only the owner can judge.
 
+mod error;
+mod order;
+mod packed;
 pub(crate) mod rx;
+mod split;
+mod table;
 pub(crate) mod tx;
 
-use std::fmt;
-use std::sync::atomic::Ordering;
+pub use error::RingError;
 
-use crate::dma::{DmaRegion, View, peer_fence};
+use crate::dma::{DmaRegion, View};
 use crate::layout::RingLayout;
 use crate::spec;
 use crate::transport::QueueSetup;
+use packed::Packed;
+use split::Split;
 
-/// One descriptor, as it goes into the table.
-pub(crate) struct Descriptor {
+/// One buffer of a chain. Those the device reads come first (2.7.4.2, 2.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buffer {
     pub(crate) address: u64,
     pub(crate) len: u32,
-    pub(crate) flags: u16,
-    pub(crate) next: u16,
+    /// The device writes it; otherwise it reads it.
+    pub(crate) writable: bool,
 }
 
-/// A completion whose id is proven to be a chain that the device owned.
+/// A completion whose id is proven to be a slot that the device owned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
+    /// The slot.
     pub(crate) id: u16,
     /// Bytes the device claims to have written; unchecked.
     pub(crate) len: u32,
 }
 
+/// What was agreed about rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RingFeatures {
+    pub(crate) packed: bool,
+    pub(crate) event_index: bool,
+    pub(crate) in_order: bool,
+    pub(crate) indirect: bool,
+}
+
+impl RingFeatures {
+    /// Those among the agreed `features`.
+    pub(crate) fn of(features: u64) -> Self {
+        Self {
+            packed: features & spec::F_RING_PACKED != 0,
+            event_index: features & spec::F_EVENT_IDX != 0,
+            in_order: features & spec::F_IN_ORDER != 0,
+            indirect: features & spec::F_INDIRECT_DESC != 0,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Ring {
     layout: RingLayout,
-    event_index: bool,
-    /// Index after the last entry written to the available ring.
-    next_available: u16,
-    /// Value of `next_available` at the last decision on kicking.
-    kick_base: u16,
-    /// Index of the next used element to take.
-    next_used: u16,
-    /// Chains the device owns.
-    outstanding: u16,
-    /// Per descriptor: the device owns the chain that it heads.
-    owned: Vec<bool>,
+    format: Format,
+}
+
+#[derive(Debug)]
+enum Format {
+    Split(Split),
+    Packed(Packed),
+}
+
+/// The same call on either format.
+macro_rules! either {
+    ($ring:expr, $name:ident => $call:expr) => {
+        match $ring {
+            Format::Split($name) => $call,
+            Format::Packed($name) => $call,
+        }
+    };
 }
 
 impl Ring {
     pub(crate) fn new(layout: RingLayout) -> Self {
-        Self {
-            layout,
-            event_index: false,
-            next_available: 0,
-            kick_base: 0,
-            next_used: 0,
-            outstanding: 0,
-            owned: vec![false; layout.size.into()],
-        }
+        Self { layout, format: Format::Split(Split::new(layout, RingFeatures::default())) }
     }
 
-    /// Back to an empty ring. The device must be in reset, as it would read nonsense meanwhile.
-    pub(crate) fn reset(&mut self, memory: &DmaRegion, event_index: bool) {
+    /// Back to an empty ring, of the format agreed. The device must not use it meanwhile, as it would
+    /// read nonsense.
+    pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures) {
         for window in [self.layout.table, self.layout.available, self.layout.used] {
             memory.view(window).zero();
         }
-        *self = Self { event_index, ..Self::new(self.layout) };
+        self.format = if agreed.packed {
+            Format::Packed(Packed::new(self.layout, agreed))
+        } else {
+            Format::Split(Split::new(self.layout, agreed))
+        };
     }
 
+    /// Entries of the ring.
     pub(crate) fn size(&self) -> u16 {
         self.layout.size
     }
 
+    /// Chains that the ring can have: as many as entries, unless each may take several of them.
+    pub(crate) fn slots(&self) -> u16 {
+        either!(&self.format, ring => ring.slots())
+    }
+
     /// Chains the device owns.
     pub(crate) fn outstanding(&self) -> u16 {
-        self.outstanding
+        either!(&self.format, ring => ring.outstanding())
     }
 
     pub(crate) fn setup(&self, memory: &DmaRegion, vector: Option<u16>) -> QueueSetup {
@@ -95,134 +131,58 @@ impl Ring {
         }
     }
 
-    /// Writes one entry of the descriptor table. The device must not own it.
+    /// Says what `slot` stands for from its next publication on: at most as many buffers as the layout
+    /// has for a chain. The device must not own the slot.
     #[inline]
-    pub(crate) fn describe(&self, memory: &DmaRegion, id: u16, descriptor: &Descriptor) {
-        let table = memory.view(self.layout.table);
-        let at = usize::from(id) * spec::DESCRIPTOR_BYTES;
-        let rest = u64::from(descriptor.len)
-            | u64::from(descriptor.flags) << 32
-            | u64::from(descriptor.next) << 48;
-        table.write_u64(at, descriptor.address);
-        table.write_u64(at + 8, rest);
+    pub(crate) fn describe(&mut self, memory: &DmaRegion, slot: u16, buffers: &[Buffer]) {
+        either!(&mut self.format, ring => ring.describe(memory, slot, buffers));
     }
 
-    /// Gives the chains headed by `ids` to the device: all entries first, then the index, once.
+    /// Gives the chains of `slots` to the device, all at once. The driver must own them.
     #[inline]
-    pub(crate) fn publish(&mut self, memory: &DmaRegion, ids: &[u16]) {
-        let available = memory.view(self.layout.available);
-        let mask = self.layout.size - 1;
-        for id in ids {
-            let slot = usize::from(self.next_available & mask);
-            available.write_u16(spec::RING_ENTRIES + slot * spec::AVAIL_ENTRY_BYTES, *id);
-            self.owned[usize::from(*id)] = true;
-            self.next_available = self.next_available.wrapping_add(1);
-        }
-        // At most a ring's worth of chains exists, so this cannot overflow.
-        self.outstanding += ids.len() as u16;
-        // Release: who sees the new index also sees the entries and the descriptors they name.
-        available.store_u16(spec::RING_INDEX, self.next_available, Ordering::Release);
+    pub(crate) fn publish(&mut self, memory: &DmaRegion, slots: &[u16]) {
+        either!(&mut self.format, ring => ring.publish(memory, slots));
     }
 
     /// Whether the device wants to hear of what was published since the last time this was asked.
     #[inline]
     pub(crate) fn kick_wanted(&mut self, memory: &DmaRegion) -> bool {
-        let used = memory.view(self.layout.used);
-        let (old, new) = (self.kick_base, self.next_available);
-        self.kick_base = new;
-        // Between the store of avail.idx and the load of what the device last wished: the device
-        // stores its wish and then looks at avail.idx once more, so that one of the two sees the other.
-        peer_fence();
-        // Relaxed: the value only decides on a kick; no data hangs on it.
-        if self.event_index {
-            let event = used.load_u16(self.avail_event_at(), Ordering::Relaxed);
-            return need_event(event, new, old);
-        }
-        let flags = used.load_u16(spec::RING_FLAGS, Ordering::Relaxed);
-        new != old && flags & spec::USED_F_NO_NOTIFY == 0
+        either!(&mut self.format, ring => ring.kick_wanted(memory))
     }
 
-    /// How many completions wait to be taken.
+    /// Whether a completion waits to be taken.
     #[inline]
-    pub(crate) fn waiting(&self, memory: &DmaRegion) -> Result<u16, RingError> {
-        // Acquire: pairs with the device's publication of used.idx, so that the used elements and the
-        // buffers they speak of, written before it, are seen when read after it.
-        let index = self.used_view(memory).load_u16(spec::RING_INDEX, Ordering::Acquire);
-        let waiting = index.wrapping_sub(self.next_used);
-        if waiting > self.outstanding {
-            return Err(RingError::IndexJump {
-                index,
-                next: self.next_used,
-                outstanding: self.outstanding,
-            });
-        }
-        Ok(waiting)
+    pub(crate) fn is_waiting(&self, memory: &DmaRegion) -> Result<bool, RingError> {
+        either!(&self.format, ring => ring.is_waiting(memory))
     }
 
-    /// The used ring, to be passed to [`Ring::take`] for a whole batch.
+    /// Where the device writes completions, to be passed to [`Ring::take`] for a whole batch.
     #[inline]
     pub(crate) fn used_view<'a>(&self, memory: &'a DmaRegion) -> View<'a> {
-        memory.view(self.layout.used)
+        memory.view(match self.format {
+            Format::Split(_) => self.layout.used,
+            Format::Packed(_) => self.layout.table,
+        })
     }
 
-    /// Takes the next completion, of which [`Ring::waiting`] has said that it is there. The element is
-    /// used up also when it is bad.
+    /// Takes the next completion, if there is one. It is used up also when it is bad.
     #[inline]
-    pub(crate) fn take(&mut self, used: &View<'_>) -> Result<Used, RingError> {
-        let slot = usize::from(self.next_used & (self.layout.size - 1));
-        self.next_used = self.next_used.wrapping_add(1);
-        // One load for both halves: the device may change them while we look, so each is read once.
-        let element = used.read_u64(spec::RING_ENTRIES + slot * spec::USED_ELEMENT_BYTES);
-        let (id, len) = (element as u32, (element >> 32) as u32);
-        match self.owned.get_mut(id as usize) {
-            Some(owned) if *owned => {
-                *owned = false;
-                self.outstanding -= 1;
-                // The table has at most 32768 entries, so a known id fits.
-                Ok(Used { id: id as u16, len })
-            }
-            Some(_) => Err(RingError::DuplicateId { id }),
-            None => Err(RingError::UnknownId { id, size: self.layout.size }),
-        }
+    pub(crate) fn take(&mut self, used: &View<'_>) -> Result<Option<Used>, RingError> {
+        either!(&mut self.format, ring => ring.take(used))
     }
 
     /// Lets the device interrupt from the next completion on. What the device has published before it
-    /// sees this stays silent, so the caller must look at [`Ring::waiting`] afterwards, not before.
+    /// sees this stays silent, so the caller must look at [`Ring::is_waiting`] afterwards, not before.
     #[inline]
     pub(crate) fn arm(&self, memory: &DmaRegion) {
-        let available = memory.view(self.layout.available);
-        // Relaxed: the fence below is what orders it.
-        if self.event_index {
-            available.store_u16(self.used_event_at(), self.next_used, Ordering::Relaxed);
-        } else {
-            available.store_u16(spec::RING_FLAGS, 0, Ordering::Relaxed);
-        }
-        // Between the store of our wish and the caller's load of used.idx: the mirror image of
-        // `kick_wanted`.
-        peer_fence();
+        either!(&self.format, ring => ring.arm(memory));
     }
 
-    /// Asks the device not to interrupt. Only a wish: an interrupt may be on its way already.
+    /// Asks the device not to interrupt. Only a wish: an interrupt may be on its way already. It is to
+    /// be renewed after completions were taken.
     #[inline]
     pub(crate) fn suppress(&self, memory: &DmaRegion) {
-        let available = memory.view(self.layout.available);
-        // Relaxed: nothing depends on when the device sees it.
-        if self.event_index {
-            // Half the index space away is beyond all that the device can publish, as a ring has at
-            // most half of it; flags must stay 0 with EVENT_IDX (2.7.7.1).
-            let far = self.next_used ^ 0x8000;
-            available.store_u16(self.used_event_at(), far, Ordering::Relaxed);
-        } else {
-            available.store_u16(spec::RING_FLAGS, spec::AVAIL_F_NO_INTERRUPT, Ordering::Relaxed);
-        }
-    }
-
-    fn used_event_at(&self) -> usize {
-        spec::RING_ENTRIES + usize::from(self.layout.size) * spec::AVAIL_ENTRY_BYTES
-    }
-
-    fn avail_event_at(&self) -> usize {
-        spec::RING_ENTRIES + usize::from(self.layout.size) * spec::USED_ELEMENT_BYTES
+        either!(&self.format, ring => ring.suppress(memory));
     }
 }
 
@@ -231,60 +191,3 @@ impl Ring {
 fn need_event(event: u16, new: u16, old: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
 }
-
-/// How a device has broken the rules of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RingError {
-    /// The used index is further ahead than there are chains with the device.
-    IndexJump {
-        /// The index read.
-        index: u16,
-        /// The next one expected.
-        next: u16,
-        /// Chains the device owns.
-        outstanding: u16,
-    },
-    /// An id beyond the descriptor table.
-    UnknownId {
-        /// The id read.
-        id: u32,
-        /// Entries of the table.
-        size: u16,
-    },
-    /// The id of a chain that the device does not own: returned before, or never given.
-    DuplicateId {
-        /// The id read.
-        id: u32,
-    },
-}
-
-impl RingError {
-    /// The error's name, snake_case, for events.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::IndexJump { .. } => "index_jump",
-            Self::UnknownId { .. } => "unknown_id",
-            Self::DuplicateId { .. } => "duplicate_id",
-        }
-    }
-}
-
-impl fmt::Display for RingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::IndexJump { index, next, outstanding } => write!(
-                f,
-                "the device moved the used index to {index} from {next}, but owns only {outstanding} \
-                 chains"
-            ),
-            Self::UnknownId { id, size } => {
-                write!(f, "the device returned descriptor {id} of a ring of {size}")
-            }
-            Self::DuplicateId { id } => {
-                write!(f, "the device returned descriptor {id}, which it does not own")
-            }
-        }
-    }
-}
-
-impl std::error::Error for RingError {}

@@ -9,8 +9,7 @@ use crate::dma::{DmaRegion, View};
 use crate::layout::QueueLayout;
 use crate::moderation::Moderator;
 use crate::policy::Refill;
-use crate::ring::{Descriptor, Ring, RingError};
-use crate::spec;
+use crate::ring::{Buffer, Ring, RingError, RingFeatures};
 use crate::timer::QueueTimer;
 
 #[derive(Debug)]
@@ -56,18 +55,17 @@ impl RxQueue {
     }
 
     /// Forgets the device and describes every buffer again. The device must be in reset.
-    pub(crate) fn reset(&mut self, memory: &DmaRegion, event_index: bool) {
-        self.ring.reset(memory, event_index);
+    pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures) {
+        self.ring.reset(memory, agreed);
         let base = memory.address_of(self.layout.buffers);
         self.free.clear();
-        for id in 0..self.ring.size() {
-            let descriptor = Descriptor {
+        for id in 0..self.ring.slots() {
+            let buffer = Buffer {
                 address: base + (usize::from(id) * self.layout.stride) as u64,
                 len: self.buffer_size,
-                flags: spec::DESC_F_WRITE,
-                next: 0,
+                writable: true,
             };
-            self.ring.describe(memory, id, &descriptor);
+            self.ring.describe(memory, id, &[buffer]);
             self.free.push(id);
         }
         (self.scheduled, self.exhausted, self.broken) = (false, false, None);
@@ -83,7 +81,7 @@ impl RxQueue {
         match refill {
             Refill::Threshold | Refill::WithoutKick => free >= usize::from(threshold),
             Refill::EachPoll => free > 0,
-            Refill::WhenEmpty => free == usize::from(self.ring.size()),
+            Refill::WhenEmpty => free == usize::from(self.ring.slots()),
         }
     }
 

@@ -10,7 +10,7 @@ fn brings_the_device_all_the_way_up() {
     assert_eq!(lab.step(), Err(DriverError::NotStarted));
     assert_eq!(lab.start(), Ok(Progress::Running));
     assert_eq!(lab.device.status, 15);
-    let all = spec::SUPPORTED_FEATURES & !spec::NET_F_RSS;
+    let all = spec::DEFAULT_FEATURES & !spec::NET_F_RSS;
     assert_eq!((lab.device.accepted, lab.driver.features()), (all, all));
     assert_eq!(lab.driver.mac(), Some([2, 0, 0, 0, 0, 1]));
     assert_eq!(lab.driver.mtu(), Some(1500));

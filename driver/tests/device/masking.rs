@@ -8,7 +8,7 @@ use driver::*;
 use crate::lab::{Lab, config, frame};
 
 fn ways() -> [DriverConfig; 4] {
-    let flags = spec::SUPPORTED_FEATURES & !spec::F_EVENT_IDX;
+    let flags = spec::DEFAULT_FEATURES & !spec::F_EVENT_IDX;
     [
         config(),
         DriverConfig { features: flags, ..config() },

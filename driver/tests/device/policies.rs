@@ -63,12 +63,12 @@ fn blind(features: u64) -> Lab {
 
 #[test]
 fn blind_rearming_loses_the_interrupt_and_with_an_event_index_all_later_ones() {
-    let mut lab = blind(spec::SUPPORTED_FEATURES);
+    let mut lab = blind(spec::DEFAULT_FEATURES);
     while lab.device.receive(0, &frame(2, 60)) {}
     assert!(lab.device.messages.is_empty(), "the ring is full, and the driver sleeps");
     assert_eq!(lab.driver.consumed(0), 1);
 
-    let mut lab = blind(spec::SUPPORTED_FEATURES & !spec::F_EVENT_IDX);
+    let mut lab = blind(spec::DEFAULT_FEATURES & !spec::F_EVENT_IDX);
     assert!(lab.device.receive(0, &frame(2, 60)));
     lab.settle(64);
     assert_eq!(lab.driver.consumed(0), 3, "flags are no index: the next frame wakes the driver");
@@ -76,7 +76,7 @@ fn blind_rearming_loses_the_interrupt_and_with_an_event_index_all_later_ones() {
 
 #[test]
 fn the_watchdog_finds_a_lost_interrupt_after_a_whole_period() {
-    let mut lab = blind(spec::SUPPORTED_FEATURES);
+    let mut lab = blind(spec::DEFAULT_FEATURES);
     assert_eq!(lab.driver.next_deadline(), Some(10 * US));
     assert_eq!(lab.advance(10 * US), [0u16; 0], "seen for the first time: it may be on its way");
     assert_eq!(lab.driver.next_deadline(), Some(20 * US));

@@ -60,7 +60,7 @@ fn any_config() -> impl Strategy<Value = DriverConfig> {
         let off = if event_index { 0 } else { spec::F_EVENT_IDX };
         DriverConfig {
             mask: if ring { Masking::Ring } else { Masking::Msix },
-            features: spec::SUPPORTED_FEATURES & !off,
+            features: spec::DEFAULT_FEATURES & !off,
             refill_threshold,
             ..config()
         }

@@ -107,7 +107,7 @@ fn queues_are_apart() {
 
 #[test]
 fn a_device_that_wants_no_kick_gets_none() {
-    for features in [spec::SUPPORTED_FEATURES, spec::SUPPORTED_FEATURES & !spec::F_EVENT_IDX] {
+    for features in [spec::DEFAULT_FEATURES, spec::DEFAULT_FEATURES & !spec::F_EVENT_IDX] {
         let mut lab = Lab::running(DriverConfig { features, ..config() });
         assert_eq!(lab.device.queues[0].kicks, 1);
         lab.device.wants_kicks = false;
