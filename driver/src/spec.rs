@@ -35,6 +35,8 @@ pub const F_INDIRECT_DESC: u64 = 1 << 28;
 pub const F_EVENT_IDX: u64 = 1 << 29;
 /// Feature: virtio 1.x, not legacy (6).
 pub const F_VERSION_1: u64 = 1 << 32;
+/// Feature: a virtqueue can be reset by itself (2.6.1; 6).
+pub const F_RING_RESET: u64 = 1 << 40;
 /// Feature: addresses go through the platform's translation, so they are I/O virtual ones (6).
 pub const F_ACCESS_PLATFORM: u64 = 1 << 33;
 
@@ -55,7 +57,8 @@ pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
     | F_VERSION_1
     | F_ACCESS_PLATFORM
     | F_RING_PACKED
-    | F_IN_ORDER;
+    | F_IN_ORDER
+    | F_RING_RESET;
 
 /// The features to ask for unless something else is wanted: [`SUPPORTED_FEATURES`] without those that
 /// change how rings are laid out or read.

@@ -52,11 +52,23 @@ pub trait Transport {
     /// The device or the carrier refused; nothing about the queue may be assumed.
     fn setup_queue(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), TransportError>;
 
-    /// Lets the device use virtqueue `queue`, set up before. Cannot be undone but by a reset.
+    /// Lets the device use virtqueue `queue`, set up before. Cannot be undone but by a reset, of the device or
+    /// of the queue.
     ///
     /// # Errors
     /// The device or the carrier refused.
     fn enable_queue(&mut self, queue: u16) -> Result<(), TransportError>;
+
+    /// Asks the device to reset virtqueue `queue`: writes 1 to `queue_reset`. Only with VIRTIO_F_RING_RESET
+    /// agreed. When [`Transport::queue_resetting`] says it is done, the device touches no memory of the
+    /// queue, sends nothing for it, and the queue may be set up anew. Sections 2.6.1, 4.1.4.3.
+    ///
+    /// # Errors
+    /// The device or the carrier refused; the queue goes on.
+    fn reset_queue(&mut self, queue: u16) -> Result<(), TransportError>;
+
+    /// Whether the reset of virtqueue `queue` is still under way: `queue_reset` reads as 1.
+    fn queue_resetting(&mut self, queue: u16) -> bool;
 
     /// Chooses the MSI-X vector of configuration changes; `None` for no interrupt.
     ///

@@ -12,6 +12,9 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::MTU
     | feature::CTRL_VQ
     | feature::MQ
+    | feature::RING_RESET
+    | feature::NOTF_COAL
+    | feature::VQ_NOTF_COAL
     | feature::RSS;
 
 /// Most queue pairs a device can have.
@@ -45,8 +48,11 @@ pub struct DeviceConfig {
     pub dma_byte_ps: u64,
     /// MSI-X table size.
     pub vectors: u16,
-    /// Interrupt coalescing of the receive queues.
+    /// Interrupt coalescing of the receive queues, until the driver sets it by command. A device that offers
+    /// VIRTIO_NET_F_NOTF_COAL must start with none (5.1.6.5.9.2): leave it at 0 there.
     pub rx_coalesce: Coalesce,
+    /// The same of the transmit queues, as far as the driver gives them a vector.
+    pub tx_coalesce: Coalesce,
 }
 
 /// When a wanted interrupt is sent at the latest, whichever comes first. Either 0: at once.
@@ -56,6 +62,15 @@ pub struct Coalesce {
     pub max_ps: u64,
     /// With this many frames.
     pub max_frames: u32,
+}
+
+impl Coalesce {
+    /// Nothing is put off.
+    #[inline]
+    #[must_use]
+    pub const fn is_off(self) -> bool {
+        self.max_ps == 0 || self.max_frames == 0
+    }
 }
 
 /// Why no device can be built.
@@ -137,6 +152,7 @@ impl Default for DeviceConfig {
             dma_byte_ps: 0,
             vectors: 2,
             rx_coalesce: Coalesce::default(),
+            tx_coalesce: Coalesce::default(),
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct DeviceCounters {
     pub features_refused: u64,
     /// Resets by the driver.
     pub resets: u64,
+    /// Resets of a single virtqueue by the driver.
+    pub queue_resets: u64,
     /// Rings found malformed and stopped.
     pub rings_broken: u64,
 }
@@ -77,6 +79,14 @@ pub struct QueueCounters {
     pub kicks: u64,
     /// Frames given to the wire.
     pub transmitted: u64,
+    /// Bytes of them.
+    pub transmitted_bytes: u64,
+    /// Frames to transmit that met a link that is down.
+    pub transmit_link_down: u64,
+    /// MSI-X messages sent for its transmit queue, those delivered by unmasking not included.
+    pub transmit_interrupts: u64,
+    /// Notifications of its transmit queue.
+    pub transmit_kicks: u64,
 }
 
 impl DeviceCounters {
@@ -101,6 +111,7 @@ impl DeviceCounters {
         visit("link_changes", self.link_changes);
         visit("features_refused", self.features_refused);
         visit("resets", self.resets);
+        visit("queue_resets", self.queue_resets);
         visit("rings_broken", self.rings_broken);
     }
 
@@ -124,6 +135,10 @@ impl QueueCounters {
         visit("interrupts_coalesced", self.interrupts_coalesced);
         visit("kicks", self.kicks);
         visit("transmitted", self.transmitted);
+        visit("transmitted_bytes", self.transmitted_bytes);
+        visit("transmit_link_down", self.transmit_link_down);
+        visit("transmit_interrupts", self.transmit_interrupts);
+        visit("transmit_kicks", self.transmit_kicks);
     }
 
     /// Receive frames of this pair lost, for whatever reason.

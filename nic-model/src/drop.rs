@@ -37,6 +37,8 @@ pub enum DropReason {
     NeedsReset,
     /// The device is gone.
     Removed,
+    /// The driver reset the queue of the frame.
+    QueueReset,
 }
 
 /// What was true when a frame was dropped. The time is the `now` of the host call that carries it.
@@ -80,10 +82,11 @@ impl DropReason {
         Self::TxMalformed,
         Self::NeedsReset,
         Self::Removed,
+        Self::QueueReset,
     ];
 
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
 
     /// Position in [`DropReason::ALL`] and in the counters.
     #[must_use]
@@ -109,6 +112,7 @@ impl DropReason {
             Self::TxMalformed => "tx_malformed",
             Self::NeedsReset => "needs_reset",
             Self::Removed => "removed",
+            Self::QueueReset => "queue_reset",
         }
     }
 
@@ -148,6 +152,9 @@ impl DropReason {
                 "dropped when the device has stopped by itself and the driver has not reset it yet"
             }
             Self::Removed => "dropped when the device is gone from its slot",
+            Self::QueueReset => {
+                "dropped when its receive queue is reset while the device holds the frame, or is still in reset when RSS sends the frame there"
+            }
         }
     }
 
@@ -168,7 +175,8 @@ impl DropReason {
             | Self::Reset
             | Self::RingBroken
             | Self::NeedsReset
-            | Self::Removed => "frames",
+            | Self::Removed
+            | Self::QueueReset => "frames",
         }
     }
 
@@ -192,7 +200,7 @@ impl DropReason {
                 "virtio 1.4 rx_drop_overruns; Linux rtnl rx_fifo_errors; mlx5 rx_discards_phy; NDIS ifInDiscards"
             }
             Self::BufferTooSmall => "virtio 1.4 rx_drops; Linux rtnl rx_length_errors",
-            Self::Reset | Self::RingBroken | Self::NeedsReset => {
+            Self::Reset | Self::QueueReset | Self::RingBroken | Self::NeedsReset => {
                 "virtio 1.4 rx_drops; Linux per driver"
             }
             Self::Removed => "",

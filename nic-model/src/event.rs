@@ -85,8 +85,8 @@ pub enum Event {
     /// The driver wants an interrupt; it is put off until enough frames or enough time: the timer starts.
     /// What is published before that ends is counted as coalesced but not told again.
     InterruptCoalesced {
-        /// Receive queue.
-        queue: u16,
+        /// Receive queue; `None` for a transmit queue.
+        queue: Option<u16>,
         /// When the timer fires at the latest, in ps.
         deadline: u64,
     },
@@ -150,6 +150,13 @@ pub enum Event {
     /// The driver reset the device.
     DeviceReset {
         /// Frames held at that moment, each dropped with reason `reset`.
+        frames: u64,
+    },
+    /// The driver reset a virtqueue.
+    QueueReset {
+        /// Virtqueue index.
+        virtqueue: u16,
+        /// Frames held for it, each dropped next with reason `queue_reset`.
         frames: u64,
     },
     /// A ring is malformed and stopped; DEVICE_NEEDS_RESET is set.
@@ -223,6 +230,7 @@ impl Event {
             Self::FeaturesRefused { .. } => "features_refused",
             Self::StatusChanged { .. } => "status_changed",
             Self::DeviceReset { .. } => "device_reset",
+            Self::QueueReset { .. } => "queue_was_reset",
             Self::NeedsReset { .. } => "needs_reset",
             Self::FaultInjected { .. } => "fault_injected",
             Self::FaultActed { .. } => "fault_acted",
@@ -277,7 +285,7 @@ impl Event {
             }
             Self::InterruptSuppressed { queue } => visit_queue(queue, visit),
             Self::InterruptCoalesced { queue, deadline } => {
-                visit("queue", Num(queue.into()));
+                visit_queue(queue, visit);
                 visit("deadline", Num(deadline));
             }
             Self::InterruptPended { queue, vector } => {
@@ -301,6 +309,10 @@ impl Event {
             Self::FeaturesRefused { features } => visit("features", Num(features)),
             Self::StatusChanged { status } => visit("status", Num(status.into())),
             Self::DeviceReset { frames } => visit("frames", Num(frames)),
+            Self::QueueReset { virtqueue, frames } => {
+                visit("virtqueue", Num(virtqueue.into()));
+                visit("frames", Num(frames));
+            }
             Self::NeedsReset { virtqueue, fault } => {
                 visit("virtqueue", Num(virtqueue.into()));
                 visit("fault", Name(fault));

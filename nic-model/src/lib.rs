@@ -36,8 +36,7 @@
 //!
 //! # Not modelled
 //!
-//! Indirect descriptors, mergeable buffers, packed rings, offloads, hash reports, receive filters, queue
-//! reset. Two queues of a driver that share memory are its own affair.
+//! Indirect descriptors, mergeable buffers, packed rings, offloads, hash reports, receive filters. Two queues of a driver that share memory are its own affair.
 #![forbid(unsafe_code)]
 
 mod coalesce;

@@ -52,6 +52,8 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// VIRTIO_F_VERSION_1: not a legacy device. 6
     pub const VERSION_1: u64 = 1 << 32;
+    /// VIRTIO_F_RING_RESET: the driver can reset a virtqueue by itself. 6, 2.6.1
+    pub const RING_RESET: u64 = 1 << 40;
     /// VIRTIO_NET_F_DEVICE_STATS: statistics by command. 1.4, 5.1.3
     pub const DEVICE_STATS: u64 = 1 << 50;
     /// VIRTIO_NET_F_VQ_NOTF_COAL: notification coalescing per queue. 5.1.3
@@ -212,6 +214,16 @@ pub mod control {
     pub const MQ_RSS_CONFIG: u8 = 1;
     /// VIRTIO_NET_CTRL_MQ_HASH_CONFIG: `struct virtio_net_hash_config`. 5.1.6.5.6.4
     pub const MQ_HASH_CONFIG: u8 = 2;
+    /// Class VIRTIO_NET_CTRL_NOTF_COAL. 5.1.6.5.9
+    pub const CLASS_NOTF_COAL: u8 = 6;
+    /// VIRTIO_NET_CTRL_NOTF_COAL_TX_SET: `struct virtio_net_ctrl_coal` for all transmit queues.
+    pub const NOTF_COAL_TX_SET: u8 = 0;
+    /// VIRTIO_NET_CTRL_NOTF_COAL_RX_SET: the same for all receive queues.
+    pub const NOTF_COAL_RX_SET: u8 = 1;
+    /// VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET: `struct virtio_net_ctrl_coal_vq`, for one queue.
+    pub const NOTF_COAL_VQ_SET: u8 = 2;
+    /// VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET: what holds for one queue.
+    pub const NOTF_COAL_VQ_GET: u8 = 3;
 }
 
 /// Sizes of RSS (5.1.4, 5.1.6.5.7).

@@ -247,6 +247,7 @@ proptest! {
         writes in prop::collection::vec((0u64..140, any::<u8>(), 0u16..40), 0..200),
     ) {
         let mut lab = Lab::running(config);
+        lab.device.meddled = true;
         let used = lab.device.setup_of(0).used_ring;
         for (at, byte, budget) in writes {
             lab.device.write(used + at.min(133), &[byte]);

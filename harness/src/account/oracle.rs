@@ -33,6 +33,8 @@ pub struct Oracle {
     limits: Limits,
     fifo_bytes: u64,
     available: Vec<u64>,
+    /// The queue was reset by itself and is not in use again.
+    in_reset: Vec<bool>,
     buffers: Vec<Buffer>,
     /// The CPU on which the tap is at work.
     cpu: u16,
@@ -69,6 +71,7 @@ impl Oracle {
             limits,
             fifo_bytes: 0,
             available: vec![0; usize::from(queues)],
+            in_reset: vec![false; usize::from(queues)],
             buffers,
             cpu: 0,
             link_up: true,
@@ -86,6 +89,19 @@ impl Oracle {
     /// The driver has reached DRIVER_OK, or the device was reset.
     pub fn ready(&mut self, ready: bool) {
         self.ready = ready;
+    }
+
+    /// The driver reset virtqueue `virtqueue`: if it is a receive queue, the device has no descriptor of it.
+    pub fn queue_reset(&mut self, virtqueue: u16) {
+        let queue = usize::from(virtqueue / 2);
+        if virtqueue.is_multiple_of(2) && queue < self.available.len() {
+            (self.available[queue], self.in_reset[queue]) = (0, true);
+        }
+    }
+
+    /// The driver has put a receive queue to use again.
+    pub fn queue_restarted(&mut self, queue: u16) {
+        self.in_reset[usize::from(queue)] = false;
     }
 
     /// The link changed.
@@ -259,6 +275,10 @@ impl Oracle {
             Nic::BufferTooSmall => (
                 len + 12 > self.limits.buffer_bytes,
                 format!("a buffer takes {} B", self.limits.buffer_bytes),
+            ),
+            Nic::QueueReset => (
+                claim.queue.is_some_and(|queue| self.in_reset[usize::from(queue)]),
+                "its queue is in use".into(),
             ),
             // No scenario resets the device, disables a queue, breaks a ring or has frames sent.
             _ => (false, "nothing in this world can cause it".into()),

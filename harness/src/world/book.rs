@@ -276,6 +276,7 @@ impl nic_model::Host for Book {
                 self.drop(now, reason, claim, None, record.free_elsewhere);
             }
             Nic::LinkChanged { up } => self.oracle.link(up),
+            Nic::QueueReset { virtqueue, .. } => self.oracle.queue_reset(virtqueue),
             _ => {}
         }
     }

@@ -73,6 +73,16 @@ impl Transport for Port<'_> {
         self.device.enable_queue(queue).map_err(refused)
     }
 
+    fn reset_queue(&mut self, queue: u16) -> Result<(), TransportError> {
+        let refused = |error| TransportError::QueueRefused { queue, why: why(&error) };
+        self.device.reset_queue(self.now, queue, &mut *self.book.borrow_mut()).map_err(refused)
+    }
+
+    fn queue_resetting(&mut self, _queue: u16) -> bool {
+        // This device has finished when the call returns.
+        false
+    }
+
     fn set_config_vector(&mut self, vector: Option<u16>) -> Result<(), TransportError> {
         let refused = |error| TransportError::VectorRefused {
             vector: vector.unwrap_or_default(),
@@ -96,6 +106,7 @@ fn why(error: &QueueError) -> &'static str {
         QueueError::NoSuchQueue(_) => "there is no such queue with these features",
         QueueError::FeaturesNotNegotiated => "the features are not agreed yet",
         QueueError::AlreadyEnabled(_) => "the queue is in use",
+        QueueError::NoRingReset => "VIRTIO_F_RING_RESET is not agreed",
         QueueError::NotSetUp(_) => "the queue was not set up",
         QueueError::Size { .. } => "the size is no power of two, or too large",
         QueueError::Misaligned { .. } => "a part of the queue is not aligned",

@@ -243,6 +243,7 @@ fn device_config(scenario: &Scenario) -> DeviceConfig {
         dma_frame_ps: scenario.dma.frame.0,
         dma_byte_ps: scenario.dma.byte.0,
         vectors: scenario.vectors(),
+        tx_coalesce: Coalesce::default(),
         rx_coalesce: Coalesce {
             max_ps: scenario.coalesce.rx_usecs.0,
             max_frames: scenario.coalesce.rx_frames,

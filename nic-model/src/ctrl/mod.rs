@@ -5,9 +5,12 @@
 //! is the device's affair (`device/control.rs`).
 
 mod mq;
+mod notf_coal;
 
+use crate::config::Coalesce;
 use crate::rss::{RssConfig, RssError};
-use crate::spec::control;
+use crate::spec::{control, feature};
+pub(crate) use notf_coal::show as show_limits;
 
 /// Most bytes of a command: the longest RSS configuration and two bytes in front. A longer one is refused.
 pub(crate) const COMMAND_LEN_MAX: usize = 2 + 4 + 2 + 2 + 2 * 128 + 2 + 1 + 40;
@@ -19,6 +22,12 @@ pub(crate) enum Order {
     Pairs(u16),
     /// Steering by RSS.
     Rss(RssConfig),
+    /// These coalescing limits for all queues of one direction.
+    CoalesceAll { transmit: bool, limits: Coalesce },
+    /// These for one virtqueue.
+    Coalesce { virtqueue: u16, limits: Coalesce },
+    /// Show those of one virtqueue.
+    CoalesceGet { virtqueue: u16 },
 }
 
 /// Why a command is refused.
@@ -57,7 +66,21 @@ pub(crate) fn parse(command: &[u8], agreed: Agreed) -> Result<Order, Refusal> {
     };
     match class {
         control::CLASS_MQ => mq::parse(number, data, agreed),
+        control::CLASS_NOTF_COAL => notf_coal::parse(number, data, agreed),
         _ => Err(Refusal::Unsupported),
+    }
+}
+
+/// Bytes of a command's data that the device writes, before the answer's byte. Whoever has not negotiated
+/// the command gets an answer alone.
+pub(crate) fn data_written(command: &[u8], features: u64) -> usize {
+    match command {
+        [control::CLASS_NOTF_COAL, control::NOTF_COAL_VQ_GET, ..]
+            if features & feature::VQ_NOTF_COAL != 0 =>
+        {
+            notf_coal::DATA_WRITTEN
+        }
+        _ => 0,
     }
 }
 
@@ -70,7 +93,8 @@ mod tests {
         let agreed = Agreed { features: u64::MAX, max_pairs: 4 };
         for class in 0..=255 {
             for command in 0..8 {
-                if class != 4 || command > 1 {
+                let known = matches!((class, command), (4, 0..=1) | (6, 0..=3));
+                if !known {
                     let answer = parse(&[class, command, 1, 0], agreed);
                     assert_eq!(answer, Err(Refusal::Unsupported));
                 }

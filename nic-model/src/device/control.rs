@@ -2,7 +2,8 @@
 //!
 //! One call answers at most as many commands as the queue is long; the rest is due at once.
 
-use super::Device;
+use super::{Device, Role, Scratch};
+use crate::coalesce::Coalescer;
 use crate::ctrl::{self, Agreed, COMMAND_LEN_MAX, Order};
 use crate::drop::DropReason;
 use crate::event::Event;
@@ -22,7 +23,7 @@ where
             return;
         }
         match self.answer_commands(now, virtqueue.into(), host) {
-            Ok(true) => self.interrupt_if_wanted(now, virtqueue, host),
+            Ok(true) => self.after_answers(now, virtqueue, host),
             Ok(false) => {}
             Err(fault) => self.break_ring(now, virtqueue, fault, host),
         }
@@ -42,7 +43,7 @@ where
             let chain = &mut self.scratch.chain;
             if ring.fetch(&*self.memory, Shape::Control, 1, chain)? == Fetched::Chain {
                 self.answer_one(now, host)?;
-                answered |= self.publish(index)?;
+                answered |= self.publish(index)? > 0;
             } else if !self.set_kicks(index, true)? {
                 return Ok(answered);
             }
@@ -63,6 +64,8 @@ where
             max_pairs: self.config.max_queue_pairs,
         };
         let order = ctrl::parse(command, agreed);
+        let before = ctrl::data_written(command, agreed.features);
+        self.scratch.reply.clear();
         let name = |at: usize| command.get(at).copied().unwrap_or(0);
         let (class, number) = (name(0), name(1));
         // Longer than any command: its beginning may look right, it is wrong all the same.
@@ -75,8 +78,24 @@ where
             control::ERR
         };
         host.event(now, Event::ControlCommand { class, command: number, ack });
-        self.scratch.chain.write(&*self.memory, std::iter::once(&[ack][..]))?;
-        self.scratch.used.push(Used { head: self.scratch.chain.head, len: 1 });
+        self.write_answer(before, ack)
+    }
+
+    /// Writes `before` bytes of data, the answer's byte, and the result, as far as the chain has room; without
+    /// room for the answer behind the data, the answer is the last byte.
+    fn write_answer(&mut self, before: usize, ack: u8) -> Result<(), RingFault> {
+        let Scratch { chain, reply, used, .. } = &mut self.scratch;
+        // A chain has room for one byte at least.
+        let before = before.min(chain.writable_len as usize - 1);
+        if ack != control::OK {
+            reply.clear();
+        }
+        reply.resize(reply.len().max(before), 0);
+        let (data, result) = reply.split_at(before);
+        chain.write(&*self.memory, [data, &[ack], result].into_iter())?;
+        // No result is longer than 64 KiB.
+        let len = (reply.len() as u32 + 1).min(chain.writable_len);
+        used.push(Used { head: chain.head, len });
         Ok(())
     }
 
@@ -91,8 +110,37 @@ where
                 self.steering.set_rss(config);
                 self.pairs_changed(now, host);
             }
+            Order::CoalesceAll { transmit, limits } => {
+                let queues = if transmit { &mut self.tx_coalescer } else { &mut self.rx_coalescer };
+                queues.set_all(now, limits);
+                self.do_due(now, host);
+            }
+            Order::Coalesce { virtqueue, limits } => {
+                let Some((queues, pair)) = self.coalescer_of(virtqueue) else { return false };
+                queues.set(now, pair, limits);
+                self.do_due(now, host);
+            }
+            Order::CoalesceGet { virtqueue } => {
+                let Some((queues, pair)) = self.coalescer_of(virtqueue) else { return false };
+                let limits = queues.limits(pair);
+                self.scratch.reply.extend(ctrl::show_limits(limits));
+            }
         }
         true
+    }
+
+    /// What coalesces the interrupts of a virtqueue, and its pair; `None` for all but an enabled receive or
+    /// transmit queue (5.1.6.5.9.2).
+    fn coalescer_of(&mut self, virtqueue: u16) -> Option<(&mut Coalescer, u16)> {
+        let role = self.role(virtqueue)?;
+        if !self.queues[usize::from(virtqueue)].enabled {
+            return None;
+        }
+        match role {
+            Role::Receive(pair) => Some((&mut self.rx_coalescer, pair)),
+            Role::Transmit(pair) => Some((&mut self.tx_coalescer, pair)),
+            Role::Control => None,
+        }
     }
 
     /// Once a command that sets the pairs is answered no frame may come by a pair no longer in use

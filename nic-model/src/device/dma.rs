@@ -93,6 +93,11 @@ impl Dma {
         self.job.take_if(|job| job.pair == pair).is_some()
     }
 
+    /// The ring of this pair is a new one: what was known of the old does not count.
+    pub(super) fn renew(&mut self, pair: u16) {
+        self.starved &= !(1 << pair);
+    }
+
     /// Forgets everything but the faults: those are not the driver's to end.
     pub(super) fn reset(&mut self) {
         let Self { stuck, backwards, slower, .. } = *self;

@@ -147,7 +147,8 @@ where
         for pair in 0..self.config.max_queue_pairs {
             self.flush(now, pair, reason, host);
         }
-        self.coalescer.reset();
+        self.rx_coalescer.reset();
+        self.tx_coalescer.reset();
         if reason == DropReason::Removed {
             self.msix.forget_pending();
         }

@@ -11,6 +11,27 @@ use crate::spec::status;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
+/// What an interrupt is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The receive queue of a pair.
+    Receive(u16),
+    /// The transmit queue of a pair.
+    Transmit(u16),
+    /// The control queue, or the configuration.
+    Other,
+}
+
+impl Source {
+    /// What events say: only receive queues are named.
+    fn receive_queue(self) -> Option<u16> {
+        match self {
+            Self::Receive(pair) => Some(pair),
+            Self::Transmit(_) | Self::Other => None,
+        }
+    }
+}
+
 impl<M> Device<M>
 where
     M: Deref<Target: GuestMemory + Sized>,
@@ -20,7 +41,7 @@ where
     pub(super) fn after_publication<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
         let queue = &mut self.queues[2 * usize::from(pair)];
         let (Some(ring), Some(vector)) = (&mut queue.ring, queue.vector) else {
-            self.suppressed(now, Some(pair), host);
+            self.suppressed(now, Source::Receive(pair), host);
             return;
         };
         let wanted = match ring.wants_interrupt(&*self.memory) {
@@ -30,24 +51,28 @@ where
                 return;
             }
         };
-        match self.coalescer.published(now, pair, wanted) {
-            Decision::None => self.suppressed(now, Some(pair), host),
+        match self.rx_coalescer.published(now, pair, 1, wanted) {
+            Decision::None => self.suppressed(now, Source::Receive(pair), host),
             Decision::Start { deadline } => {
                 self.put_off(pair);
-                host.event(now, Event::InterruptCoalesced { queue: pair, deadline });
+                host.event(now, Event::InterruptCoalesced { queue: Some(pair), deadline });
             }
             Decision::Wait => self.put_off(pair),
-            Decision::Send => self.interrupt(now, Some(pair), vector, host),
+            Decision::Send => self.interrupt(now, Source::Receive(pair), vector, host),
         }
     }
 
     /// A coalescing timer is due.
     pub(super) fn fire_timer<H: Host>(&mut self, at: u64, host: &mut H) {
         self.clock = self.clock.max(at);
-        if let Some(pair) = self.coalescer.take_due(at)
-            && let Some(vector) = self.queues[2 * usize::from(pair)].vector
+        if let Some(pair) = self.rx_coalescer.take_due(at) {
+            if let Some(vector) = self.queues[2 * usize::from(pair)].vector {
+                self.interrupt(at, Source::Receive(pair), vector, host);
+            }
+        } else if let Some(pair) = self.tx_coalescer.take_due(at)
+            && let Some(vector) = self.queues[2 * usize::from(pair) + 1].vector
         {
-            self.interrupt(at, Some(pair), vector, host);
+            self.interrupt(at, Source::Transmit(pair), vector, host);
         }
     }
 
@@ -56,21 +81,60 @@ where
         if self.registers.has(status::DRIVER_OK)
             && let Some(vector) = self.registers.config_vector
         {
-            self.interrupt(now, None, vector, host);
+            self.interrupt(now, Source::Other, vector, host);
         }
     }
 
-    /// A transmit or control queue has published.
-    pub(super) fn interrupt_if_wanted<H: Host>(&mut self, now: u64, virtqueue: u16, host: &mut H) {
-        let queue = &mut self.queues[usize::from(virtqueue)];
-        let (Some(ring), Some(vector)) = (&mut queue.ring, queue.vector) else {
-            self.suppressed(now, None, host);
+    /// A pair's transmit queue has published so many chains.
+    pub(super) fn after_transmission<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        chains: u32,
+        host: &mut H,
+    ) {
+        let Some((wanted, vector)) = self.asks_for_interrupt(now, 2 * pair + 1, host) else {
             return;
         };
+        match self.tx_coalescer.published(now, pair, chains, wanted) {
+            Decision::None => self.suppressed(now, Source::Transmit(pair), host),
+            Decision::Start { deadline } => {
+                self.counters.interrupts_coalesced += 1;
+                host.event(now, Event::InterruptCoalesced { queue: None, deadline });
+            }
+            Decision::Wait => self.counters.interrupts_coalesced += 1,
+            Decision::Send => self.interrupt(now, Source::Transmit(pair), vector, host),
+        }
+    }
+
+    /// The control queue has published.
+    pub(super) fn after_answers<H: Host>(&mut self, now: u64, virtqueue: u16, host: &mut H) {
+        match self.asks_for_interrupt(now, virtqueue, host) {
+            Some((true, vector)) => self.interrupt(now, Source::Other, vector, host),
+            Some((false, _)) => self.suppressed(now, Source::Other, host),
+            None => {}
+        }
+    }
+
+    /// Does the driver want an interrupt of a queue that has published, and by which vector? `None`: the
+    /// queue has no vector, or its ring broke; that is told.
+    fn asks_for_interrupt<H: Host>(
+        &mut self,
+        now: u64,
+        virtqueue: u16,
+        host: &mut H,
+    ) -> Option<(bool, u16)> {
+        let queue = &mut self.queues[usize::from(virtqueue)];
+        let (Some(ring), Some(vector)) = (&mut queue.ring, queue.vector) else {
+            self.suppressed(now, Source::Other, host);
+            return None;
+        };
         match ring.wants_interrupt(&*self.memory) {
-            Ok(true) => self.interrupt(now, None, vector, host),
-            Ok(false) => self.suppressed(now, None, host),
-            Err(fault) => self.break_ring(now, virtqueue, fault, host),
+            Ok(wanted) => Some((wanted, vector)),
+            Err(fault) => {
+                self.break_ring(now, virtqueue, fault, host);
+                None
+            }
         }
     }
 
@@ -91,9 +155,15 @@ where
         host.interrupt(now, vector, cpu);
     }
 
-    fn interrupt<H: Host>(&mut self, now: u64, queue: Option<u16>, vector: u16, host: &mut H) {
+    fn interrupt<H: Host>(&mut self, now: u64, source: Source, vector: u16, host: &mut H) {
+        let queue = source.receive_queue();
         match self.msix.signal(vector) {
-            Message::Sent { cpu } => self.send_message(now, queue, vector, cpu, host),
+            Message::Sent { cpu } => {
+                if let Source::Transmit(pair) = source {
+                    self.queue_counters[usize::from(pair)].transmit_interrupts += 1;
+                }
+                self.send_message(now, queue, vector, cpu, host);
+            }
             Message::Pended => {
                 self.counters.interrupts_pended += 1;
                 host.event(now, Event::InterruptPended { queue, vector });
@@ -107,8 +177,9 @@ where
         self.queue_counters[usize::from(pair)].interrupts_coalesced += 1;
     }
 
-    fn suppressed<H: Host>(&mut self, now: u64, queue: Option<u16>, host: &mut H) {
+    fn suppressed<H: Host>(&mut self, now: u64, source: Source, host: &mut H) {
         self.counters.interrupts_suppressed += 1;
+        let queue = source.receive_queue();
         if let Some(pair) = queue {
             self.queue_counters[usize::from(pair)].interrupts_suppressed += 1;
         }

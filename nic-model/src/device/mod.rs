@@ -1,7 +1,7 @@
 //! The device: its parts, and what the rest of the world may ask of it.
 //!
 //! The methods are where they belong: [`registers`] for the driver's side, [`receive`] and [`dma`] for a
-//! frame's way into guest memory, [`interrupt`], [`transmit`] and [`control`].
+//! frame's way into guest memory, [`interrupt`], [`transmit`], [`control`] and [`reset`].
 
 mod control;
 mod dma;
@@ -9,6 +9,7 @@ mod fault;
 mod interrupt;
 mod receive;
 mod registers;
+mod reset;
 mod transmit;
 
 use crate::coalesce::Coalescer;
@@ -45,7 +46,8 @@ pub struct Device<M> {
     steering: Steering,
     fifo: Fifo,
     dma: Dma,
-    coalescer: Coalescer,
+    rx_coalescer: Coalescer,
+    tx_coalescer: Coalescer,
     msix: Msix,
     counters: DeviceCounters,
     /// By pair.
@@ -66,6 +68,8 @@ struct Queue {
     /// Since it was set up.
     ring: Option<Reference>,
     enabled: bool,
+    /// Reset on its own and not enabled again since.
+    in_reset: bool,
     /// Malformed, and stopped.
     broken: bool,
     /// More chains are there than one call may take; the next call goes on.
@@ -78,6 +82,8 @@ struct Queue {
 struct Scratch {
     chain: Chain,
     bytes: Vec<u8>,
+    /// What a control command answers beside its one byte.
+    reply: Vec<u8>,
     used: Vec<Used>,
 }
 
@@ -104,7 +110,8 @@ where
             steering: Steering::new(),
             fifo: Fifo::new(config.fifo_bytes, pairs, config.frame_len_max()),
             dma: Dma::default(),
-            coalescer: Coalescer::new(config.rx_coalesce, pairs),
+            rx_coalescer: Coalescer::new(config.rx_coalesce, pairs),
+            tx_coalescer: Coalescer::new(config.tx_coalesce, pairs),
             msix: Msix::new(config.vectors),
             counters: DeviceCounters::default(),
             queue_counters: vec![QueueCounters::default(); pairs.into()],
@@ -114,6 +121,7 @@ where
             scratch: Scratch {
                 chain: Chain::default(),
                 bytes: vec![0; tx_len_max.max(COMMAND_LEN_MAX)],
+                reply: Vec::new(),
                 used: Vec::with_capacity(BATCH),
             },
             armed: None,
@@ -129,7 +137,7 @@ where
         if self.unfinished {
             return Some(self.clock);
         }
-        earlier(self.dma.done_at(), self.coalescer.next_deadline())
+        earlier(self.dma.done_at(), self.next_timer())
     }
 
     /// Does everything due at or before `now`, each thing at its own time.
@@ -216,12 +224,18 @@ where
     #[inline(always)]
     fn catch_up<H: Host>(&mut self, now: u64, host: &mut H) -> u64 {
         if self.dma.done_at().is_some_and(|at| at <= now)
-            || self.coalescer.next_deadline().is_some_and(|at| at <= now)
+            || self.next_timer().is_some_and(|at| at <= now)
         {
             self.do_due(now, host);
         }
         self.clock = self.clock.max(now);
         self.clock
+    }
+
+    /// The earliest coalescing timer.
+    #[inline(always)]
+    fn next_timer(&self) -> Option<u64> {
+        earlier(self.rx_coalescer.next_deadline(), self.tx_coalescer.next_deadline())
     }
 
     /// Does everything the engine and the timers have to do up to `now`.
@@ -230,7 +244,7 @@ where
         // At the same instant the DMA engine goes first: its frame may complete a coalesced count.
         loop {
             let dma = self.dma.done_at().filter(|at| *at <= now);
-            let timer = self.coalescer.next_deadline().filter(|at| *at <= now);
+            let timer = self.next_timer().filter(|at| *at <= now);
             match (dma, timer) {
                 (None, None) => break,
                 (Some(at), None) => self.complete_dma(at, host),

@@ -55,6 +55,7 @@ where
             return;
         }
         let (pair, hash) = self.steering.steer(frame);
+        let pair = self.around_resets(pair);
         self.queue_counters[usize::from(pair)].steered += 1;
         host.event(now, Event::Steered { tag, queue: pair, hash });
         if self.dma.is_idle() && self.fifo.frames_of(pair) > 0 {
@@ -67,6 +68,7 @@ where
                 return;
             }
             (true, true) => DropReason::RingBroken,
+            (false, _) if queue.in_reset => DropReason::QueueReset,
             (false, _) => DropReason::QueueDisabled,
         };
         self.drop_frame(now, one_frame(tag, reason, Some(pair)), host);

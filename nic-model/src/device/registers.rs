@@ -174,7 +174,8 @@ where
         let ring =
             Reference::new(setup, event_idx).ok_or(QueueError::Size { size: setup.size, max })?;
         let state = &mut self.queues[usize::from(queue)];
-        *state = Queue { ring: Some(ring), vector: setup.vector, ..Queue::default() };
+        let in_reset = state.in_reset;
+        *state = Queue { ring: Some(ring), vector: setup.vector, in_reset, ..Queue::default() };
         Ok(())
     }
 
@@ -188,7 +189,7 @@ where
         if state.ring.is_none() {
             return Err(QueueError::NotSetUp(queue));
         }
-        state.enabled = true;
+        (state.enabled, state.in_reset) = (true, false);
         Ok(())
     }
 
@@ -234,7 +235,10 @@ where
                 self.queue_counters[usize::from(pair)].kicks += 1;
                 host.event(now, Event::Kicked { queue: pair });
             }
-            Some(Role::Transmit(pair)) => host.event(now, Event::TransmitKicked { queue: pair }),
+            Some(Role::Transmit(pair)) => {
+                self.queue_counters[usize::from(pair)].transmit_kicks += 1;
+                host.event(now, Event::TransmitKicked { queue: pair });
+            }
             Some(Role::Control) => host.event(now, Event::ControlKicked),
             None => return,
         }
@@ -296,7 +300,8 @@ where
         self.published.fill(0);
         self.steering.reset();
         self.dma.reset();
-        self.coalescer.reset();
+        self.rx_coalescer.reset();
+        self.tx_coalescer.reset();
         self.msix.forget_pending();
         self.broken = None;
         self.counters.resets += 1;

@@ -26,8 +26,8 @@ where
     pub(super) fn serve_transmit<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
         let virtqueue = 2 * pair + 1;
         match self.transmit_chains(now, pair, host) {
-            Ok(true) => self.interrupt_if_wanted(now, virtqueue, host),
-            Ok(false) => {}
+            Ok(0) => {}
+            Ok(chains) => self.after_transmission(now, pair, chains, host),
             Err(fault) => {
                 // What was sent before is complete; if even that cannot be published, it is broken anyway.
                 let _ = self.publish(virtqueue.into());
@@ -36,20 +36,20 @@ where
         }
     }
 
-    /// Takes what the queue offers, within the bound; whether anything was published.
+    /// Takes what the queue offers, within the bound; the chains published.
     fn transmit_chains<H: Host>(
         &mut self,
         now: u64,
         pair: u16,
         host: &mut H,
-    ) -> Result<bool, RingFault> {
+    ) -> Result<u32, RingFault> {
         let index = 2 * usize::from(pair) + 1;
         let bound = self.queues[index].ring.as_ref().map_or(0, Reference::size);
         self.set_kicks(index, false)?;
-        let mut published = false;
+        let mut published = 0;
         for _ in 0..bound {
             if !self.fetch_to_transmit(index)? {
-                published |= self.publish(index)?;
+                published += self.publish(index)?;
                 if !self.set_kicks(index, true)? {
                     return Ok(published);
                 }
@@ -60,10 +60,10 @@ where
             let head = self.scratch.chain.head;
             self.scratch.used.push(Used { head, len: 0 });
             if self.scratch.used.len() == BATCH {
-                published |= self.publish(index)?;
+                published += self.publish(index)?;
             }
         }
-        published |= self.publish(index)?;
+        published += self.publish(index)?;
         let more = self.set_kicks(index, true)?;
         self.set_unfinished(index, more);
         Ok(published)
@@ -99,11 +99,14 @@ where
         if self.registers.link_up {
             self.counters.transmitted += 1;
             self.counters.transmitted_bytes += u64::from(frame_len);
-            self.queue_counters[usize::from(pair)].transmitted += 1;
+            let counters = &mut self.queue_counters[usize::from(pair)];
+            counters.transmitted += 1;
+            counters.transmitted_bytes += u64::from(frame_len);
             host.event(now, Event::Transmitted { queue: pair, len: frame_len });
             host.transmit(now, pair, frame);
         } else {
             self.counters.transmit_link_down += 1;
+            self.queue_counters[usize::from(pair)].transmit_link_down += 1;
             host.event(now, Event::TransmitLinkDown { queue: pair, len: frame_len });
         }
         Ok(())
@@ -125,13 +128,14 @@ where
         self.drop_frame(now, record, host);
     }
 
-    /// Publishes the scratch elements; whether there were any.
-    pub(super) fn publish(&mut self, index: usize) -> Result<bool, RingFault> {
-        let Some(ring) = &mut self.queues[index].ring else { return Ok(false) };
-        let any = !self.scratch.used.is_empty();
+    /// Publishes the scratch elements; how many there were.
+    pub(super) fn publish(&mut self, index: usize) -> Result<u32, RingFault> {
+        let Some(ring) = &mut self.queues[index].ring else { return Ok(0) };
+        // At most a batch.
+        let count = self.scratch.used.len() as u32;
         let published = ring.put_used(&*self.memory, &self.scratch.used);
         self.scratch.used.clear();
-        published.map(|()| any)
+        published.map(|()| count)
     }
 
     /// See [`Ring::set_kicks`].

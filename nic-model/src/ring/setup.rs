@@ -26,8 +26,10 @@ pub enum QueueError {
     NoSuchQueue(u16),
     /// FEATURES_OK is not set yet, and which queues there are depends on the features.
     FeaturesNotNegotiated,
-    /// The queue is in use; only a reset of the device ends that.
+    /// The queue is in use; only its reset or that of the device ends that.
     AlreadyEnabled(u16),
+    /// VIRTIO_F_RING_RESET was not negotiated.
+    NoRingReset,
     /// The queue was not set up.
     NotSetUp(u16),
     /// The size is no power of two, or above the queue's most.
@@ -116,8 +118,12 @@ impl fmt::Display for QueueError {
                 write!(f, "queues cannot be set up before the device has accepted FEATURES_OK")
             }
             Self::AlreadyEnabled(queue) => {
-                write!(f, "virtqueue {queue} is enabled: reset the device to change it")
+                write!(f, "virtqueue {queue} is enabled: reset it, or the device, to change it")
             }
+            Self::NoRingReset => write!(
+                f,
+                "a virtqueue cannot be reset without VIRTIO_F_RING_RESET (bit 40): negotiate it, or reset the device"
+            ),
             Self::NotSetUp(queue) => write!(f, "virtqueue {queue} is enabled before it is set up"),
             Self::Size { size, max } => {
                 write!(f, "queue size {size}: choose a power of two up to {max}")

@@ -47,6 +47,11 @@ impl Steering {
         self.active_pairs
     }
 
+    /// The driver chose the queues by RSS; otherwise the device does.
+    pub(crate) fn is_rss(&self) -> bool {
+        self.rss.is_some()
+    }
+
     /// Automatic steering over `pairs` pairs; RSS ends (the last command wins, 5.1.6.5.6).
     pub(crate) fn set_automatic(&mut self, pairs: u16) {
         self.active_pairs = pairs;

@@ -86,7 +86,7 @@ fn coalescing_is_told_when_the_timer_starts_and_counted_for_each_frame() {
     frames(&mut rig, 3);
     let told: Vec<Event> = rig.host.events.iter().map(|(_, event)| *event).collect();
     let starts = told.iter().filter(|event| matches!(event, Event::InterruptCoalesced { .. }));
-    let timer = |deadline| Event::InterruptCoalesced { queue: 0, deadline };
+    let timer = |deadline| Event::InterruptCoalesced { queue: Some(0), deadline };
     assert_eq!(starts.copied().collect::<Vec<_>>(), [timer(1000), timer(1010)]);
     assert_eq!(rig.device.counters().interrupts_coalesced, 5, "the fourth frame is not put off");
 }

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod coalescing;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod hostile;
@@ -12,6 +14,8 @@ mod hostile;
 mod interrupts;
 #[cfg(test)]
 mod negotiation;
+#[cfg(test)]
+mod queue_reset;
 #[cfg(test)]
 mod receive;
 #[cfg(test)]

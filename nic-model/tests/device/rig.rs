@@ -55,6 +55,11 @@ pub fn config() -> DeviceConfig {
     DeviceConfig { max_queue_pairs: 4, queue_size_max: 8, vectors: 10, ..DeviceConfig::default() }
 }
 
+/// The same with queues of this size.
+pub fn sized(queue_size_max: u16) -> DeviceConfig {
+    DeviceConfig { queue_size_max, ..config() }
+}
+
 /// A queue's place in memory. Its vector is its index + 1.
 pub fn setup(virtqueue: u16, size: u16) -> QueueSetup {
     let base = 0x1_0000 * (u64::from(virtqueue) + 1);
@@ -236,6 +241,19 @@ impl Rig {
 
     pub fn get(&self, at: u64) -> u16 {
         u16::from_le(self.memory.read_obj(GuestAddress(at)).unwrap())
+    }
+
+    /// Sends a control command with room for so many bytes of answer and result; what was written.
+    pub fn command_with_result(&mut self, bytes: &[u8], room: u32) -> Vec<u8> {
+        let queue = self.control();
+        let (data, result) = (buffer(queue, 0), buffer(queue, 1));
+        self.memory.write_slice(bytes, GuestAddress(data)).unwrap();
+        self.descriptor(queue, 0, data, bytes.len() as u32, ring::DESC_F_NEXT, 1);
+        self.descriptor(queue, 1, result, room, ring::DESC_F_WRITE, 0);
+        let place = self.used_index(queue) % CONTROL_SIZE;
+        self.make_available(queue, CONTROL_SIZE, 0);
+        self.kick(queue);
+        self.bytes(result, self.used(queue, place).1 as usize)
     }
 
     /// Sends a control command in one readable and one writable descriptor; the answer.

@@ -76,6 +76,8 @@ pub struct Fake {
     /// Transmit completions are held back.
     pub hold_transmit: bool,
     pub wants_kicks: bool,
+    /// Somebody else writes to the used rings, so the driver may rightly give a buffer twice.
+    pub meddled: bool,
     // Faults.
     pub refuse_features: bool,
     pub refuse_driver_ok: bool,
@@ -89,6 +91,10 @@ pub struct Fake {
     /// Readings of the status until a reset is over.
     pub reset_readings: u32,
     resetting: u32,
+    pub refuse_reset: Option<u16>,
+    /// Readings of `queue_reset` until the reset of a queue is over.
+    pub queue_reset_readings: u32,
+    queue_reset_left: u32,
     /// Frames to receive on pair 0 in the middle of the next kick / unmasking.
     pub at_kick: Vec<Vec<u8>>,
     pub at_unmask: Vec<Vec<u8>>,
@@ -125,11 +131,15 @@ impl Fake {
             sent: Vec::new(),
             hold_transmit: false,
             wants_kicks: true,
+            meddled: false,
             refuse_features: false,
             refuse_driver_ok: false,
             refuse_queue: None,
             refuse_enable: None,
             refuse_config_vector: false,
+            refuse_reset: None,
+            queue_reset_readings: 0,
+            queue_reset_left: 0,
             max_size: 32768,
             generation_runs: false,
             change_midway: None,

@@ -85,7 +85,10 @@ impl Transport for Fake {
 
     fn setup_queue(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), TransportError> {
         assert_ne!(self.status & spec::STATUS_FEATURES_OK, 0);
-        assert_eq!(self.status & spec::STATUS_DRIVER_OK, 0);
+        if self.status & spec::STATUS_DRIVER_OK != 0 {
+            assert_ne!(self.accepted & spec::F_RING_RESET, 0, "set up in mid-work");
+        }
+        assert!(!self.queues[usize::from(queue)].enabled, "set up while in use");
         if self.refuse_queue == Some(queue) {
             return Err(TransportError::QueueRefused { queue, why: "test" });
         }
@@ -114,6 +117,24 @@ impl Transport for Fake {
         assert!(self.queues[usize::from(queue)].setup.is_some());
         self.queues[usize::from(queue)].enabled = true;
         Ok(())
+    }
+
+    fn reset_queue(&mut self, queue: u16) -> Result<(), TransportError> {
+        assert_ne!(self.accepted & spec::F_RING_RESET, 0, "not agreed");
+        if self.refuse_reset == Some(queue) {
+            return Err(TransportError::QueueRefused { queue, why: "test" });
+        }
+        assert!(self.queues[usize::from(queue)].enabled, "only a queue in use is reset");
+        let kicks = self.queues[usize::from(queue)].kicks;
+        self.queues[usize::from(queue)] = Queue { kicks, ..Queue::default() };
+        self.queue_reset_left = self.queue_reset_readings;
+        Ok(())
+    }
+
+    fn queue_resetting(&mut self, _queue: u16) -> bool {
+        let left = self.queue_reset_left;
+        self.queue_reset_left = left.saturating_sub(1);
+        left > 0
     }
 
     fn set_config_vector(&mut self, vector: Option<u16>) -> Result<(), TransportError> {

@@ -26,7 +26,8 @@ impl Fake {
                 self.queues[index].commands.push_back(id);
             } else {
                 let owned = self.descriptor(&setup, id, index.is_multiple_of(2));
-                assert!(self.queues[index].owned.iter().all(|o| o.id != id), "{id} given twice");
+                let fresh = self.queues[index].owned.iter().all(|o| o.id != id);
+                assert!(fresh || self.meddled, "{id} given twice");
                 self.queues[index].owned.push_back(owned);
             }
         }
