@@ -29,6 +29,21 @@ const COUNTS: [Counter; 7] = [
     ("resets", |counters| counters.resets),
 ];
 
+/// How the driver worked: shown where a key outside the handles is varied.
+const DRIVER: [Shown; 5] = [
+    ("interrupts", |column| count(column.outcome.driver_count("interrupts"))),
+    ("polls", |column| count(column.outcome.driver_count("polls"))),
+    ("kicks", |column| count(column.outcome.driver_count("kicks"))),
+    ("found by the watchdog", |column| {
+        let outcome = &column.outcome;
+        let kicks = outcome.driver_count("watchdog_kicks");
+        count(outcome.driver_count("watchdog_recovered") + kicks)
+    }),
+    ("CPU time of interrupts and polls", |column| {
+        time(column.outcome.cpus.iter().map(|cpu| cpu.interrupt + cpu.poll).sum())
+    }),
+];
+
 /// The tables of `comparison`, one per value of the varied key, and the closing lines. `repeat` is the
 /// command that repeats it.
 #[must_use]
@@ -143,12 +158,14 @@ fn write_summary(text: &mut String, comparison: &Comparison) -> std::fmt::Result
         }),
         ("peak memory, B", |column| count(sum(column, |handle| handle.peak_memory))),
     ];
-    for (number, of) in numbers {
+    // What the driver did tells nothing about a key of a handle.
+    let driver: &[Shown] = if key.starts_with("handle.") { &[] } else { &DRIVER };
+    for (number, of) in numbers.iter().chain(driver) {
         writeln!(text)?;
         line(text, &format!("{number} by {key}"), &names)?;
         for block in &comparison.blocks {
             let value = format!("  {}", block.value.as_deref().unwrap_or_default());
-            line(text, &value, &block.columns.iter().map(of).collect::<Vec<_>>())?;
+            line(text, &value, &block.columns.iter().map(*of).collect::<Vec<_>>())?;
         }
     }
     Ok(())

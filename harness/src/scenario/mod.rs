@@ -39,7 +39,10 @@ pub use handle::{
     Control, Direction, Dump, FilterDialect, FilterEngine, Handle, Mode, Pacing, Reader, Send,
 };
 pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
-pub use network::{Channels, Coalesce, Dma, Driver, Mac, Masking, Nic, Ring, Window, Wire};
+pub use network::{
+    Channels, Coalesce, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring, Window,
+    Wire,
+};
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};
 pub use traffic::{Capture, Generator, Mix, Rate, Size, Skew, Timing, Traffic, WeightedSize};
 pub use units::{BitRate, Bytes, Duration, PacketRate, Ratio, parse_seed};

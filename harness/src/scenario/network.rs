@@ -184,8 +184,24 @@ pub struct Driver {
     pub budget: u16,
     /// Bytes of one receive buffer, the 12 bytes of virtio header included.
     pub buffer: Bytes,
+    /// When buffers are posted again.
+    pub refill: Refill,
     /// Buffers are posted again when at least so many are free; 1 = after every poll.
     pub refill_threshold: u16,
+    /// How a poll that is over lets interrupts through.
+    pub rearm: Rearm,
+    /// What the driver does with a queue that a poll has emptied.
+    pub moderation: Moderation,
+    /// With `busy-poll`: the pause between two polls.
+    pub busy_poll: Duration,
+    /// With `defer-hard-irqs`: timers without a frame before interrupts are let through; Linux's
+    /// `napi_defer_hard_irqs`.
+    pub defer_hard_irqs: u32,
+    /// With `defer-hard-irqs`: time of each timer; Linux's `gro_flush_timeout`.
+    pub gro_flush_timeout: Duration,
+    /// Period of the watchdog for lost interrupts; left out: there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Duration>,
     /// How a poll keeps its interrupt away.
     pub masking: Masking,
     /// How long a control command may take.
@@ -197,11 +213,56 @@ impl Default for Driver {
         Self {
             budget: 64,
             buffer: Bytes(2048),
+            refill: Refill::Threshold,
             refill_threshold: 16,
+            rearm: Rearm::LookAgain,
+            moderation: Moderation::Interrupts,
+            busy_poll: Duration(1_000_000),
+            defer_hard_irqs: 2,
+            gro_flush_timeout: Duration(20_000_000),
+            watchdog: None,
             masking: Masking::Ring,
             control_timeout: Duration(1_000_000_000_000),
         }
     }
+}
+
+/// When a driver posts buffers again, at the end of a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refill {
+    /// Whenever one is free.
+    EachPoll,
+    /// When `refill_threshold` of them are free.
+    Threshold,
+    /// When the ring is empty.
+    WhenEmpty,
+    /// As `threshold`, without ever telling the device: a fault, to be shown.
+    WithoutKick,
+}
+
+/// How a poll that is over lets interrupts through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rearm {
+    /// And looks once more at the ring, lest a completion in between be silent.
+    LookAgain,
+    /// Without: a fault, to be shown.
+    Blind,
+}
+
+/// What a driver does with a queue that a poll has emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moderation {
+    /// Lets interrupts through.
+    Interrupts,
+    /// Waits longer the higher the rate, then polls again; `ethtool -C adaptive-rx on`.
+    Adaptive,
+    /// Polls for ever, without interrupts.
+    BusyPoll,
+    /// Polls again by a timer, and lets interrupts through when some found nothing.
+    DeferHardIrqs,
 }
 
 /// How a poll keeps its interrupt away.

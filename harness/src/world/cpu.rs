@@ -32,6 +32,11 @@ pub enum Work {
         /// MSI-X vector.
         vector: u16,
     },
+    /// Handler of the timer that asks for a driver poll of an RX queue.
+    Timer {
+        /// RX queue.
+        queue: u16,
+    },
     /// Driver poll of an RX queue.
     Poll {
         /// RX queue.
@@ -89,7 +94,7 @@ pub enum Work {
 impl Work {
     fn priority(self) -> Priority {
         match self {
-            Self::Interrupt { .. } => Priority::Interrupt,
+            Self::Interrupt { .. } | Self::Timer { .. } => Priority::Interrupt,
             Self::Poll { .. } | Self::Kick => Priority::Poll,
             Self::Worker { .. } | Self::Dump { .. } => Priority::Worker,
             Self::Read { .. }

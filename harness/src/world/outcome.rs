@@ -148,6 +148,13 @@ impl Outcome {
         counters.filter(|(counter, _)| *counter == name).map(|(_, count)| count).sum()
     }
 
+    /// One of the driver's counters, over all queues.
+    #[must_use]
+    pub fn driver_count(&self, name: &str) -> u64 {
+        let counters = self.queues.iter().flat_map(|queue| &queue.driver);
+        counters.filter(|(counter, _)| *counter == name).map(|(_, count)| count).sum()
+    }
+
     /// The drops of one reason, in total.
     #[must_use]
     pub fn dropped_for(&self, name: &str) -> u64 {

@@ -17,7 +17,7 @@ use crate::account::{HandleLimit, Limits};
 use crate::event::Recorder;
 use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
-use crate::scenario::{self, FilterEngine, Handle, Masking, Scenario};
+use crate::scenario::{self, FilterEngine, Handle, Masking, Moderation, Rearm, Refill, Scenario};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
@@ -264,7 +264,14 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
         rx_ring: scenario.ring.rx,
         tx_ring: scenario.ring.tx,
         buffer_size: scenario.driver.buffer.0 as u32,
+        refill: refill(scenario.driver.refill),
         refill_threshold: scenario.driver.refill_threshold,
+        rearm: match scenario.driver.rearm {
+            Rearm::LookAgain => driver::Rearm::LookAgain,
+            Rearm::Blind => driver::Rearm::Blind,
+        },
+        moderation: moderation(&scenario.driver),
+        watchdog_ps: scenario.driver.watchdog.map_or(0, |period| period.0),
         mask: match scenario.driver.masking {
             Masking::Ring => driver::Masking::Ring,
             Masking::Msix => driver::Masking::Msix,
@@ -272,6 +279,27 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
         rss,
         control_timeout_ps: scenario.driver.control_timeout.0,
         ..DriverConfig::default()
+    }
+}
+
+fn refill(refill: Refill) -> driver::Refill {
+    match refill {
+        Refill::EachPoll => driver::Refill::EachPoll,
+        Refill::Threshold => driver::Refill::Threshold,
+        Refill::WhenEmpty => driver::Refill::WhenEmpty,
+        Refill::WithoutKick => driver::Refill::WithoutKick,
+    }
+}
+
+fn moderation(driver: &scenario::Driver) -> driver::Moderation {
+    match driver.moderation {
+        Moderation::Interrupts => driver::Moderation::Interrupts,
+        Moderation::Adaptive => driver::Moderation::Adaptive,
+        Moderation::BusyPoll => driver::Moderation::BusyPoll { period_ps: driver.busy_poll.0 },
+        Moderation::DeferHardIrqs => driver::Moderation::Deferred {
+            hard_irqs: driver.defer_hard_irqs,
+            flush_timeout_ps: driver.gro_flush_timeout.0,
+        },
     }
 }
 

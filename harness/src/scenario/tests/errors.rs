@@ -171,6 +171,12 @@ fn the_network_is_possible() {
             "channels.combined x ring.rx x driver.buffer: 1GiB at most",
         ),
         ("[driver]\ncontrol_timeout = '1ns'", 2, "'1ns'", "too small"),
+        ("[driver]\nbusy_poll = '1ns'", 2, "'1ns'", "too small"),
+        ("[driver]\ndefer_hard_irqs = 0", 2, "0", "too small"),
+        ("[driver]\ngro_flush_timeout = '2s'", 2, "'2s'", "too large"),
+        ("[driver]\nwatchdog = '1ns'", 2, "'1ns'", "too small"),
+        ("[driver]\nrefill = 'never'", 2, "'never'", "each-poll"),
+        ("[driver]\nmoderation = 'fast'", 2, "'fast'", "busy-poll"),
     ]);
 }
 

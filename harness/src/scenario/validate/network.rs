@@ -127,6 +127,20 @@ fn driver(scenario: &Scenario) -> Result<(), Impossible> {
         let allowed = format!("channels.combined x ring.rx x driver.buffer: {MEMORY_MAX} at most");
         return wrong(&["ring.rx", "driver.buffer", "channels.combined"], what, allowed);
     }
+    moderation(scenario)?;
     let least = Duration(1_000_000);
     within("driver.control_timeout", driver.control_timeout, least, LONGEST_RUN)
+}
+
+/// Times that let virtual time pass.
+fn moderation(scenario: &Scenario) -> Result<(), Impossible> {
+    let driver = &scenario.driver;
+    let least = Duration(100_000);
+    within("driver.busy_poll", driver.busy_poll, least, LONGEST_COST)?;
+    within("driver.defer_hard_irqs", driver.defer_hard_irqs, 1, u32::MAX)?;
+    within("driver.gro_flush_timeout", driver.gro_flush_timeout, least, LONGEST_COST)?;
+    match driver.watchdog {
+        Some(period) => within("driver.watchdog", period, Duration(1_000_000), LONGEST_RUN),
+        None => Ok(()),
+    }
 }

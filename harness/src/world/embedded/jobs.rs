@@ -7,7 +7,7 @@ use crate::world::cpu::{Next, Work};
 use crate::world::port::Port;
 use crate::world::schedule::Action;
 use crate::world::tap::{DriverEvents, Tap};
-use driver::Interrupt;
+use driver::{Interrupt, Moderation};
 use npf_core::{DUMP_PERIOD_PS, TapWork};
 
 /// Requests that a worker takes in one job, at most; between jobs a more urgent one gets the CPU.
@@ -39,6 +39,7 @@ impl Embedded {
                 self.book.get_mut().world_event(self.now, event);
                 costs.interrupt_entry.0
             }
+            Work::Timer { .. } => costs.interrupt_entry.0,
             Work::Poll { queue } => self.begin_poll(cpu, queue),
             Work::Kick => costs.kick.0,
             Work::Worker { handle, asleep } => self.begin_worker(handle, asleep),
@@ -70,6 +71,9 @@ impl Embedded {
     pub(super) fn end_job(&mut self, work: Work) {
         match work {
             Work::Interrupt { vector } => self.serve_interrupt(vector),
+            Work::Timer { queue } => {
+                self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
+            }
             Work::Poll { queue } => self.end_poll(queue),
             Work::Kick => {}
             Work::Worker { handle, .. } => self.end_worker(handle),
@@ -94,6 +98,18 @@ impl Embedded {
         let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut events);
         if let Interrupt::Poll(queue) = interrupt {
             self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
+        }
+    }
+
+    /// The driver's timers: a busy poller is on its CPU anyway, all others are interrupted for a poll.
+    pub(super) fn driver_timers(&mut self) {
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let mut events = DriverEvents { book: &self.book };
+        let due = self.driver.advance(self.now, &mut port, &mut events);
+        let spins = matches!(self.driver.config().moderation, Moderation::BusyPoll { .. });
+        for queue in due.iter() {
+            let work = if spins { Work::Poll { queue } } else { Work::Timer { queue } };
+            self.submit(self.queue_cpu[usize::from(queue)], work);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The embedded world: one process, one thread, virtual time.
 //!
 //! The loop takes whatever is due next: what the device does by itself (DMA, coalescing timers),
-//! what was scheduled (ends of jobs, timeouts, the link), or the next frame from the wire, in this
-//! order when they are due at the same picosecond. After each step the effects it had are carried
+//! what was scheduled (ends of jobs, timeouts, the link), the driver's timers, or the next frame from the
+//! wire, in this order when they are due at the same picosecond. After each step the effects it had are carried
 //! on (interrupts to CPUs, wake-ups to readers) and the law is checked.
 //!
 //! When a job's effect happens: an interrupt handler masks and schedules the poll when it ends; a
@@ -236,7 +236,8 @@ impl Embedded {
         let device = self.device.next_deadline().unwrap_or(u64::MAX);
         let scheduled = self.schedule.next_at().unwrap_or(u64::MAX);
         let arrival = self.arrival.map_or(u64::MAX, |arrival| arrival.at);
-        let next = device.min(scheduled).min(arrival);
+        let timer = self.driver_timer(device, arrival);
+        let next = device.min(scheduled).min(timer).min(arrival);
         if next == u64::MAX {
             return false;
         }
@@ -247,10 +248,22 @@ impl Embedded {
             if let Some(action) = self.schedule.take() {
                 self.act(action);
             }
+        } else if timer == next {
+            self.driver_timers();
         } else {
             self.receive();
         }
         true
+    }
+
+    /// When the driver's timers are due. While nothing is on its way to the driver they could only find
+    /// nothing, for ever; so they do not keep a run alive.
+    #[inline]
+    fn driver_timer(&mut self, device: u64, arrival: u64) -> u64 {
+        let Some(at) = self.driver.next_deadline() else { return u64::MAX };
+        let held = self.book.get_mut().ledger.held;
+        let idle = device == u64::MAX && arrival == u64::MAX && held.fifo + held.ring == 0;
+        if idle { u64::MAX } else { at.max(self.now) }
     }
 
     /// The next frame has arrived: it is offered to the device.
