@@ -4,7 +4,7 @@ use crate::features::{FeatureRule, broken_rule};
 use crate::spec::{ethernet, feature, ring};
 use std::fmt;
 
-/// Features this device can do. Indirect descriptors, mergeable buffers and offloads are not among them.
+/// Features this device can do. Receive coalescing (GUEST_TSO4 and its like) is not among them.
 pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::EVENT_IDX
     | feature::MAC
@@ -12,10 +12,15 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::MTU
     | feature::CTRL_VQ
     | feature::MQ
+    | feature::RSS
+    | feature::GUEST_CSUM
+    | feature::HASH_REPORT
+    | feature::CTRL_RX
+    | feature::CTRL_RX_EXTRA
+    | feature::CTRL_VLAN
     | feature::RING_RESET
     | feature::NOTF_COAL
-    | feature::VQ_NOTF_COAL
-    | feature::RSS;
+    | feature::VQ_NOTF_COAL;
 
 /// Most queue pairs a device can have.
 pub const QUEUE_PAIRS_MAX: u16 = 64;

@@ -34,8 +34,10 @@ fn build(device: &DeviceConfig, link_up: bool) -> [u8; config::LEN] {
     put(config::SPEED, &[0xff; 4]);
     put(config::DUPLEX, &[0xff]);
     if offered(feature::RSS) {
-        put(config::RSS_MAX_KEY_SIZE, &[rss::KEY_LEN_MAX]);
         put(config::RSS_MAX_INDIRECTION_TABLE_LENGTH, &rss::TABLE_LEN_MAX.to_le_bytes());
+    }
+    if offered(feature::RSS | feature::HASH_REPORT) {
+        put(config::RSS_MAX_KEY_SIZE, &[rss::KEY_LEN_MAX]);
         put(config::SUPPORTED_HASH_TYPES, &HashType::ALL_BITS.to_le_bytes());
     }
     space

@@ -69,6 +69,12 @@ pub struct QueueCounters {
     pub dropped: [u64; DropReason::COUNT],
     /// Frames that found no descriptor but room in the FIFO: no loss.
     pub no_descriptor_held: u64,
+    /// Frames whose checksum was verified and right, with VIRTIO_NET_F_GUEST_CSUM.
+    pub rx_csum_valid: u64,
+    /// Frames whose checksum was verified and wrong, with VIRTIO_NET_F_GUEST_CSUM; passed on all the same.
+    pub rx_csum_bad: u64,
+    /// Frames without a checksum that the device verifies, with VIRTIO_NET_F_GUEST_CSUM.
+    pub rx_csum_none: u64,
     /// MSI-X messages sent for its receive queue, those delivered by unmasking not included.
     pub interrupts: u64,
     /// Publications for which the driver wanted no interrupt.
@@ -130,6 +136,9 @@ impl QueueCounters {
         visit("written_bytes", self.written_bytes);
         visit_dropped(&self.dropped, visit);
         visit("no_descriptor_held", self.no_descriptor_held);
+        visit("rx_csum_valid", self.rx_csum_valid);
+        visit("rx_csum_bad", self.rx_csum_bad);
+        visit("rx_csum_none", self.rx_csum_none);
         visit("interrupts", self.interrupts);
         visit("interrupts_suppressed", self.interrupts_suppressed);
         visit("interrupts_coalesced", self.interrupts_coalesced);

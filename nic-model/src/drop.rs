@@ -39,6 +39,8 @@ pub enum DropReason {
     Removed,
     /// The driver reset the queue of the frame.
     QueueReset,
+    /// The receive filter does not take the frame.
+    RxFiltered,
 }
 
 /// What was true when a frame was dropped. The time is the `now` of the host call that carries it.
@@ -83,10 +85,11 @@ impl DropReason {
         Self::NeedsReset,
         Self::Removed,
         Self::QueueReset,
+        Self::RxFiltered,
     ];
 
     /// How many there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 
     /// Position in [`DropReason::ALL`] and in the counters.
     #[must_use]
@@ -113,6 +116,7 @@ impl DropReason {
             Self::NeedsReset => "needs_reset",
             Self::Removed => "removed",
             Self::QueueReset => "queue_reset",
+            Self::RxFiltered => "rx_filtered",
         }
     }
 
@@ -155,6 +159,9 @@ impl DropReason {
             Self::QueueReset => {
                 "dropped when its receive queue is reset while the device holds the frame, or is still in reset when RSS sends the frame there"
             }
+            Self::RxFiltered => {
+                "dropped when the device is not promiscuous and its MAC tables, receive modes or VLAN table do not take the frame"
+            }
         }
     }
 
@@ -176,7 +183,8 @@ impl DropReason {
             | Self::RingBroken
             | Self::NeedsReset
             | Self::Removed
-            | Self::QueueReset => "frames",
+            | Self::QueueReset
+            | Self::RxFiltered => "frames",
         }
     }
 
@@ -204,6 +212,9 @@ impl DropReason {
                 "virtio 1.4 rx_drops; Linux per driver"
             }
             Self::Removed => "",
+            Self::RxFiltered => {
+                "no error counter anywhere: mlx5 rx_steer_missed_packets; Linux rtnl rx_otherhost_dropped is the host's own, later check"
+            }
             Self::TxMalformed => "virtio 1.4 tx_drop_malformed; NDIS ifOutErrors",
         }
     }

@@ -15,19 +15,13 @@ const NONE: u32 = u32::MAX;
 const BLOCKS_PER_PAGE: usize = 64;
 const BLOCK_LEN_MAX: usize = 2048;
 
-/// `struct virtio_net_hdr` of every received frame: no offloads, one buffer (5.1.6.4.1).
-const RX_HEADER: [u8; header::LEN] = {
-    let mut bytes = [0; header::LEN];
-    bytes[header::NUM_BUFFERS] = 1;
-    bytes
-};
-
 /// The buffer.
 #[derive(Debug)]
 pub(crate) struct Fifo {
     capacity: u64,
     bytes: u64,
     frames: u64,
+    header_len: usize,
     block_len: usize,
     pages: Vec<Box<[u8]>>,
     blocks: Vec<Block>,
@@ -65,11 +59,12 @@ pub(crate) struct Held {
 impl Fifo {
     /// A FIFO of `capacity` bytes for `pairs` queues and frames up to `frame_len_max`.
     pub(crate) fn new(capacity: u64, pairs: u16, frame_len_max: usize) -> Self {
-        let whole = (header::LEN + frame_len_max).next_multiple_of(64);
+        let whole = (header::LEN_WITH_HASH + frame_len_max).next_multiple_of(64);
         let mut fifo = Self {
             capacity,
             bytes: 0,
             frames: 0,
+            header_len: header::LEN,
             block_len: whole.min(BLOCK_LEN_MAX),
             pages: Vec::new(),
             blocks: Vec::new(),
@@ -78,6 +73,11 @@ impl Fifo {
         };
         fifo.grow();
         fifo
+    }
+
+    /// Bytes of the header from now on; the FIFO must be empty.
+    pub(crate) fn set_header_len(&mut self, len: usize) {
+        self.header_len = len;
     }
 
     pub(crate) fn capacity(&self) -> u64 {
@@ -101,16 +101,25 @@ impl Fifo {
         self.bytes + u64::from(len) <= self.capacity
     }
 
-    /// Appends a frame to the list of `queue`.
+    /// Appends a frame to the list of `queue`. The header is cut to its length.
     #[inline(always)]
-    pub(crate) fn push(&mut self, queue: u16, frame: &[u8], len: u32, tag: u64) {
+    pub(crate) fn push(
+        &mut self,
+        queue: u16,
+        header: &[u8; header::LEN_WITH_HASH],
+        frame: &[u8],
+        len: u32,
+        tag: u64,
+    ) {
         let first = self.take_block();
         let mut block = first;
-        let room = self.block_len - header::LEN;
+        let header_len = self.header_len;
+        let room = self.block_len - header_len;
         let (head, mut rest) = frame.split_at(frame.len().min(room));
         let data = self.block_mut(block);
-        data[..header::LEN].copy_from_slice(&RX_HEADER);
-        data[header::LEN..header::LEN + head.len()].copy_from_slice(head);
+        // Always the long one, as a copy of constant length is a few moves; the frame covers its end.
+        data[..header.len()].copy_from_slice(header);
+        data[header_len..header_len + head.len()].copy_from_slice(head);
         while !rest.is_empty() {
             let more = self.take_block();
             self.blocks[block as usize].more = more;
@@ -148,7 +157,7 @@ impl Fifo {
     /// Header and bytes of a frame that is still in the FIFO, piece by piece.
     #[inline]
     pub(crate) fn pieces(&self, held: Held) -> impl Iterator<Item = &[u8]> {
-        let mut left = header::LEN + held.len as usize;
+        let mut left = self.header_len + held.len as usize;
         let mut block = held.block;
         std::iter::from_fn(move || {
             if left == 0 {
@@ -165,7 +174,13 @@ impl Fifo {
     /// The same at once, if the frame takes a single block.
     #[inline]
     pub(crate) fn whole(&self, held: Held) -> Option<&[u8]> {
-        self.block(held.block).get(..header::LEN + held.len as usize)
+        self.block(held.block).get(..self.header_len + held.len as usize)
+    }
+
+    /// Says in the header of a frame that it takes this many buffers.
+    pub(crate) fn set_num_buffers(&mut self, held: Held, buffers: u16) {
+        let block = self.block_mut(held.block);
+        block[header::NUM_BUFFERS..header::NUM_BUFFERS + 2].copy_from_slice(&buffers.to_le_bytes());
     }
 
     /// Removes the oldest frame of `queue`.
@@ -258,16 +273,25 @@ mod tests {
         fifo.pieces(held).flatten().copied().collect()
     }
 
+    const HEADER: [u8; 20] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
+
     #[test]
     fn a_frame_carries_its_header_and_spans_blocks() {
         let mut fifo = Fifo::new(100_000, 1, 9022);
         let frame: Vec<u8> = (0..9014_u32).map(|i| i as u8).collect();
-        fifo.push(0, &frame, 9014, 5);
-        let held = fifo.front(0).unwrap();
-        assert!(fifo.pieces(held).count() > 1);
-        let bytes = bytes_of(&fifo, held);
-        assert_eq!(bytes[..12], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
-        assert_eq!(bytes[12..], frame);
+        for header_len in [12, 20] {
+            fifo.set_header_len(header_len);
+            fifo.push(0, &HEADER, &frame, 9014, 5);
+            let held = fifo.front(0).unwrap();
+            fifo.set_num_buffers(held, 0x0201);
+            assert!(fifo.pieces(held).count() > 1);
+            let bytes = bytes_of(&fifo, held);
+            assert_eq!(bytes[..10], HEADER[..10]);
+            assert_eq!(bytes[10..12], [1, 2]);
+            assert_eq!(bytes[12..header_len], HEADER[12..header_len]);
+            assert_eq!(bytes[header_len..], frame);
+            fifo.pop(0);
+        }
     }
 
     proptest! {
@@ -284,7 +308,7 @@ mod tests {
                 let list = &mut model[usize::from(queue)];
                 if push {
                     let frame = vec![tag as u8; len];
-                    fifo.push(queue, &frame, len as u32, tag as u64);
+                    fifo.push(queue, &HEADER, &frame, len as u32, tag as u64);
                     list.push_back((tag as u64, frame));
                 } else {
                     let expected = list.pop_front();

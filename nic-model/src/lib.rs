@@ -39,6 +39,7 @@
 //! Indirect descriptors, mergeable buffers, packed rings, offloads, hash reports, receive filters. Two queues of a driver that share memory are its own affair.
 #![forbid(unsafe_code)]
 
+mod checksum;
 mod coalesce;
 mod config;
 mod config_space;
@@ -50,6 +51,8 @@ mod event;
 mod fault;
 mod features;
 mod fifo;
+mod filter;
+mod header;
 mod host;
 mod msix;
 mod ring;

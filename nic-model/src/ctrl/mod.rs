@@ -6,14 +6,16 @@
 
 mod mq;
 mod notf_coal;
+mod rx;
 
 use crate::config::Coalesce;
-use crate::rss::{RssConfig, RssError};
+use crate::filter::{Mode, Table};
+use crate::rss::{HashConfig, RssConfig, RssError};
 use crate::spec::{control, feature};
 pub(crate) use notf_coal::show as show_limits;
 
-/// Most bytes of a command: the longest RSS configuration and two bytes in front. A longer one is refused.
-pub(crate) const COMMAND_LEN_MAX: usize = 2 + 4 + 2 + 2 + 2 * 128 + 2 + 1 + 40;
+/// Most bytes of a command: the longest MAC tables and two bytes in front. A longer one is refused.
+pub(crate) const COMMAND_LEN_MAX: usize = 2 + 2 * 4 + 6 * rx::MAC_ENTRIES_MAX;
 
 /// A command understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,14 @@ pub(crate) enum Order {
     Coalesce { virtqueue: u16, limits: Coalesce },
     /// Show those of one virtqueue.
     CoalesceGet { virtqueue: u16 },
+    /// What to hash for the report.
+    Hash(HashConfig),
+    /// A receive mode, on or off.
+    ReceiveMode(Mode, bool),
+    /// The unicast and the multicast table.
+    MacTables(Table, Table),
+    /// A VLAN is listed, or no longer.
+    Vlan { vlan: u16, listed: bool },
 }
 
 /// Why a command is refused.
@@ -39,8 +49,14 @@ pub(crate) enum Refusal {
     Unsupported,
     /// So many pairs there are not.
     Pairs(u16),
-    /// The RSS configuration is invalid.
+    /// The RSS or hash configuration is invalid.
     Rss(RssError),
+    /// A mode is neither on (1) nor off (0).
+    NotOnOrOff(u8),
+    /// A group address among stations, or the other way round.
+    MacTable,
+    /// There is no such VLAN.
+    Vlan(u16),
 }
 
 /// What the meaning of a command depends on.
@@ -65,6 +81,9 @@ pub(crate) fn parse(command: &[u8], agreed: Agreed) -> Result<Order, Refusal> {
         return Err(Refusal::Length);
     };
     match class {
+        control::CLASS_RX => rx::mode(number, data, agreed),
+        control::CLASS_MAC => rx::mac(number, data, agreed),
+        control::CLASS_VLAN => rx::vlan(number, data, agreed),
         control::CLASS_MQ => mq::parse(number, data, agreed),
         control::CLASS_NOTF_COAL => notf_coal::parse(number, data, agreed),
         _ => Err(Refusal::Unsupported),
@@ -91,13 +110,14 @@ mod tests {
     #[test]
     fn unknown_commands_are_refused() {
         let agreed = Agreed { features: u64::MAX, max_pairs: 4 };
+        // How many commands each class has, from 0 on.
+        let commands = [6, 1, 2, 0, 3, 0, 4];
         for class in 0..=255 {
+            let known = commands.get(usize::from(class)).copied().unwrap_or(0);
             for command in 0..8 {
-                let known = matches!((class, command), (4, 0..=1) | (6, 0..=3));
-                if !known {
-                    let answer = parse(&[class, command, 1, 0], agreed);
-                    assert_eq!(answer, Err(Refusal::Unsupported));
-                }
+                let answer = parse(&[class, command, 1, 0], agreed);
+                let unknown = answer == Err(Refusal::Unsupported);
+                assert_eq!(unknown, command >= known, "{class} {command}");
             }
         }
         assert_eq!(parse(&[4], agreed), Err(Refusal::Length));

@@ -1,7 +1,7 @@
 //! Class VIRTIO_NET_CTRL_MQ: how many pairs, and RSS (5.1.6.5.6, 5.1.6.5.7).
 
 use super::{Agreed, Order, Refusal};
-use crate::rss::RssConfig;
+use crate::rss::{HashConfig, RssConfig};
 use crate::spec::{control, feature};
 
 pub(super) fn parse(number: u8, data: &[u8], agreed: Agreed) -> Result<Order, Refusal> {
@@ -17,6 +17,10 @@ pub(super) fn parse(number: u8, data: &[u8], agreed: Agreed) -> Result<Order, Re
         control::MQ_RSS_CONFIG => {
             agreed.needs(feature::RSS)?;
             RssConfig::parse(data, agreed.max_pairs).map(Order::Rss).map_err(Refusal::Rss)
+        }
+        control::MQ_HASH_CONFIG => {
+            agreed.needs(feature::HASH_REPORT)?;
+            HashConfig::parse(data).map(Order::Hash).map_err(Refusal::Rss)
         }
         _ => Err(Refusal::Unsupported),
     }
@@ -40,6 +44,13 @@ mod tests {
         assert_eq!(set(&[1]), Err(Refusal::Length));
         assert_eq!(set(&[1, 0, 0]), Err(Refusal::Length));
         assert_eq!(parse(0, &[1, 0], with(feature::RSS)), Err(Refusal::Unsupported));
+    }
+
+    #[test]
+    fn hash_parameters_need_the_report() {
+        let none = HashConfig { hash_types: 0, key: vec![] };
+        assert_eq!(parse(2, &[0; 13], with(feature::HASH_REPORT)), Ok(Order::Hash(none)));
+        assert_eq!(parse(2, &[0; 13], with(feature::RSS)), Err(Refusal::Unsupported));
     }
 
     #[test]

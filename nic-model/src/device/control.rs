@@ -125,6 +125,10 @@ where
                 let limits = queues.limits(pair);
                 self.scratch.reply.extend(ctrl::show_limits(limits));
             }
+            Order::Hash(config) => self.steering.set_hash(&config),
+            Order::ReceiveMode(mode, on) => self.filter.set_mode(mode, on),
+            Order::MacTables(unicast, multicast) => self.filter.set_tables(unicast, multicast),
+            Order::Vlan { vlan, listed } => self.filter.set_vlan(vlan, listed),
         }
         true
     }

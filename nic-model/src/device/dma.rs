@@ -10,7 +10,6 @@ use crate::event::Event;
 use crate::fifo::Held;
 use crate::host::Host;
 use crate::ring::{Chain, Fetched, Ring, RingFault, Shape, Used};
-use crate::spec::header;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -169,7 +168,10 @@ where
                 Ok(Fetched::TooSmall { capacity }) => {
                     self.fifo.pop(pair);
                     self.note_waiting(pair);
-                    let record = receive::too_small(held.tag, pair, held.len, capacity);
+                    let record = {
+                        let header_len = self.format.header_len;
+                        receive::too_small(held.tag, pair, header_len, held.len, capacity)
+                    };
                     self.drop_frame(now, record, host);
                 }
                 Err(fault) => self.break_ring(now, 2 * pair, fault, host),
@@ -185,7 +187,7 @@ where
             return Ok(Fetched::Empty);
         };
         // No frame is longer than 64 KiB and a bit.
-        let need = len + header::LEN as u32;
+        let need = len + self.format.header_len as u32;
         match ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)? {
             Fetched::Empty => self.fetch_from_empty(pair, need),
             fetched => {
@@ -253,7 +255,8 @@ where
     #[inline]
     fn finish_frame<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
         let Some(held) = self.fifo.front(pair) else { return };
-        let used = Used { head: self.dma.chain.head, len: held.len + header::LEN as u32 };
+        let used =
+            Used { head: self.dma.chain.head, len: held.len + self.format.header_len as u32 };
         let queue = &mut self.queues[2 * usize::from(pair)];
         let Some(ring) = &mut queue.ring else { return };
         let (memory, chain) = (&*self.memory, &self.dma.chain);

@@ -19,6 +19,8 @@ use crate::ctrl::COMMAND_LEN_MAX;
 use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
 use crate::fifo::Fifo;
+use crate::filter::Filter;
+use crate::header::Format;
 use crate::host::Host;
 use crate::msix::Msix;
 use crate::ring::{Chain, DeviceError, Reference, Ring, RingFault, Used};
@@ -41,6 +43,9 @@ pub struct Device<M> {
     /// Latest `now` of any call; time never goes back.
     clock: u64,
     registers: Registers,
+    /// By the features the driver chose, once FEATURES_OK is set.
+    format: Format,
+    filter: Filter,
     /// By virtqueue index.
     queues: Vec<Queue>,
     steering: Steering,
@@ -101,11 +106,13 @@ where
     pub fn new(config: DeviceConfig, memory: M) -> Result<Self, ConfigError> {
         config.validate()?;
         let pairs = config.max_queue_pairs;
-        let tx_len_max = header::LEN + config.frame_len_max();
+        let tx_len_max = header::LEN_WITH_HASH + config.frame_len_max();
         Ok(Self {
             memory,
             clock: 0,
             registers: Registers::new(),
+            format: Format::new(0),
+            filter: Filter::new(config.mac),
             queues: (0..=2 * pairs).map(|_| Queue::default()).collect(),
             steering: Steering::new(),
             fifo: Fifo::new(config.fifo_bytes, pairs, config.frame_len_max()),

@@ -7,11 +7,14 @@
 //! engine, or a FIFO of 0 bytes could not receive at all.
 
 use super::{Device, one_frame};
+use crate::checksum::{self, Checksum};
 use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
+use crate::header::RxHeader;
 use crate::host::Host;
 use crate::ring::{Fetched, Reference, Ring, RingFault};
-use crate::spec::{ethernet, header};
+use crate::rss::HashType;
+use crate::spec::ethernet;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -22,6 +25,7 @@ struct Arrival<'a> {
     len: u32,
     tag: u64,
     pair: u16,
+    header: RxHeader,
 }
 
 impl<M> Device<M>
@@ -30,7 +34,7 @@ where
 {
     /// A whole frame, without preamble and FCS, has arrived at `now`; `fcs_ok`: its FCS was right.
     ///
-    /// The checks come in this order: link, FCS, runt, giant, driver ready, queue enabled, ring not broken,
+    /// The checks come in this order: link, FCS, runt, giant, driver ready, filter, queue enabled, ring not broken,
     /// room. `tag` is the caller's and comes back with every event of the frame.
     #[inline]
     pub fn receive<H: Host>(
@@ -54,6 +58,10 @@ where
             self.drop_frame(now, one_frame(tag, self.why_not_live(), None), host);
             return;
         }
+        if !self.filter.takes(frame) {
+            self.drop_frame(now, one_frame(tag, DropReason::RxFiltered, None), host);
+            return;
+        }
         let (pair, hash) = self.steering.steer(frame);
         let pair = self.around_resets(pair);
         self.queue_counters[usize::from(pair)].steered += 1;
@@ -64,7 +72,8 @@ where
         let queue = &self.queues[2 * usize::from(pair)];
         let reason = match (queue.enabled, queue.broken) {
             (true, false) => {
-                self.admit(now, Arrival { bytes: frame, len, tag, pair }, host);
+                let header = self.header_of(frame, pair, hash);
+                self.admit(now, Arrival { bytes: frame, len, tag, pair, header }, host);
                 return;
             }
             (true, true) => DropReason::RingBroken,
@@ -72,6 +81,27 @@ where
             (false, _) => DropReason::QueueDisabled,
         };
         self.drop_frame(now, one_frame(tag, reason, Some(pair)), host);
+    }
+
+    /// What the virtio header tells of a frame.
+    #[inline]
+    fn header_of(&mut self, frame: &[u8], pair: u16, hash: Option<(HashType, u32)>) -> RxHeader {
+        let mut header = RxHeader::default();
+        if self.format.hash {
+            header.hash = self.steering.report(frame, hash);
+        }
+        if self.format.checksum {
+            let counters = &mut self.queue_counters[usize::from(pair)];
+            match checksum::verify(frame) {
+                Checksum::Valid => {
+                    header.data_valid = true;
+                    counters.rx_csum_valid += 1;
+                }
+                Checksum::Bad => counters.rx_csum_bad += 1,
+                Checksum::None => counters.rx_csum_none += 1,
+            }
+        }
+        header
     }
 
     #[inline]
@@ -113,7 +143,7 @@ where
 
     #[inline]
     fn admit<H: Host>(&mut self, now: u64, arrival: Arrival<'_>, host: &mut H) {
-        let Arrival { bytes, len, tag, pair } = arrival;
+        let Arrival { bytes, len, tag, pair, header } = arrival;
         let straight = self.dma.is_idle_for(pair)
             && self.fifo.frames_of(pair) == 0
             && (self.fifo.frames() == 0 || self.fifo.fits(len));
@@ -126,13 +156,14 @@ where
         }
         match self.fetch_for(pair, len) {
             Ok(Fetched::Chain) => {
-                self.fifo.push(pair, bytes, len, tag);
+                self.fifo.push(pair, &header.bytes(), bytes, len, tag);
                 self.start_dma(now, pair, tag, len, host);
                 self.run_dma(now, host);
             }
             Ok(Fetched::Empty) => self.hold_or_drop(now, arrival, 0, host),
             Ok(Fetched::TooSmall { capacity }) => {
-                self.drop_frame(now, too_small(tag, pair, len, capacity), host);
+                let record = too_small(tag, pair, self.format.header_len, len, capacity);
+                self.drop_frame(now, record, host);
             }
             Err(fault) => self.broken_by_arrival(now, arrival, fault, host),
         }
@@ -146,13 +177,13 @@ where
         offered: u16,
         host: &mut H,
     ) {
-        let Arrival { bytes, len, tag, pair } = arrival;
+        let Arrival { bytes, len, tag, pair, header } = arrival;
         if !self.fifo.fits(len) {
             let record = self.no_room(pair, len, tag, offered);
             self.drop_frame(now, record, host);
             return;
         }
-        self.fifo.push(pair, bytes, len, tag);
+        self.fifo.push(pair, &header.bytes(), bytes, len, tag);
         let fifo_bytes = self.fifo.bytes();
         host.event(now, Event::Held { tag, queue: pair, len, fifo_bytes });
         if offered == 0 {
@@ -212,10 +243,16 @@ where
 }
 
 /// The record of a frame that met a chain of `capacity` bytes.
-pub(super) fn too_small(tag: u64, pair: u16, len: u32, capacity: u32) -> DropRecord {
+pub(super) fn too_small(
+    tag: u64,
+    pair: u16,
+    header_len: usize,
+    len: u32,
+    capacity: u32,
+) -> DropRecord {
     DropRecord {
         capacity: capacity.into(),
-        need: header::LEN as u64 + u64::from(len),
+        need: header_len as u64 + u64::from(len),
         ..one_frame(tag, DropReason::BufferTooSmall, Some(pair))
     }
 }

@@ -10,6 +10,8 @@ use crate::config_space;
 use crate::drop::DropReason;
 use crate::event::Event;
 use crate::features::broken_rule;
+use crate::filter::Filter;
+use crate::header::Format;
 use crate::host::Host;
 use crate::ring::{QueueError, QueueSetup, Reference};
 use crate::spec::{feature, status};
@@ -114,6 +116,9 @@ where
             self.counters.features_refused += 1;
             let features = self.registers.driver_features;
             host.event(now, Event::FeaturesRefused { features });
+        }
+        if comes(new, status::FEATURES_OK) {
+            self.features_agreed();
         }
         if comes(new, status::DRIVER_OK) && new & status::FEATURES_OK == 0 {
             new &= !status::DRIVER_OK;
@@ -278,6 +283,15 @@ where
         }
     }
 
+    /// FEATURES_OK has come: what follows from the features, until the reset.
+    fn features_agreed(&mut self) {
+        self.format = Format::new(self.registers.driver_features);
+        self.fifo.set_header_len(self.format.header_len);
+        if self.registers.negotiated(feature::CTRL_VLAN) {
+            self.filter.filter_vlans();
+        }
+    }
+
     fn check_configurable(&self, queue: u16) -> Result<(), QueueError> {
         if !self.registers.has(status::FEATURES_OK) {
             return Err(QueueError::FeaturesNotNegotiated);
@@ -298,6 +312,8 @@ where
         }
         self.queues.fill_with(Queue::default);
         self.published.fill(0);
+        self.format = Format::new(0);
+        self.filter = Filter::new(self.config.mac);
         self.steering.reset();
         self.dma.reset();
         self.rx_coalescer.reset();

@@ -83,8 +83,9 @@ where
         host: &mut H,
     ) -> Result<(), RingFault> {
         let len = self.scratch.chain.readable_len as usize;
-        let least = header::LEN + ethernet::HEADER_LEN;
-        let most = header::LEN + self.config.frame_len_max();
+        let header_len = self.format.header_len;
+        let least = header_len + ethernet::HEADER_LEN;
+        let most = header_len + self.config.frame_len_max();
         if len < least || len > most {
             self.tx_malformed(now, pair, len, most, host);
             return Ok(());
@@ -94,7 +95,7 @@ where
             self.tx_malformed(now, pair, len, most, host);
             return Ok(());
         }
-        let frame = &self.scratch.bytes[header::LEN..len];
+        let frame = &self.scratch.bytes[header_len..len];
         let frame_len = frame.len() as u32;
         if self.registers.link_up {
             self.counters.transmitted += 1;

@@ -53,6 +53,12 @@ impl HashType {
         1 << self as u8
     }
 
+    /// VIRTIO_NET_HASH_REPORT_*: the value of `hash_report` (5.1.6.4.4).
+    #[must_use]
+    pub const fn report(self) -> u8 {
+        1 + self as u8
+    }
+
     /// Name in snake_case.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -123,7 +129,8 @@ pub fn classify(frame: &[u8], hash_types: u32) -> Option<Classified> {
     }
 }
 
-fn network_header(frame: &[u8]) -> Option<(u16, &[u8])> {
+/// EtherType and what follows it, behind up to two tags.
+pub(crate) fn network_header(frame: &[u8]) -> Option<(u16, &[u8])> {
     let mut offset = 12;
     for _ in 0..=ethernet::TAGS_MAX {
         let ethertype = u16::from_be_bytes(*frame.get(offset..)?.first_chunk()?);

@@ -42,6 +42,8 @@ pub enum RssError {
         /// Its value.
         queue: u16,
     },
+    /// The reserved words of a hash configuration are not 0.
+    Reserved,
     /// The key is longer than 40 bytes, or empty though types are enabled.
     KeyLength(u8),
 }
@@ -156,6 +158,7 @@ impl fmt::Display for RssError {
                     "RSS indirection table entry {index} is {queue}: choose a queue below max_tx_vq"
                 )
             }
+            Self::Reserved => write!(f, "the reserved words of the hash configuration must be 0"),
             Self::KeyLength(n) => {
                 write!(f, "RSS hash_key_length is {n}: choose 1 to {KEY_LEN_MAX}")
             }

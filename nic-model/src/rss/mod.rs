@@ -7,10 +7,13 @@
 
 mod classify;
 mod config;
+mod hash_config;
 mod toeplitz;
 
+pub(crate) use classify::network_header;
 pub use classify::{Classified, HashType, classify};
 pub use config::{RssConfig, RssError};
+pub use hash_config::HashConfig;
 pub use toeplitz::{Hasher, INPUT_LEN_MAX, toeplitz};
 
 /// Key of the automatic rule: that of the published verification suite.
@@ -31,16 +34,19 @@ pub(crate) struct Steering {
     automatic: Hasher,
     /// RSS configuration and the tables of its key; boxed, as it comes and goes by command.
     rss: Option<Box<(RssConfig, Hasher)>>,
+    /// Types and key of the hash to report while steering is automatic.
+    reported: Option<Box<(u32, Hasher)>>,
 }
 
 impl Steering {
     /// The rule after a reset: one pair.
     pub(crate) fn new() -> Self {
-        Self { active_pairs: 1, automatic: Hasher::new(&AUTOMATIC_KEY), rss: None }
+        Self { active_pairs: 1, automatic: Hasher::new(&AUTOMATIC_KEY), rss: None, reported: None }
     }
 
     pub(crate) fn reset(&mut self) {
         self.set_automatic(1);
+        self.reported = None;
     }
 
     pub(crate) fn active_pairs(&self) -> u16 {
@@ -62,6 +68,28 @@ impl Steering {
         self.active_pairs = config.max_tx_vq;
         let hasher = Hasher::new(&config.key);
         self.rss = Some(Box::new((config, hasher)));
+    }
+
+    /// What to report while steering is automatic, which it is from now on, over the pairs in use: the last
+    /// command wins (5.1.6.5.6).
+    pub(crate) fn set_hash(&mut self, config: &HashConfig) {
+        self.rss = None;
+        self.reported = Some(Box::new((config.hash_types, Hasher::new(&config.key))));
+    }
+
+    /// The hash to report of a frame that was steered by `steered`: the same with RSS, otherwise that of
+    /// the configured types and key, and none before they are (5.1.6.4.3).
+    pub(crate) fn report(
+        &self,
+        frame: &[u8],
+        steered: Option<(HashType, u32)>,
+    ) -> Option<(HashType, u32)> {
+        if self.rss.is_some() {
+            return steered;
+        }
+        let (hash_types, hasher) = &**self.reported.as_ref()?;
+        let found = classify(frame, *hash_types)?;
+        Some((found.hash_type(), hasher.hash(found.input())))
     }
 
     /// Queue pair of a frame, and the hash that chose it.

@@ -50,9 +50,17 @@ pub const BUFFER: u64 = 2048;
 const CONTROL_SIZE: u16 = 64;
 pub const MEMORY_LEN: usize = 16 << 20;
 
-/// What each test starts from: 4 pairs of 8 entries, a vector for each queue and one for the configuration.
+/// What each test starts from: 4 pairs of 8 entries, a vector for each queue and one for the configuration,
+/// and the features that leave frames, rings and steering plain.
 pub fn config() -> DeviceConfig {
-    DeviceConfig { max_queue_pairs: 4, queue_size_max: 8, vectors: 10, ..DeviceConfig::default() }
+    let (max_queue_pairs, queue_size_max, vectors) = (4, 8, 10);
+    let features = PLAIN;
+    DeviceConfig { max_queue_pairs, queue_size_max, vectors, features, ..DeviceConfig::default() }
+}
+
+/// The same with more features on offer.
+pub fn config_with(features: u64) -> DeviceConfig {
+    DeviceConfig { features: PLAIN | features, ..config() }
 }
 
 /// The same with queues of this size.
@@ -345,5 +353,14 @@ pub fn rss_command(table: &[u16], unclassified: u16, pairs: u16) -> Vec<u8> {
     bytes
 }
 
-/// Everything but VIRTIO_F_EVENT_IDX.
-pub const FLAGS_ONLY: u64 = nic_model::SUPPORTED_FEATURES & !feature::EVENT_IDX;
+/// Split rings with event indices, several queues, RSS.
+pub const PLAIN: u64 = FLAGS_ONLY | feature::EVENT_IDX;
+
+/// The same without VIRTIO_F_EVENT_IDX.
+pub const FLAGS_ONLY: u64 = feature::VERSION_1
+    | feature::MAC
+    | feature::STATUS
+    | feature::MTU
+    | feature::CTRL_VQ
+    | feature::MQ
+    | feature::RSS;
