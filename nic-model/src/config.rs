@@ -14,6 +14,7 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::MQ
     | feature::RSS
     | feature::GUEST_CSUM
+    | feature::MRG_RXBUF
     | feature::HASH_REPORT
     | feature::CTRL_RX
     | feature::CTRL_RX_EXTRA

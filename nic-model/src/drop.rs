@@ -21,11 +21,11 @@ pub enum DropReason {
     NotReady,
     /// The queue of the frame is not enabled.
     QueueDisabled,
-    /// The ring is empty and the FIFO has no room.
+    /// The ring is empty, or has too few mergeable buffers, and the FIFO has no room.
     NoDescriptor,
     /// The ring has descriptors, the FIFO has no room.
     FifoOverflow,
-    /// The descriptor chain cannot hold header and frame.
+    /// The descriptor chain, or with mergeable buffers the whole ring, cannot hold header and frame.
     BufferTooSmall,
     /// The driver reset the device while it held the frame.
     Reset,
@@ -137,13 +137,13 @@ impl DropReason {
                 "dropped when its receive queue is not enabled, or taken out of use by a command while it holds the frame"
             }
             Self::NoDescriptor => {
-                "dropped when the queue's ring is empty and the FIFO has no room to hold the frame"
+                "dropped when the queue's ring is empty, or has too few mergeable buffers for the frame, and the FIFO has no room to hold it"
             }
             Self::FifoOverflow => {
                 "dropped when the queue's ring has descriptors but the FIFO, filled by the backlog, has no room"
             }
             Self::BufferTooSmall => {
-                "dropped when the next descriptor chain cannot hold header and frame; the chain stays available"
+                "dropped when the next descriptor chain, or with mergeable buffers the whole ring, cannot hold header and frame; the chain stays available"
             }
             Self::Reset => "dropped when the driver resets the device while it holds the frame",
             Self::RingBroken => {

@@ -51,8 +51,10 @@ pub enum Event {
         tag: u64,
         /// Queue pair.
         queue: u16,
-        /// Head of the chain.
+        /// Head of the chain, of the first one if there are several.
         descriptor: u16,
+        /// Chains fetched; 1 without mergeable buffers.
+        buffers: u16,
     },
     /// Payload, used element and used index are written.
     Written {
@@ -62,7 +64,7 @@ pub enum Event {
         queue: u16,
         /// Head of the chain.
         descriptor: u16,
-        /// Used length: 12 bytes of header and the frame.
+        /// Bytes written: header and frame.
         len: u32,
     },
     /// The frame is lost.
@@ -266,10 +268,13 @@ impl Event {
                 visit("tag", Num(tag));
                 visit("queue", Num(queue.into()));
             }
-            Self::DmaStart { tag, queue, descriptor } => {
+            Self::DmaStart { tag, queue, descriptor, buffers } => {
                 visit("tag", Num(tag));
                 visit("queue", Num(queue.into()));
                 visit("descriptor", Num(descriptor.into()));
+                if buffers != 1 {
+                    visit("buffers", Num(buffers.into()));
+                }
             }
             Self::Written { tag, queue, descriptor, len } => {
                 visit("tag", Num(tag));

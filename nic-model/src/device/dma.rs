@@ -5,6 +5,7 @@
 //! descriptors costs the others nothing, and 64 queues no more than one. It fetches the chain when it
 //! starts on a frame; payload, used element and used index are written when it is done.
 
+use super::merge::Merged;
 use super::{Device, receive};
 use crate::event::Event;
 use crate::fifo::Held;
@@ -17,12 +18,16 @@ use vm_memory::GuestMemory;
 #[derive(Debug, Default)]
 pub(super) struct Dma {
     job: Option<Job>,
-    /// The chain of the job.
-    chain: Chain,
+    /// The chain of the job, or its chains as one.
+    pub(super) chain: Chain,
+    /// Which ones those are, with mergeable buffers.
+    pub(super) merged: Merged,
     /// Pairs with a frame in the FIFO that is not on the engine.
     waiting: u64,
-    /// Pairs whose ring was found empty; the device has asked for a kick.
+    /// Pairs whose ring was found without a chain, or with too few, for their oldest frame.
     starved: u64,
+    /// Pairs whose driver was asked for a kick.
+    asked: u64,
     /// Pair served last.
     last: u16,
     /// Pairs that a fault has the engine leave out.
@@ -86,6 +91,29 @@ impl Dma {
         self.waiting |= 1 << pair;
     }
 
+    /// The ring of this pair does not do, and the driver was asked for a kick.
+    pub(super) fn starve(&mut self, pair: u16) {
+        self.starved |= 1 << pair;
+        self.asked |= 1 << pair;
+    }
+
+    /// The driver of this pair was asked for a kick.
+    pub(super) fn asked(&mut self, pair: u16) {
+        self.asked |= 1 << pair;
+    }
+
+    /// The ring of this pair may have changed: worth another try.
+    pub(super) fn try_again(&mut self, pair: u16) {
+        self.starved &= !(1 << pair);
+    }
+
+    /// Chains fetched for the frame on the engine.
+    #[inline]
+    pub(super) fn fetched(&self) -> u16 {
+        // No more than a ring has entries.
+        (self.merged.parts.len() as u16).max(1)
+    }
+
     /// The frames of this pair are no longer to be served; was one on the engine?
     pub(super) fn forget(&mut self, pair: u16) -> bool {
         self.waiting &= !(1 << pair);
@@ -101,8 +129,10 @@ impl Dma {
     pub(super) fn reset(&mut self) {
         let Self { stuck, backwards, slower, .. } = *self;
         let chain = std::mem::take(&mut self.chain);
+        let mut merged = std::mem::take(&mut self.merged);
+        merged.parts.clear();
         let job = self.job.filter(|job| job.pair == NO_PAIR);
-        *self = Self { job, chain, stuck, backwards, slower, ..Self::default() };
+        *self = Self { job, chain, merged, stuck, backwards, slower, ..Self::default() };
     }
 
     /// Has the engine time, and something to do?
@@ -183,11 +213,14 @@ where
     /// kick and the pair is starved.
     #[inline]
     pub(super) fn fetch_for(&mut self, pair: u16, len: u32) -> Result<Fetched, RingFault> {
+        // No frame is longer than 64 KiB and a bit.
+        let need = len + self.format.header_len as u32;
+        if self.format.mergeable {
+            return self.fetch_merged(pair, need);
+        }
         let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else {
             return Ok(Fetched::Empty);
         };
-        // No frame is longer than 64 KiB and a bit.
-        let need = len + self.format.header_len as u32;
         match ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)? {
             Fetched::Empty => self.fetch_from_empty(pair, need),
             fetched => {
@@ -204,12 +237,12 @@ where
             return Ok(Fetched::Empty);
         };
         if !ring.set_kicks(&*self.memory, true)? {
-            self.dma.starved |= 1 << pair;
+            self.dma.starve(pair);
             return Ok(Fetched::Empty);
         }
         // Filled between the look and the wish for a kick.
         let fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
-        self.dma.starved |= 1 << pair;
+        self.dma.starve(pair);
         if fetched != Fetched::Empty {
             self.end_starvation(pair)?;
         }
@@ -228,7 +261,10 @@ where
         host: &mut H,
     ) {
         let descriptor = self.dma.chain.head;
-        host.event(now, Event::DmaStart { tag, queue: pair, descriptor });
+        host.event(
+            now,
+            Event::DmaStart { tag, queue: pair, descriptor, buffers: self.dma.fetched() },
+        );
         self.dma.last = pair;
         let bytes_ps = self.config.dma_byte_ps.saturating_mul(len.into());
         let cost = self.config.dma_frame_ps.saturating_add(bytes_ps);
@@ -255,6 +291,10 @@ where
     #[inline]
     fn finish_frame<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
         let Some(held) = self.fifo.front(pair) else { return };
+        if self.format.mergeable {
+            self.dma.merged.fill(held.len + self.format.header_len as u32);
+            self.fifo.set_num_buffers(held, self.dma.fetched());
+        }
         let used =
             Used { head: self.dma.chain.head, len: held.len + self.format.header_len as u32 };
         let queue = &mut self.queues[2 * usize::from(pair)];
@@ -264,9 +304,10 @@ where
             Some(bytes) => chain.write_one(memory, bytes),
             None => chain.write(memory, self.fifo.pieces(held)),
         };
+        let parts = self.dma.merged.elements(&used);
         let armed = self.armed.is_some();
         let written =
-            written.and_then(|()| if armed { Ok(()) } else { ring.put_used(memory, &[used]) });
+            written.and_then(|()| if armed { Ok(()) } else { ring.put_used(memory, parts) });
         if let Err(fault) = written {
             self.break_ring(now, 2 * pair, fault, host);
             return;
@@ -316,7 +357,7 @@ where
     /// The ring has chains: if the driver was asked for a kick, it no longer is.
     #[inline]
     pub(super) fn end_starvation(&mut self, pair: u16) -> Result<(), RingFault> {
-        if self.dma.starved & (1 << pair) != 0 {
+        if self.dma.asked & (1 << pair) != 0 {
             return self.stop_kicks(pair);
         }
         Ok(())
@@ -325,6 +366,7 @@ where
     /// The ring has chains, or so the driver says: it need not kick.
     fn stop_kicks(&mut self, pair: u16) -> Result<(), RingFault> {
         self.dma.starved &= !(1 << pair);
+        self.dma.asked &= !(1 << pair);
         if let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring {
             ring.set_kicks(&*self.memory, false)?;
         }

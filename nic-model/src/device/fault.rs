@@ -26,6 +26,8 @@ pub(super) struct Armed {
     delayed: Vec<bool>,
     /// By pair: frames that are written and not published, oldest first.
     withheld: Vec<VecDeque<(Held, Used)>>,
+    /// By pair: their used elements, several for a frame over several buffers.
+    withheld_used: Vec<Vec<Used>>,
     control_dead: bool,
     /// Why frames are dropped, while the device has stopped by itself.
     halted: Option<DropReason>,
@@ -38,6 +40,7 @@ impl Armed {
             lies: vec![[0; Lie::COUNT]; pairs + 1],
             delayed: vec![false; pairs],
             withheld: (0..pairs).map(|_| VecDeque::new()).collect(),
+            withheld_used: vec![Vec::new(); pairs],
             ..Self::default()
         }
     }
@@ -216,12 +219,18 @@ where
         let Some(armed) = &mut self.armed else { return Some(Bent { used, lie: None }) };
         if armed.delayed[usize::from(pair)] {
             armed.withheld[usize::from(pair)].push_back((held, used));
+            armed.withheld_used[usize::from(pair)].extend(self.dma.merged.elements(&used));
             self.fifo.withhold(pair, held);
             return None;
         }
         let lie = armed.take_lie(pair);
         let used = match lie {
-            Some(Lie::Short { len }) => Used { len, ..used },
+            Some(Lie::Short { len }) => {
+                if let Some(first) = self.dma.merged.parts.first_mut() {
+                    first.len = len;
+                }
+                Used { len, ..used }
+            }
             _ => used,
         };
         Some(Bent { used, lie })
@@ -232,7 +241,7 @@ where
         let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else { return Ok(()) };
         match bent.lie {
             Some(Lie::WrongId) => ring.put_false(&*self.memory, False::WrongId(bent.used.len)),
-            _ => ring.put_used(&*self.memory, &[bent.used]),
+            _ => ring.put_used(&*self.memory, self.dma.merged.elements(&bent.used)),
         }
     }
 
@@ -263,7 +272,7 @@ where
     pub(super) fn publish_withheld<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
         let Some(armed) = &mut self.armed else { return };
         let waiting = std::mem::take(&mut armed.withheld[usize::from(pair)]);
-        let used: Vec<Used> = waiting.iter().map(|(_, used)| *used).collect();
+        let used = std::mem::take(&mut armed.withheld_used[usize::from(pair)]);
         let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else { return };
         let put = ring.put_used(&*self.memory, &used);
         if let Err(fault) = put {
@@ -289,6 +298,7 @@ where
         host: &mut H,
     ) {
         let Some(armed) = &mut self.armed else { return };
+        armed.withheld_used[usize::from(pair)].clear();
         for (held, _) in std::mem::take(&mut armed.withheld[usize::from(pair)]) {
             self.fifo.release(held.len);
             self.drop_frame(now, super::one_frame(held.tag, reason, Some(pair)), host);

@@ -7,6 +7,7 @@ mod control;
 mod dma;
 mod fault;
 mod interrupt;
+mod merge;
 mod receive;
 mod registers;
 mod reset;
@@ -28,6 +29,7 @@ use crate::rss::Steering;
 use crate::spec::{header, status};
 use dma::Dma;
 use fault::Armed;
+use merge::Merged;
 use registers::Registers;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -86,6 +88,7 @@ struct Queue {
 #[derive(Debug)]
 struct Scratch {
     chain: Chain,
+    merged: Merged,
     bytes: Vec<u8>,
     /// What a control command answers beside its one byte.
     reply: Vec<u8>,
@@ -127,6 +130,7 @@ where
             unfinished: false,
             scratch: Scratch {
                 chain: Chain::default(),
+                merged: Merged::default(),
                 bytes: vec![0; tx_len_max.max(COMMAND_LEN_MAX)],
                 reply: Vec::new(),
                 used: Vec::with_capacity(BATCH),
@@ -276,7 +280,9 @@ where
         if self.dma.forget(pair)
             && let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring
         {
-            ring.unfetch();
+            for _ in 0..self.dma.fetched() {
+                ring.unfetch();
+            }
         }
         // A ring that goes on needs its chains back, and their frames are in memory already.
         if reason == DropReason::QueueDisabled {

@@ -134,7 +134,13 @@ where
     /// The engine idles and frames of this pair wait, so its ring was empty. A driver that has filled it and
     /// not kicked yet is served all the same, before the next frame asks for room.
     fn look_again<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
-        match self.receive_ring_offers(pair) {
+        if self.format.mergeable {
+            // Whether it is enough now, the attempt will tell.
+            self.dma.try_again(pair);
+            self.run_dma(now, host);
+            return;
+        }
+        match self.receive_ring_offers(pair, 0) {
             Ok(0) => {}
             Ok(_) => self.run_dma(now, host),
             Err(fault) => self.break_ring(now, 2 * pair, fault, host),
@@ -148,7 +154,7 @@ where
             && self.fifo.frames_of(pair) == 0
             && (self.fifo.frames() == 0 || self.fifo.fits(len));
         if !straight {
-            match self.receive_ring_offers(pair) {
+            match self.receive_ring_offers(pair, len) {
                 Ok(offered) => self.hold_or_drop(now, arrival, offered, host),
                 Err(fault) => self.broken_by_arrival(now, arrival, fault, host),
             }
@@ -169,7 +175,7 @@ where
         }
     }
 
-    /// The frame must wait, if it can; `offered`: chains in its ring.
+    /// The frame must wait, if it can; `offered`: chains in its ring, 0 if they do not do for it.
     fn hold_or_drop<H: Host>(
         &mut self,
         now: u64,
@@ -220,21 +226,29 @@ where
         }
         let size = self.queues[2 * usize::from(pair)].ring.as_ref().map_or(0, Reference::size);
         let others = (0..self.steering.active_pairs()).filter(|other| *other != pair);
+        // Chains that are there, but too few; none without mergeable buffers.
+        let there = if self.format.mergeable { self.available(pair) } else { 0 };
         DropRecord {
-            occupancy: size.into(),
+            occupancy: u64::from(size).saturating_sub(there),
             capacity: size.into(),
-            need: 1,
+            need: there + 1,
             free_elsewhere: others.map(|other| self.available(other)).sum(),
             ..one_frame(tag, DropReason::NoDescriptor, Some(pair))
         }
     }
 
-    /// Chains in a pair's ring. One that was empty and has some again needs no kick.
-    fn receive_ring_offers(&mut self, pair: u16) -> Result<u16, RingFault> {
+    /// Chains in a pair's ring, or 0 if they do not do for a frame of `len` bytes. A ring that was empty and
+    /// has some again needs no kick.
+    fn receive_ring_offers(&mut self, pair: u16, len: u32) -> Result<u16, RingFault> {
         let offered = match &self.queues[2 * usize::from(pair)].ring {
             Some(ring) => ring.available(&*self.memory)?,
             None => 0,
         };
+        if self.format.mergeable {
+            let need = len + self.format.header_len as u32;
+            let enough = offered > 0 && self.merged_would_do(pair, need)?;
+            return Ok(if enough { offered } else { 0 });
+        }
         if offered > 0 {
             self.end_starvation(pair)?;
         }

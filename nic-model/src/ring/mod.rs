@@ -29,6 +29,9 @@ use vm_memory::GuestMemory;
 
 /// A split virtqueue, from the device's side.
 pub(crate) trait Ring {
+    /// Entries of the queue.
+    fn size(&self) -> u16;
+
     /// Chains the driver offers that have not been fetched.
     fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault>;
 

@@ -30,10 +30,6 @@ impl Reference {
         Some(Self { queue })
     }
 
-    pub(crate) fn size(&self) -> u16 {
-        self.queue.size()
-    }
-
     /// The next chain's head, taken out of the available ring.
     #[inline(always)]
     fn pop<G: GuestMemory>(&mut self, memory: &G) -> Result<Option<u16>, RingFault> {
@@ -69,6 +65,10 @@ impl Reference {
 }
 
 impl Ring for Reference {
+    fn size(&self) -> u16 {
+        self.queue.size()
+    }
+
     #[inline]
     fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
         let index = direct!(memory => self.queue.avail_idx(memory, Ordering::Acquire))

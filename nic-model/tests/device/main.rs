@@ -5,13 +5,21 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod checklist;
+#[cfg(test)]
 mod coalescing;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod filters;
+#[cfg(test)]
+mod headers;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod interrupts;
+#[cfg(test)]
+mod merge;
 #[cfg(test)]
 mod negotiation;
 #[cfg(test)]

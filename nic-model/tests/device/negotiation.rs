@@ -1,8 +1,9 @@
 //! Status, features, queues and vectors: what the device accepts and what it refuses.
 
-use crate::rig::{FLAGS_ONLY, Rig, config, setup, udp};
+use crate::rig::{FLAGS_ONLY, Rig, config, config_with, setup, udp};
 use nic_model::spec::{feature, status};
 use nic_model::{DeviceConfig, DropReason, Event, QueueError, QueueSetup};
+use nic_model::{FEATURE_RULES, SUPPORTED_FEATURES};
 
 const EARLY: u8 = status::ACKNOWLEDGE | status::DRIVER;
 
@@ -25,6 +26,20 @@ fn bad_feature_sets_are_refused() {
     assert!(!accepted(feature::VERSION_1 | 1 << 28), "not offered");
     assert!(!accepted(feature::VERSION_1 | feature::MQ), "MQ without control queue");
     assert!(!accepted(feature::VERSION_1 | feature::RSS), "RSS without control queue");
+}
+
+#[test]
+fn a_driver_that_breaks_a_rule_between_features_is_refused() {
+    let offer = SUPPORTED_FEATURES;
+    for rule in FEATURE_RULES.iter().filter(|rule| offer & rule.feature != 0) {
+        for features in [rule.feature, offer & !rule.needs] {
+            let mut rig = Rig::untouched(config_with(offer));
+            rig.set_status(EARLY);
+            rig.device.set_driver_features(feature::VERSION_1 | features);
+            rig.set_status(EARLY | status::FEATURES_OK);
+            assert_eq!(rig.device.status(), EARLY, "{rule}");
+        }
+    }
 }
 
 #[test]
