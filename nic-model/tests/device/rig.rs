@@ -51,7 +51,7 @@ const CONTROL_SIZE: u16 = 64;
 pub const MEMORY_LEN: usize = 16 << 20;
 
 /// What each test starts from: 4 pairs of 8 entries, a vector for each queue and one for the configuration,
-/// and the features that leave frames, rings and steering plain.
+/// and plain frames.
 pub fn config() -> DeviceConfig {
     let (max_queue_pairs, queue_size_max, vectors) = (4, 8, 10);
     let features = PLAIN;
@@ -353,14 +353,14 @@ pub fn rss_command(table: &[u16], unclassified: u16, pairs: u16) -> Vec<u8> {
     bytes
 }
 
-/// Split rings with event indices, several queues, RSS.
-pub const PLAIN: u64 = FLAGS_ONLY | feature::EVENT_IDX;
+/// Everything but what changes frames, their headers, or which of them are taken.
+pub const PLAIN: u64 = nic_model::SUPPORTED_FEATURES
+    & !(feature::MRG_RXBUF
+        | feature::HASH_REPORT
+        | feature::GUEST_CSUM
+        | feature::CTRL_RX
+        | feature::CTRL_RX_EXTRA
+        | feature::CTRL_VLAN);
 
 /// The same without VIRTIO_F_EVENT_IDX.
-pub const FLAGS_ONLY: u64 = feature::VERSION_1
-    | feature::MAC
-    | feature::STATUS
-    | feature::MTU
-    | feature::CTRL_VQ
-    | feature::MQ
-    | feature::RSS;
+pub const FLAGS_ONLY: u64 = PLAIN & !feature::EVENT_IDX;
