@@ -19,6 +19,11 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::CTRL_RX
     | feature::CTRL_RX_EXTRA
     | feature::CTRL_VLAN
+    | feature::CSUM
+    | feature::HOST_TSO4
+    | feature::HOST_TSO6
+    | feature::HOST_ECN
+    | feature::HOST_USO
     | feature::RING_RESET
     | feature::NOTF_COAL
     | feature::VQ_NOTF_COAL;
@@ -111,6 +116,15 @@ impl DeviceConfig {
     #[must_use]
     pub fn frame_len_max(&self) -> usize {
         usize::from(self.mtu) + ethernet::HEADER_LEN + ethernet::TAGS_MAX * ethernet::TAG_LEN
+    }
+
+    /// Longest frame that a driver may send: one to be segmented, if that is offered.
+    pub(crate) fn sent_len_max(&self) -> usize {
+        let segmented = feature::HOST_TSO4 | feature::HOST_TSO6 | feature::HOST_USO;
+        if self.features & segmented == 0 {
+            return self.frame_len_max();
+        }
+        self.frame_len_max().max(ethernet::SEGMENTED_LEN_MAX)
     }
 
     /// Checks every field.

@@ -93,6 +93,44 @@ pub struct QueueCounters {
     pub transmit_interrupts: u64,
     /// Notifications of its transmit queue.
     pub transmit_kicks: u64,
+    /// What was done to frames on its transmit queue.
+    pub offloads: OffloadCounters,
+}
+
+/// What the device did to frames of one transmit queue, in the words of virtio 1.4's statistics
+/// (5.1.6.5.10). "GSO" frames are those that ask to be segmented.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OffloadCounters {
+    /// Frames whose checksum the device left alone.
+    pub csum_none: u64,
+    /// Frames whose checksum the device completed, or wrote into segments.
+    pub needs_csum: u64,
+    /// GSO frames that left, as segments or whole.
+    pub gso_packets: u64,
+    /// Bytes of them, before they were cut.
+    pub gso_bytes: u64,
+    /// Segments made of them.
+    pub gso_segments: u64,
+    /// Bytes of the segments.
+    pub gso_segments_bytes: u64,
+    /// GSO frames that were one segment.
+    pub gso_packets_noseg: u64,
+    /// Bytes of them.
+    pub gso_bytes_noseg: u64,
+}
+
+impl OffloadCounters {
+    /// Visits every counter with its name.
+    pub fn visit(&self, visit: &mut impl FnMut(&'static str, u64)) {
+        visit("tx_csum_none", self.csum_none);
+        visit("tx_needs_csum", self.needs_csum);
+        visit("tx_gso_packets", self.gso_packets);
+        visit("tx_gso_bytes", self.gso_bytes);
+        visit("tx_gso_segments", self.gso_segments);
+        visit("tx_gso_segments_bytes", self.gso_segments_bytes);
+        visit("tx_gso_packets_noseg", self.gso_packets_noseg);
+        visit("tx_gso_bytes_noseg", self.gso_bytes_noseg);
+    }
 }
 
 impl DeviceCounters {
@@ -148,6 +186,7 @@ impl QueueCounters {
         visit("transmit_link_down", self.transmit_link_down);
         visit("transmit_interrupts", self.transmit_interrupts);
         visit("transmit_kicks", self.transmit_kicks);
+        self.offloads.visit(visit);
     }
 
     /// Receive frames of this pair lost, for whatever reason.

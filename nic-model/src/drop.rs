@@ -150,7 +150,7 @@ impl DropReason {
                 "dropped when the queue's ring is malformed and therefore stopped until the device is reset"
             }
             Self::TxMalformed => {
-                "dropped when a transmit chain is too short, too long or asks for an offload not negotiated"
+                "dropped when a transmit chain is too short or too long, or asks for an offload that is not negotiated or does not fit the frame"
             }
             Self::NeedsReset => {
                 "dropped when the device has stopped by itself and the driver has not reset it yet"
@@ -205,7 +205,7 @@ impl DropReason {
                 "virtio 1.4 rx_drop_overruns; Linux rtnl rx_missed_errors; igb MPC; mlx5 rx_out_of_buffer; NDIS ifInDiscards, OID_GEN_RCV_NO_BUFFER"
             }
             Self::FifoOverflow => {
-                "virtio 1.4 rx_drop_overruns; Linux rtnl rx_fifo_errors; mlx5 rx_discards_phy; NDIS ifInDiscards"
+                "virtio 1.4 rx_drops; Linux rtnl rx_fifo_errors; mlx5 rx_discards_phy; NDIS ifInDiscards"
             }
             Self::BufferTooSmall => "virtio 1.4 rx_drops; Linux rtnl rx_length_errors",
             Self::Reset | Self::QueueReset | Self::RingBroken | Self::NeedsReset => {

@@ -55,6 +55,7 @@ mod filter;
 mod header;
 mod host;
 mod msix;
+mod offload;
 mod ring;
 pub mod rss;
 pub mod spec;
@@ -63,7 +64,7 @@ pub mod wire;
 pub use config::{
     Coalesce, ConfigError, DeviceConfig, FIFO_BYTES_MAX, QUEUE_PAIRS_MAX, SUPPORTED_FEATURES,
 };
-pub use counters::{DeviceCounters, QueueCounters};
+pub use counters::{DeviceCounters, OffloadCounters, QueueCounters};
 pub use device::Device;
 pub use drop::{DropReason, DropRecord};
 pub use event::{Event, Value};

@@ -164,14 +164,32 @@ pub mod header {
     pub const FLAGS: usize = 0;
     /// Offset of `gso_type`.
     pub const GSO_TYPE: usize = 1;
+    /// Offset of `gso_size`, le16.
+    pub const GSO_SIZE: usize = 4;
+    /// Offset of `csum_start`, le16.
+    pub const CSUM_START: usize = 6;
+    /// Offset of `csum_offset`, le16.
+    pub const CSUM_OFFSET: usize = 8;
     /// Offset of `num_buffers`, le16.
     pub const NUM_BUFFERS: usize = 10;
     /// Offset of `hash_value`, le32; with VIRTIO_NET_F_HASH_REPORT only.
     pub const HASH_VALUE: usize = 12;
     /// Offset of `hash_report`, le16; 0 is VIRTIO_NET_HASH_REPORT_NONE.
     pub const HASH_REPORT: usize = 16;
+    /// VIRTIO_NET_HDR_F_NEEDS_CSUM in `flags`: the checksum is to be completed.
+    pub const F_NEEDS_CSUM: u8 = 1;
     /// VIRTIO_NET_HDR_F_DATA_VALID in `flags`: the checksum was verified.
     pub const F_DATA_VALID: u8 = 2;
+    /// VIRTIO_NET_HDR_GSO_NONE in `gso_type`.
+    pub const GSO_NONE: u8 = 0;
+    /// VIRTIO_NET_HDR_GSO_TCPV4: segment TCP over IPv4.
+    pub const GSO_TCPV4: u8 = 1;
+    /// VIRTIO_NET_HDR_GSO_TCPV6: segment TCP over IPv6.
+    pub const GSO_TCPV6: u8 = 4;
+    /// VIRTIO_NET_HDR_GSO_UDP_L4: segment UDP.
+    pub const GSO_UDP_L4: u8 = 5;
+    /// VIRTIO_NET_HDR_GSO_ECN, a bit beside the type: TCP with ECN.
+    pub const GSO_ECN: u8 = 0x80;
 }
 
 /// Control commands (5.1.6.5).
@@ -254,6 +272,8 @@ pub mod ethernet {
     pub const FRAME_LEN_MIN: usize = 60;
     /// Frame check sequence.
     pub const FCS_LEN: u64 = 4;
+    /// Longest frame that is to be segmented: header, two tags, IPv6 header and 65535 bytes (5.1.6.3).
+    pub const SEGMENTED_LEN_MAX: usize = HEADER_LEN + TAGS_MAX * TAG_LEN + 40 + 65535;
     /// Preamble and start delimiter.
     pub const PREAMBLE_LEN: u64 = 8;
     /// Gap between frames.

@@ -8,6 +8,7 @@ mod dma;
 mod fault;
 mod interrupt;
 mod merge;
+mod offload;
 mod receive;
 mod registers;
 mod reset;
@@ -90,6 +91,8 @@ struct Scratch {
     chain: Chain,
     merged: Merged,
     bytes: Vec<u8>,
+    /// The segment that leaves next.
+    segment: Vec<u8>,
     /// What a control command answers beside its one byte.
     reply: Vec<u8>,
     used: Vec<Used>,
@@ -109,7 +112,7 @@ where
     pub fn new(config: DeviceConfig, memory: M) -> Result<Self, ConfigError> {
         config.validate()?;
         let pairs = config.max_queue_pairs;
-        let tx_len_max = header::LEN_WITH_HASH + config.frame_len_max();
+        let tx_len_max = header::LEN_WITH_HASH + config.sent_len_max();
         Ok(Self {
             memory,
             clock: 0,
@@ -132,6 +135,7 @@ where
                 chain: Chain::default(),
                 merged: Merged::default(),
                 bytes: vec![0; tx_len_max.max(COMMAND_LEN_MAX)],
+                segment: Vec::with_capacity(config.frame_len_max()),
                 reply: Vec::new(),
                 used: Vec::with_capacity(BATCH),
             },

@@ -1,22 +1,19 @@
 //! Frames from the driver to the wire.
 //!
-//! A chain holds the virtio header and a frame of at least an Ethernet header and at most a giant's limit.
-//! A chain that is none of that, or asks for an offload (none is ever negotiated), is counted `tx_malformed`
-//! and completed like the others. One call takes at most as many chains as the queue is long; if the driver
+//! A chain holds the virtio header and a frame of at least an Ethernet header and at most a giant's limit; one
+//! that is to be segmented may be longer. A chain that is none of that, or asks for what was not negotiated
+//! or cannot be done (`device/offload.rs`), is counted `tx_malformed` and completed like the others. One call takes at most as many chains as the queue is long; if the driver
 //! adds faster than that, the rest is due at once ([`Device::next_deadline`]), so that no queue can keep the
 //! device for itself.
 
 use super::{BATCH, Device, one_frame};
 use crate::drop::{DropReason, DropRecord};
-use crate::event::Event;
 use crate::host::Host;
+use crate::offload::Malformed;
 use crate::ring::{Fetched, Reference, Ring, RingFault, Shape, Used};
-use crate::spec::{ethernet, header};
+use crate::spec::ethernet;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
-
-/// `flags` and `gso_type` of a frame that asks for nothing.
-const NO_OFFLOAD: [u8; 2] = [0, 0];
 
 impl<M> Device<M>
 where
@@ -46,7 +43,7 @@ where
         let index = 2 * usize::from(pair) + 1;
         let bound = self.queues[index].ring.as_ref().map_or(0, Reference::size);
         self.set_kicks(index, false)?;
-        let mut published = 0;
+        let (mut published, mut sent) = (0, 0);
         for _ in 0..bound {
             if !self.fetch_to_transmit(index)? {
                 published += self.publish(index)?;
@@ -56,11 +53,14 @@ where
                 // Filled between the look and the wish for a kick: look again.
                 continue;
             }
-            self.transmit_one(now, pair, host)?;
+            sent += self.transmit_one(now, pair, host)?;
             let head = self.scratch.chain.head;
             self.scratch.used.push(Used { head, len: 0 });
             if self.scratch.used.len() == BATCH {
                 published += self.publish(index)?;
+            }
+            if !Self::may_send_more(sent) {
+                break;
             }
         }
         published += self.publish(index)?;
@@ -75,42 +75,34 @@ where
         Ok(ring.fetch(&*self.memory, Shape::Transmit, 0, chain)? == Fetched::Chain)
     }
 
-    /// Sends the frame in the scratch chain, or counts why not.
+    /// Sends the frame in the scratch chain, or counts why not; the frames that left.
     fn transmit_one<H: Host>(
         &mut self,
         now: u64,
         pair: u16,
         host: &mut H,
-    ) -> Result<(), RingFault> {
+    ) -> Result<usize, RingFault> {
         let len = self.scratch.chain.readable_len as usize;
         let header_len = self.format.header_len;
         let least = header_len + ethernet::HEADER_LEN;
         let most = header_len + self.config.frame_len_max();
-        if len < least || len > most {
+        let longest = header_len + self.config.sent_len_max();
+        if len < least || len > longest {
             self.tx_malformed(now, pair, len, most, host);
-            return Ok(());
+            return Ok(0);
         }
         self.scratch.chain.read(&*self.memory, &mut self.scratch.bytes[..len])?;
-        if self.scratch.bytes[header::FLAGS..=header::GSO_TYPE] != NO_OFFLOAD {
-            self.tx_malformed(now, pair, len, most, host);
-            return Ok(());
+        // Lent out: what is sent must not hold on to the device.
+        let mut bytes = std::mem::take(&mut self.scratch.bytes);
+        let sent = self.send(now, pair, &mut bytes[..len], host);
+        self.scratch.bytes = bytes;
+        match sent {
+            Ok(sent) => Ok(sent),
+            Err(Malformed) => {
+                self.tx_malformed(now, pair, len, most, host);
+                Ok(0)
+            }
         }
-        let frame = &self.scratch.bytes[header_len..len];
-        let frame_len = frame.len() as u32;
-        if self.registers.link_up {
-            self.counters.transmitted += 1;
-            self.counters.transmitted_bytes += u64::from(frame_len);
-            let counters = &mut self.queue_counters[usize::from(pair)];
-            counters.transmitted += 1;
-            counters.transmitted_bytes += u64::from(frame_len);
-            host.event(now, Event::Transmitted { queue: pair, len: frame_len });
-            host.transmit(now, pair, frame);
-        } else {
-            self.counters.transmit_link_down += 1;
-            self.queue_counters[usize::from(pair)].transmit_link_down += 1;
-            host.event(now, Event::TransmitLinkDown { queue: pair, len: frame_len });
-        }
-        Ok(())
     }
 
     fn tx_malformed<H: Host>(

@@ -23,6 +23,8 @@ mod merge;
 #[cfg(test)]
 mod negotiation;
 #[cfg(test)]
+mod offloads;
+#[cfg(test)]
 mod queue_reset;
 #[cfg(test)]
 mod receive;
