@@ -26,7 +26,14 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::HOST_USO
     | feature::RING_RESET
     | feature::NOTF_COAL
-    | feature::VQ_NOTF_COAL;
+    | feature::VQ_NOTF_COAL
+    | feature::RING_PACKED
+    | feature::IN_ORDER;
+
+/// What a device offers unless something else is wanted: [`SUPPORTED_FEATURES`] without those that change
+/// how rings are laid out or read.
+pub const DEFAULT_FEATURES: u64 =
+    SUPPORTED_FEATURES & !(feature::INDIRECT_DESC | feature::RING_PACKED | feature::IN_ORDER);
 
 /// Most queue pairs a device can have.
 pub const QUEUE_PAIRS_MAX: u16 = 64;
@@ -34,7 +41,7 @@ pub const QUEUE_PAIRS_MAX: u16 = 64;
 /// Largest FIFO, in bytes.
 pub const FIFO_BYTES_MAX: u64 = 1 << 30;
 
-/// Description of a device. The default is one pair of 256 entries, everything offered, MTU 1500, no FIFO,
+/// Description of a device. The default is one pair of 256 entries, the default features, MTU 1500, no FIFO,
 /// DMA that costs nothing, no coalescing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceConfig {
@@ -165,7 +172,7 @@ impl Default for DeviceConfig {
             mtu: 1500,
             max_queue_pairs: 1,
             queue_size_max: 256,
-            features: SUPPORTED_FEATURES,
+            features: DEFAULT_FEATURES,
             fifo_bytes: 0,
             min_frame: 60,
             dma_frame_ps: 0,
@@ -242,7 +249,7 @@ mod tests {
         assert_eq!(bad(|c| c.min_frame = 13), ConfigError::MinFrame(13));
         assert_eq!(bad(|c| c.min_frame = 1515), ConfigError::MinFrame(1515));
         assert_eq!(bad(|c| c.fifo_bytes = 1 << 31), ConfigError::FifoBytes(1 << 31));
-        assert_eq!(bad(|c| c.features |= 1 << 34), ConfigError::UnsupportedFeatures(1 << 34));
+        assert_eq!(bad(|c| c.features |= 1 << 36), ConfigError::UnsupportedFeatures(1 << 36));
         assert_eq!(bad(|c| c.features = 0), ConfigError::NoVersion1);
         let lone_rss = bad(|c| c.features = feature::VERSION_1 | feature::RSS);
         assert!(matches!(lone_rss, ConfigError::FeatureRule(rule) if rule.feature == feature::RSS));

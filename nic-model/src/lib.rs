@@ -62,7 +62,8 @@ pub mod spec;
 pub mod wire;
 
 pub use config::{
-    Coalesce, ConfigError, DeviceConfig, FIFO_BYTES_MAX, QUEUE_PAIRS_MAX, SUPPORTED_FEATURES,
+    Coalesce, ConfigError, DEFAULT_FEATURES, DeviceConfig, FIFO_BYTES_MAX, QUEUE_PAIRS_MAX,
+    SUPPORTED_FEATURES,
 };
 pub use counters::{DeviceCounters, OffloadCounters, QueueCounters};
 pub use device::Device;

@@ -48,10 +48,16 @@ pub mod feature {
     pub const MQ: u64 = 1 << 22;
     /// VIRTIO_NET_F_CTRL_MAC_ADDR: the MAC address is set by command. 5.1.3
     pub const CTRL_MAC_ADDR: u64 = 1 << 23;
+    /// VIRTIO_F_INDIRECT_DESC: chains may lie in a table of their own. 6
+    pub const INDIRECT_DESC: u64 = 1 << 28;
     /// VIRTIO_F_EVENT_IDX: used_event and avail_event suppress notifications. 6
     pub const EVENT_IDX: u64 = 1 << 29;
     /// VIRTIO_F_VERSION_1: not a legacy device. 6
     pub const VERSION_1: u64 = 1 << 32;
+    /// VIRTIO_F_RING_PACKED: packed virtqueues instead of split ones. 6
+    pub const RING_PACKED: u64 = 1 << 34;
+    /// VIRTIO_F_IN_ORDER: chains are used in the order in which they were made available. 6
+    pub const IN_ORDER: u64 = 1 << 35;
     /// VIRTIO_F_RING_RESET: the driver can reset a virtqueue by itself. 6, 2.6.1
     pub const RING_RESET: u64 = 1 << 40;
     /// VIRTIO_NET_F_DEVICE_STATS: statistics by command. 1.4, 5.1.3
@@ -124,6 +130,26 @@ pub mod ring {
     pub const DESC_F_WRITE: u16 = 2;
     /// VIRTQ_DESC_F_INDIRECT: the buffer holds a descriptor table. 2.7.5
     pub const DESC_F_INDIRECT: u16 = 4;
+    /// VIRTQ_DESC_F_AVAIL: the driver's wrap counter, packed only. 2.8.1
+    pub const DESC_F_AVAIL: u16 = 1 << 7;
+    /// VIRTQ_DESC_F_USED: the device's wrap counter once it is used, packed only. 2.8.1
+    pub const DESC_F_USED: u16 = 1 << 15;
+    /// Offset of the length in a packed descriptor. 2.8.13
+    pub const PACKED_LEN_AT: u64 = 8;
+    /// Offset of the flags in a packed descriptor. 2.8.13
+    pub const PACKED_FLAGS_AT: u64 = 14;
+    /// RING_EVENT_FLAGS_ENABLE: notify of everything. 2.8.10
+    pub const EVENT_ENABLE: u16 = 0;
+    /// RING_EVENT_FLAGS_DISABLE: notify of nothing. 2.8.10
+    pub const EVENT_DISABLE: u16 = 1;
+    /// RING_EVENT_FLAGS_DESC: notify of one descriptor; only with EVENT_IDX. 2.8.10
+    pub const EVENT_DESC: u16 = 2;
+    /// The bits of the flags with a meaning. 2.8.14
+    pub const EVENT_FLAGS: u16 = 3;
+    /// The wrap counter beside the offset of the descriptor. 2.8.14
+    pub const EVENT_WRAP: u16 = 1 << 15;
+    /// Bytes of an event suppression structure, and its alignment. 2.8.14
+    pub const EVENT_LEN: u64 = 4;
     /// VIRTQ_AVAIL_F_NO_INTERRUPT: the driver wants no interrupt. 2.7.6
     pub const AVAIL_F_NO_INTERRUPT: u16 = 1;
     /// Largest queue size. 2.7

@@ -8,7 +8,7 @@ use crate::ctrl::{self, Agreed, COMMAND_LEN_MAX, Order};
 use crate::drop::DropReason;
 use crate::event::Event;
 use crate::host::Host;
-use crate::ring::{Fetched, Reference, Ring, RingFault, Shape, Used};
+use crate::ring::{Fetched, Ring, RingFault, Shape, Used, Virtqueue};
 use crate::spec::control;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -35,7 +35,7 @@ where
         index: usize,
         host: &mut H,
     ) -> Result<bool, RingFault> {
-        let bound = self.queues[index].ring.as_ref().map_or(0, Reference::size);
+        let bound = self.queues[index].ring.as_ref().map_or(0, Virtqueue::size);
         self.set_kicks(index, false)?;
         let mut answered = false;
         for _ in 0..bound {

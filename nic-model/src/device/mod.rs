@@ -25,7 +25,7 @@ use crate::filter::Filter;
 use crate::header::Format;
 use crate::host::Host;
 use crate::msix::Msix;
-use crate::ring::{Chain, DeviceError, Reference, Ring, RingFault, Used};
+use crate::ring::{Chain, DeviceError, Ring, RingFault, Used, Virtqueue};
 use crate::rss::Steering;
 use crate::spec::{header, status};
 use dma::Dma;
@@ -74,7 +74,7 @@ pub struct Device<M> {
 #[derive(Debug, Default)]
 struct Queue {
     /// Since it was set up.
-    ring: Option<Reference>,
+    ring: Option<Virtqueue>,
     enabled: bool,
     /// Reset on its own and not enabled again since.
     in_reset: bool,

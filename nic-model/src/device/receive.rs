@@ -12,7 +12,7 @@ use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
 use crate::header::RxHeader;
 use crate::host::Host;
-use crate::ring::{Fetched, Reference, Ring, RingFault};
+use crate::ring::{Fetched, Ring, RingFault, Virtqueue};
 use crate::rss::HashType;
 use crate::spec::ethernet;
 use std::ops::Deref;
@@ -215,7 +215,7 @@ where
         self.run_dma(now, host);
     }
 
-    fn no_room(&self, pair: u16, len: u32, tag: u64, offered: u16) -> DropRecord {
+    fn no_room(&mut self, pair: u16, len: u32, tag: u64, offered: u16) -> DropRecord {
         if offered > 0 {
             return DropRecord {
                 occupancy: self.fifo.bytes(),
@@ -224,24 +224,35 @@ where
                 ..one_frame(tag, DropReason::FifoOverflow, Some(pair))
             };
         }
-        let size = self.queues[2 * usize::from(pair)].ring.as_ref().map_or(0, Reference::size);
+        let size = self.queues[2 * usize::from(pair)].ring.as_ref().map_or(0, Virtqueue::size);
         let others = (0..self.steering.active_pairs()).filter(|other| *other != pair);
         // Chains that are there, but too few; none without mergeable buffers.
-        let there = if self.format.mergeable { self.available(pair) } else { 0 };
+        let there = if self.format.mergeable { self.look(pair) } else { 0 };
         DropRecord {
             occupancy: u64::from(size).saturating_sub(there),
             capacity: size.into(),
             need: there + 1,
-            free_elsewhere: others.map(|other| self.available(other)).sum(),
+            free_elsewhere: others.map(|other| self.look(other)).sum(),
             ..one_frame(tag, DropReason::NoDescriptor, Some(pair))
+        }
+    }
+
+    /// [`Device::available`], at less cost.
+    fn look(&mut self, pair: u16) -> u64 {
+        let queue = &mut self.queues[2 * usize::from(pair)];
+        match &mut queue.ring {
+            Some(ring) if queue.enabled && !queue.broken => {
+                ring.look(&*self.memory).unwrap_or(0).into()
+            }
+            _ => 0,
         }
     }
 
     /// Chains in a pair's ring, or 0 if they do not do for a frame of `len` bytes. A ring that was empty and
     /// has some again needs no kick.
     fn receive_ring_offers(&mut self, pair: u16, len: u32) -> Result<u16, RingFault> {
-        let offered = match &self.queues[2 * usize::from(pair)].ring {
-            Some(ring) => ring.available(&*self.memory)?,
+        let offered = match &mut self.queues[2 * usize::from(pair)].ring {
+            Some(ring) => ring.look(&*self.memory)?,
             None => 0,
         };
         if self.format.mergeable {

@@ -13,7 +13,7 @@ use crate::features::broken_rule;
 use crate::filter::Filter;
 use crate::header::Format;
 use crate::host::Host;
-use crate::ring::{QueueError, QueueSetup, Reference};
+use crate::ring::{QueueError, QueueSetup, RingFeatures, Virtqueue};
 use crate::spec::{feature, status};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -170,14 +170,14 @@ where
     /// See [`QueueError`]; a refused setup changes nothing.
     pub fn setup_queue(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), QueueError> {
         let max = self.queue_max_size(queue);
-        let event_idx = self.registers.negotiated(feature::EVENT_IDX);
+        let agreed = RingFeatures::of(self.registers.driver_features);
         self.check_configurable(queue)?;
-        setup.validate(&*self.memory, max)?;
+        setup.validate(&*self.memory, max, agreed.packed)?;
         if let Some(vector) = setup.vector.filter(|vector| !self.msix.exists(*vector)) {
             return Err(QueueError::NoSuchVector(vector));
         }
         let ring =
-            Reference::new(setup, event_idx).ok_or(QueueError::Size { size: setup.size, max })?;
+            Virtqueue::new(setup, agreed).ok_or(QueueError::Size { size: setup.size, max })?;
         let state = &mut self.queues[usize::from(queue)];
         let in_reset = state.in_reset;
         *state = Queue { ring: Some(ring), vector: setup.vector, in_reset, ..Queue::default() };

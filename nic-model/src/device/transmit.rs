@@ -10,7 +10,7 @@ use super::{BATCH, Device, one_frame};
 use crate::drop::{DropReason, DropRecord};
 use crate::host::Host;
 use crate::offload::Malformed;
-use crate::ring::{Fetched, Reference, Ring, RingFault, Shape, Used};
+use crate::ring::{Fetched, Ring, RingFault, Shape, Used, Virtqueue};
 use crate::spec::ethernet;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -41,7 +41,7 @@ where
         host: &mut H,
     ) -> Result<u32, RingFault> {
         let index = 2 * usize::from(pair) + 1;
-        let bound = self.queues[index].ring.as_ref().map_or(0, Reference::size);
+        let bound = self.queues[index].ring.as_ref().map_or(0, Virtqueue::size);
         self.set_kicks(index, false)?;
         let (mut published, mut sent) = (0, 0);
         for _ in 0..bound {

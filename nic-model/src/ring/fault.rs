@@ -46,6 +46,12 @@ pub enum ChainFault {
     Loop,
     /// A descriptor is indirect; the feature was not offered.
     Indirect,
+    /// An indirect descriptor in a chain with others: packed rings forbid it (2.8.19).
+    IndirectInChain,
+    /// An indirect table is empty, or not of whole descriptors (2.7.5.3.2).
+    IndirectLength(u32),
+    /// The chain goes on at a descriptor that is not available. Packed rings only (2.8.18).
+    Incomplete,
     /// A buffer is empty.
     Empty,
     /// A buffer lies wholly or partly outside guest memory.
@@ -76,6 +82,9 @@ impl RingFault {
                 ChainFault::IndexOutOfRange(_) => "index_out_of_range",
                 ChainFault::Loop => "loop",
                 ChainFault::Indirect => "indirect",
+                ChainFault::IndirectInChain => "indirect_in_chain",
+                ChainFault::IndirectLength(_) => "indirect_length",
+                ChainFault::Incomplete => "incomplete",
                 ChainFault::Empty => "empty_buffer",
                 ChainFault::OutsideMemory { .. } => "outside_memory",
                 ChainFault::TooLong => "chain_too_long",
@@ -119,6 +128,15 @@ impl fmt::Display for ChainFault {
             }
             Self::Loop => write!(f, "is a loop"),
             Self::Indirect => write!(f, "is indirect, which was not negotiated"),
+            Self::IndirectInChain => {
+                write!(f, "has an indirect descriptor among others, which a packed ring forbids")
+            }
+            Self::IndirectLength(len) => {
+                write!(f, "has an indirect table of {len} bytes, which is not some descriptors")
+            }
+            Self::Incomplete => {
+                write!(f, "goes on at a descriptor that was not made available")
+            }
             Self::Empty => write!(f, "has an empty buffer"),
             Self::OutsideMemory { address, len } => {
                 write!(f, "has a buffer of {len} bytes at {address:#x}, outside guest memory")

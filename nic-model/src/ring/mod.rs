@@ -17,12 +17,14 @@
 
 mod access;
 mod fault;
+mod packed;
+mod queue;
 mod reference;
 mod setup;
 mod validate;
 
 pub use fault::{ChainFault, DeviceError, RingFault};
-pub(crate) use reference::Reference;
+pub(crate) use queue::{RingFeatures, Virtqueue};
 pub use setup::{QueueError, QueueSetup};
 
 use vm_memory::GuestMemory;
@@ -34,6 +36,11 @@ pub(crate) trait Ring {
 
     /// Chains the driver offers that have not been fetched.
     fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault>;
+
+    /// The same; what it has cost to find out is not spent again.
+    fn look<G: GuestMemory>(&mut self, memory: &G) -> Result<u16, RingFault> {
+        self.available(memory)
+    }
 
     /// Fetches the next chain into `chain`, if there is one and it has at least `need` bytes to write.
     fn fetch<G: GuestMemory>(
@@ -124,6 +131,13 @@ pub(crate) struct Used {
 }
 
 impl Chain {
+    /// Forgets everything.
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.segments.clear();
+        (self.readable, self.readable_len, self.writable_len) = (0, 0, 0);
+    }
+
     /// Writes `bytes` into the segments to write: with one copy, if the first has room for them.
     #[inline]
     pub(crate) fn write_one<G: GuestMemory>(

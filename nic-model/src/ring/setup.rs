@@ -4,10 +4,13 @@ use crate::spec::ring;
 use std::fmt;
 use vm_memory::{GuestAddress, GuestMemory, Permissions};
 
-/// A virtqueue as the driver describes it in the common configuration (4.1.4.3).
+/// A virtqueue as the driver describes it in the common configuration (4.1.4.3). With
+/// VIRTIO_F_RING_PACKED the descriptor table is the descriptor ring, the available ring the driver's event
+/// suppression and the used ring the device's; both of 4 bytes, aligned to 4 (2.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSetup {
-    /// Entries: a power of two up to [`Device::queue_max_size`](crate::Device::queue_max_size).
+    /// Entries, up to [`Device::queue_max_size`](crate::Device::queue_max_size): a power of two, or with
+    /// VIRTIO_F_RING_PACKED any number from 1 on (2.8.10.1).
     pub size: u16,
     /// Guest address of the descriptor table, aligned to 16.
     pub descriptor_table: u64,
@@ -65,10 +68,34 @@ pub enum QueueError {
 
 impl QueueSetup {
     /// Checks size, alignment and that every part is in `memory`.
-    pub(crate) fn validate<G: GuestMemory>(&self, memory: &G, max: u16) -> Result<(), QueueError> {
-        if !self.size.is_power_of_two() || self.size > max {
+    pub(crate) fn validate<G: GuestMemory>(
+        &self,
+        memory: &G,
+        max: u16,
+        packed: bool,
+    ) -> Result<(), QueueError> {
+        let good = if packed { self.size > 0 } else { self.size.is_power_of_two() };
+        if !good || self.size > max {
             return Err(QueueError::Size { size: self.size, max });
         }
+        if packed { self.validate_packed(memory) } else { self.validate_split(memory) }
+    }
+
+    fn validate_packed<G: GuestMemory>(&self, memory: &G) -> Result<(), QueueError> {
+        use Permissions::{Read, ReadWrite};
+        let ring = ring::descriptor_table_len(self.size);
+        let event = ring::EVENT_LEN;
+        let (driver, device) = (self.available_ring, self.used_ring);
+        let ring_at = self.descriptor_table;
+        let parts = [
+            ("descriptor ring", ring_at, ring::DESCRIPTOR_LEN, ring, ReadWrite),
+            ("driver event suppression", driver, event, event, Read),
+            ("device event suppression", device, event, event, ReadWrite),
+        ];
+        parts.into_iter().try_for_each(|part| check(memory, part))
+    }
+
+    fn validate_split<G: GuestMemory>(&self, memory: &G) -> Result<(), QueueError> {
         let parts = [
             (
                 "descriptor table",
@@ -92,20 +119,29 @@ impl QueueSetup {
                 Permissions::ReadWrite,
             ),
         ];
-        for (part, address, align, len, access) in parts {
-            if address % align != 0 {
-                return Err(QueueError::Misaligned { part, address, align });
-            }
-            // At most 512 KiB: fits in a usize.
-            if !memory.check_range(GuestAddress(address), len as usize, access) {
-                return Err(QueueError::OutsideMemory { part, address, len });
-            }
-        }
+        parts.into_iter().try_for_each(|part| check(memory, part))?;
         if self.available_ring == 0 {
             return Err(QueueError::AvailableRingAtZero);
         }
         Ok(())
     }
+}
+
+/// Name, address, alignment, length and use of a part of a queue.
+type Part = (&'static str, u64, u64, u64, Permissions);
+
+fn check<G: GuestMemory>(
+    memory: &G,
+    (part, address, align, len, access): Part,
+) -> Result<(), QueueError> {
+    if !address.is_multiple_of(align) {
+        return Err(QueueError::Misaligned { part, address, align });
+    }
+    // At most 512 KiB: fits in a usize.
+    if !memory.check_range(GuestAddress(address), len as usize, access) {
+        return Err(QueueError::OutsideMemory { part, address, len });
+    }
+    Ok(())
 }
 
 impl fmt::Display for QueueError {

@@ -7,7 +7,7 @@
 use super::{Chain, ChainFault, RingFault, Segment, Shape, access};
 use crate::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, DESCRIPTOR_LEN};
 use virtio_queue::desc::split::Descriptor;
-use vm_memory::{ByteValued, GuestMemory, Permissions};
+use vm_memory::{ByteValued, GuestAddress, GuestMemory, Permissions};
 
 /// Reads the chain at `head` of the table at `table` with `size` entries into `chain`. Each descriptor is
 /// read exactly once.
@@ -20,11 +20,8 @@ pub(super) fn read_chain<G: GuestMemory>(
     shape: Shape,
     chain: &mut Chain,
 ) -> Result<(), RingFault> {
+    chain.clear();
     chain.head = head;
-    chain.segments.clear();
-    chain.readable = 0;
-    chain.readable_len = 0;
-    chain.writable_len = 0;
     let malformed = |fault| RingFault::Chain { head, fault };
     let mut index = head;
     for _ in 0..size {
@@ -37,7 +34,8 @@ pub(super) fn read_chain<G: GuestMemory>(
         if !access::read(memory, address, descriptor.as_mut_slice()) {
             return Err(RingFault::memory("a descriptor", address));
         }
-        append(memory, &descriptor, shape, chain).map_err(malformed)?;
+        let buffer = (descriptor.addr().0, descriptor.len());
+        append(memory, buffer, descriptor.flags(), shape, chain).map_err(malformed)?;
         if descriptor.flags() & DESC_F_NEXT == 0 {
             return finish(shape, chain).map_err(malformed);
         }
@@ -46,14 +44,15 @@ pub(super) fn read_chain<G: GuestMemory>(
     Err(malformed(ChainFault::Loop))
 }
 
+/// Adds a buffer to a chain, if it belongs there by `shape`, its flags and those before it.
 #[inline(always)]
-fn append<G: GuestMemory>(
+pub(super) fn append<G: GuestMemory>(
     memory: &G,
-    descriptor: &Descriptor,
+    (address, len): (u64, u32),
+    flags: u16,
     shape: Shape,
     chain: &mut Chain,
 ) -> Result<(), ChainFault> {
-    let (address, len, flags) = (descriptor.addr(), descriptor.len(), descriptor.flags());
     if flags & DESC_F_INDIRECT != 0 {
         return Err(ChainFault::Indirect);
     }
@@ -71,8 +70,8 @@ fn append<G: GuestMemory>(
         }
         Permissions::Read
     };
-    if !memory.check_range(address, len as usize, permission) {
-        return Err(ChainFault::OutsideMemory { address: address.0, len });
+    if !memory.check_range(GuestAddress(address), len as usize, permission) {
+        return Err(ChainFault::OutsideMemory { address, len });
     }
     let total = chain.readable_len.checked_add(chain.writable_len).and_then(|n| n.checked_add(len));
     if total.is_none() {
@@ -84,11 +83,12 @@ fn append<G: GuestMemory>(
         chain.readable_len += len;
         chain.readable += 1;
     }
-    chain.segments.push(Segment { address: address.0, len });
+    chain.segments.push(Segment { address, len });
     Ok(())
 }
 
-fn finish(shape: Shape, chain: &Chain) -> Result<(), ChainFault> {
+/// What only a whole chain can be asked.
+pub(super) fn finish(shape: Shape, chain: &Chain) -> Result<(), ChainFault> {
     if shape == Shape::Control && chain.writable_len == 0 {
         return Err(ChainFault::NoRoomForAck);
     }

@@ -354,7 +354,7 @@ pub fn rss_command(table: &[u16], unclassified: u16, pairs: u16) -> Vec<u8> {
 }
 
 /// Everything but what changes frames, their headers, or which of them are taken.
-pub const PLAIN: u64 = nic_model::SUPPORTED_FEATURES
+pub const PLAIN: u64 = nic_model::DEFAULT_FEATURES
     & !(feature::MRG_RXBUF
         | feature::HASH_REPORT
         | feature::GUEST_CSUM

@@ -1,0 +1,390 @@
+//! A packed virtqueue (2.8), which `virtio-queue` does not have.
+//!
+//! ```text
+//!   descriptors:   f f f f r r r a a . . u u     f: in flight, its chain is fetched
+//!                  |       |     |               r: read ahead    a: available, not looked at yet
+//!   used ----------+       |     |               u: used and not available again
+//!   fetched ---------------+     |
+//!   seen ------------------------+
+//! ```
+//!
+//! Whose turn a descriptor is stands in two bits of its flags, against a wrap counter that turns at the end
+//! of the ring (2.8.1). The flags are looked at with acquire ordering; what they make available is copied at
+//! once, and only the copy counts from then on: nothing is read twice. One look copies as many chains as it
+//! finds, up to a bound; a chain is validated when it is fetched.
+//!
+//! A used descriptor takes the place of the first of its chain, so the device writes its own from `used` on
+//! and goes on by as many descriptors as the chain had (2.8.6). Of a batch the first descriptor's flags are
+//! stored last, with release ordering: the driver cannot look past it.
+//!
+//! Not checked: buffer ids. They are the driver's own (2.8.1), any will do, and come back as they were.
+
+mod chain;
+mod cursor;
+
+use super::access::{direct, read, write};
+use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used, WRONG_ID};
+use crate::ring::ChainFault;
+use crate::spec::ring::{
+    DESC_F_AVAIL, DESC_F_NEXT, DESC_F_USED, DESC_F_WRITE, DESCRIPTOR_LEN, EVENT_DESC,
+    EVENT_DISABLE, EVENT_ENABLE, EVENT_FLAGS, PACKED_FLAGS_AT, PACKED_LEN_AT,
+};
+use chain::read_chain;
+use cursor::{Cursor, need_event};
+use std::collections::VecDeque;
+use std::sync::atomic::{Ordering, fence};
+use vm_memory::{Bytes, GuestAddress, GuestMemory};
+
+/// Chains that one fetch reads ahead.
+const AHEAD: u16 = 64;
+
+/// What may be used of the ring features.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Agreed {
+    pub(crate) event_idx: bool,
+    pub(crate) indirect: bool,
+    pub(crate) in_order: bool,
+}
+
+/// A packed virtqueue in use.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    setup: QueueSetup,
+    agreed: Agreed,
+    /// Copies of the descriptors from `used` to `seen`, by place.
+    copies: Vec<Descriptor>,
+    /// Where the next used descriptor goes.
+    used: Cursor,
+    /// Where the next chain to fetch starts.
+    fetched: Cursor,
+    /// Where the next descriptor to look at is.
+    seen: Cursor,
+    /// Descriptors from `used` to `fetched`, and from `fetched` to `seen`.
+    in_flight: u16,
+    ahead: u16,
+    /// Whole chains among those ahead.
+    chains: u16,
+    /// The last descriptor ahead says that its chain goes on.
+    open: bool,
+    /// Chains in flight in the order fetched: buffer id and descriptors.
+    flying: VecDeque<(u16, u16)>,
+    /// Descriptors used since the driver's wish was looked at.
+    added: u16,
+}
+
+/// What a descriptor said when it was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Descriptor {
+    address: u64,
+    len: u32,
+    id: u16,
+    flags: u16,
+}
+
+impl Packed {
+    /// The queue of a setup that was validated.
+    pub(crate) fn new(setup: &QueueSetup, agreed: Agreed) -> Self {
+        let start = Cursor::start(setup.size);
+        Self {
+            setup: *setup,
+            agreed,
+            copies: vec![Descriptor::default(); setup.size.into()],
+            used: start,
+            fetched: start,
+            seen: start,
+            in_flight: 0,
+            ahead: 0,
+            chains: 0,
+            open: false,
+            flying: VecDeque::with_capacity(setup.size.into()),
+            added: 0,
+        }
+    }
+
+    fn at(&self, place: u16) -> u64 {
+        // The ring was checked to lie in memory when the queue was set up: no overflow.
+        self.setup.descriptor_table + u64::from(place) * DESCRIPTOR_LEN
+    }
+
+    /// Whether the driver has made the descriptor at `cursor` available.
+    #[inline(always)]
+    fn is_available<G: GuestMemory>(
+        &self,
+        memory: &G,
+        cursor: Cursor,
+    ) -> Result<Option<u16>, RingFault> {
+        let at = self.at(cursor.place());
+        // Acquire: pairs with the driver's store of the flags, so that the rest is seen when read next.
+        let flags = memory
+            .load::<u16>(GuestAddress(at + PACKED_FLAGS_AT), Ordering::Acquire)
+            .map(u16::from_le)
+            .map_err(|_| RingFault::memory("a descriptor", at))?;
+        Ok((flags & (DESC_F_AVAIL | DESC_F_USED) == cursor.available_flags()).then_some(flags))
+    }
+
+    /// Reads ahead until there are `enough` chains or no more available descriptors; the chains ahead.
+    #[inline(always)]
+    fn read_ahead<G: GuestMemory>(&mut self, memory: &G, enough: u16) -> Result<u16, RingFault> {
+        while self.chains < enough && self.in_flight + self.ahead < self.setup.size {
+            let Some(flags) = self.is_available(memory, self.seen)? else { break };
+            let at = self.at(self.seen.place());
+            let mut bytes = [0; PACKED_FLAGS_AT as usize];
+            if !read(memory, at, &mut bytes) {
+                return Err(RingFault::memory("a descriptor", at));
+            }
+            let [address @ .., l0, l1, l2, l3, i0, i1] = bytes;
+            self.copies[usize::from(self.seen.place())] = Descriptor {
+                address: u64::from_le_bytes(address),
+                len: u32::from_le_bytes([l0, l1, l2, l3]),
+                id: u16::from_le_bytes([i0, i1]),
+                flags,
+            };
+            self.seen.advance(1);
+            self.ahead += 1;
+            self.open = flags & DESC_F_NEXT != 0;
+            self.chains += u16::from(!self.open);
+        }
+        self.check_end()
+    }
+
+    /// The driver makes the first descriptor of a chain available last (2.8.18), so where a chain begins
+    /// it also ends.
+    #[inline(always)]
+    fn check_end(&self) -> Result<u16, RingFault> {
+        if self.chains == 0 && self.open {
+            let fault = match self.in_flight + self.ahead < self.setup.size {
+                true => ChainFault::Incomplete,
+                false => ChainFault::Loop,
+            };
+            return Err(RingFault::Chain { head: self.fetched.place(), fault });
+        }
+        Ok(self.chains)
+    }
+
+    /// Takes the next chain out of those ahead, of which there is one.
+    #[inline(always)]
+    fn take<G: GuestMemory>(
+        &mut self,
+        memory: &G,
+        shape: Shape,
+        chain: &mut Chain,
+    ) -> Result<u16, RingFault> {
+        let indirect = self.agreed.indirect;
+        let count = read_chain(memory, &self.copies, self.fetched, indirect, shape, chain)?;
+        self.fetched.advance(count);
+        self.in_flight += count;
+        self.ahead -= count;
+        self.chains -= 1;
+        self.flying.push_back((chain.head, count));
+        Ok(count)
+    }
+
+    /// Writes a used descriptor but for its flags, which are returned with its place.
+    #[inline(always)]
+    fn put<G: GuestMemory>(
+        &mut self,
+        memory: &G,
+        id: u16,
+        len: u32,
+    ) -> Result<(u64, u16), RingFault> {
+        let at = self.at(self.used.place());
+        let wrote = if len > 0 { DESC_F_WRITE } else { 0 };
+        let [l0, l1, l2, l3] = len.to_le_bytes();
+        let [i0, i1] = id.to_le_bytes();
+        if !write(memory, at + PACKED_LEN_AT, &[l0, l1, l2, l3, i0, i1]) {
+            return Err(RingFault::memory("a descriptor", at));
+        }
+        Ok((at + PACKED_FLAGS_AT, self.used.used_flags() | wrote))
+    }
+
+    /// Goes on behind the used descriptor of a chain that has `count`.
+    #[inline(always)]
+    fn pass(&mut self, count: u16) {
+        self.used.advance(count);
+        // A completion that is a lie stands for no chain.
+        self.in_flight = self.in_flight.saturating_sub(count);
+        self.added = self.added.saturating_add(count);
+    }
+
+    /// How many descriptors the chain with this id takes; one that is not in flight is a lie and takes 1.
+    #[inline(always)]
+    fn land(&mut self, id: u16) -> u16 {
+        match self.flying.front() {
+            Some((front, count)) if *front == id => {
+                let count = *count;
+                self.flying.pop_front();
+                count
+            }
+            _ => self.land_out_of_order(id),
+        }
+    }
+
+    #[cold]
+    fn land_out_of_order(&mut self, id: u16) -> u16 {
+        let place = self.flying.iter().position(|(other, _)| *other == id);
+        place.and_then(|place| self.flying.remove(place)).map_or(1, |(_, count)| count)
+    }
+
+    fn store_flags<G: GuestMemory>(
+        memory: &G,
+        (at, flags): (u64, u16),
+        order: Ordering,
+    ) -> Result<(), RingFault> {
+        memory
+            .store(flags.to_le(), GuestAddress(at), order)
+            .map_err(|_| RingFault::memory("a descriptor", at))
+    }
+
+    #[inline(always)]
+    fn put_all<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
+        let mut first = None;
+        for Used { head, len } in used {
+            let flags = self.put(memory, *head, *len)?;
+            match first {
+                None => first = Some(flags),
+                // Relaxed: the first one's store orders it.
+                Some(_) => Self::store_flags(memory, flags, Ordering::Relaxed)?,
+            }
+            let count = self.land(*head);
+            self.pass(count);
+        }
+        // Release: who sees these flags also sees the whole batch, and what it speaks of.
+        first.map_or(Ok(()), |flags| Self::store_flags(memory, flags, Ordering::Release))
+    }
+
+    /// Of chains used in order the last stands for all, if there is nothing to say of the others (2.8.7).
+    fn put_last<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
+        let Some(last) = used.last() else { return Ok(()) };
+        let flags = self.put(memory, last.head, last.len)?;
+        for Used { head, .. } in used {
+            let count = self.land(*head);
+            self.pass(count);
+        }
+        Self::store_flags(memory, flags, Ordering::Release)
+    }
+
+    /// When the driver wants an interrupt: a place, and the flags that say what it means.
+    fn wish<G: GuestMemory>(&self, memory: &G) -> Result<(u16, u16), RingFault> {
+        let at = self.setup.available_ring;
+        // Both fields with one load, as they belong together.
+        let wish = memory
+            .load::<u32>(GuestAddress(at), Ordering::Relaxed)
+            .map(u32::from_le)
+            .map_err(|_| RingFault::memory("the driver's event suppression", at))?;
+        Ok((wish as u16, (wish >> 16) as u16 & EVENT_FLAGS))
+    }
+}
+
+impl Ring for Packed {
+    fn size(&self) -> u16 {
+        self.setup.size
+    }
+
+    fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
+        direct!(memory => {
+            let (mut chains, mut ahead) = (self.chains, self.in_flight + self.ahead);
+            let mut seen = self.seen;
+            while ahead < self.setup.size
+                && let Some(flags) = self.is_available(memory, seen)?
+            {
+                seen.advance(1);
+                ahead += 1;
+                chains += u16::from(flags & DESC_F_NEXT == 0);
+            }
+            Ok(chains)
+        })
+    }
+
+    #[inline(always)]
+    fn look<G: GuestMemory>(&mut self, memory: &G) -> Result<u16, RingFault> {
+        direct!(memory => self.read_ahead(memory, u16::MAX))
+    }
+
+    #[inline(always)]
+    fn fetch<G: GuestMemory>(
+        &mut self,
+        memory: &G,
+        shape: Shape,
+        need: u32,
+        chain: &mut Chain,
+    ) -> Result<Fetched, RingFault> {
+        if self.chains == 0 && direct!(memory => self.read_ahead(memory, AHEAD))? == 0 {
+            return Ok(Fetched::Empty);
+        }
+        direct!(memory => self.take(memory, shape, chain))?;
+        if chain.writable_len < need {
+            self.unfetch();
+            return Ok(Fetched::TooSmall { capacity: chain.writable_len });
+        }
+        Ok(Fetched::Chain)
+    }
+
+    fn unfetch(&mut self) {
+        if let Some((_, count)) = self.flying.pop_back() {
+            self.fetched.retreat(count);
+            self.in_flight = self.in_flight.saturating_sub(count);
+            self.ahead += count;
+            self.chains += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
+        // Nothing was written into any of them, as by a transmit queue.
+        let silent = self.agreed.in_order && used.len() > 1 && used.iter().all(|u| u.len == 0);
+        direct!(memory => match silent {
+            true => self.put_last(memory, used),
+            false => self.put_all(memory, used),
+        })
+    }
+
+    fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault> {
+        let flags = match element {
+            False::WrongId(len) => self.put(memory, WRONG_ID, len)?,
+            // Only the flags: the rest is what was there.
+            False::Stale => {
+                let at = self.at(self.used.place()) + PACKED_FLAGS_AT;
+                (at, self.used.used_flags() | DESC_F_WRITE)
+            }
+        };
+        self.pass(1);
+        Self::store_flags(memory, flags, Ordering::Release)
+    }
+
+    #[inline(always)]
+    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
+        let added = std::mem::take(&mut self.added);
+        // The flags must be visible before the wish is read: the driver stores its wish and then looks at
+        // the flags, so one of the two sees the other.
+        fence(Ordering::SeqCst);
+        let (event, flags) = direct!(memory => self.wish(memory))?;
+        Ok(match flags {
+            EVENT_DISABLE => false,
+            EVENT_DESC if self.agreed.event_idx => {
+                let (event, now) = (self.used.relative(event), self.used.place());
+                need_event(event, now, now.wrapping_sub(added))
+            }
+            // Enabled, or without a meaning: an interrupt too many does no harm.
+            _ => true,
+        })
+    }
+
+    fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {
+        let (event, flags) = match (wanted, self.agreed.event_idx) {
+            (false, _) => (0, EVENT_DISABLE),
+            (true, false) => (0, EVENT_ENABLE),
+            (true, true) => (self.seen.event(), EVENT_DESC),
+        };
+        let at = self.setup.used_ring;
+        let wish = u32::from(event) | u32::from(flags) << 16;
+        memory
+            .store(wish.to_le(), GuestAddress(at), Ordering::Relaxed)
+            .map_err(|_| RingFault::memory("the device's event suppression", at))?;
+        if !wanted {
+            return Ok(false);
+        }
+        // Between the store of the wish and the look at the ring: the mirror image of the driver's.
+        fence(Ordering::SeqCst);
+        Ok(self.look(memory)? > 0)
+    }
+}

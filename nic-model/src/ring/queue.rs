@@ -1,0 +1,112 @@
+//! A virtqueue in use, in whichever format and by whichever implementation: one test per call, and the
+//! compiler sees through the rest.
+
+use super::packed::{self, Packed};
+use super::reference::Reference;
+use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
+use crate::spec::feature;
+use vm_memory::GuestMemory;
+
+/// What driver and device have agreed about rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RingFeatures {
+    pub(crate) packed: bool,
+    pub(crate) event_idx: bool,
+    pub(crate) indirect: bool,
+    pub(crate) in_order: bool,
+}
+
+impl RingFeatures {
+    /// Those among the features agreed.
+    pub(crate) fn of(features: u64) -> Self {
+        Self {
+            packed: features & feature::RING_PACKED != 0,
+            event_idx: features & feature::EVENT_IDX != 0,
+            indirect: features & feature::INDIRECT_DESC != 0,
+            in_order: features & feature::IN_ORDER != 0,
+        }
+    }
+}
+
+/// A virtqueue in use.
+// There is one per virtqueue, so what the smaller kind wastes is nothing.
+#[allow(clippy::large_enum_variant, reason = "a box would be one more step to every chain")]
+#[derive(Debug)]
+pub(crate) enum Virtqueue {
+    /// Split, by way of `virtio-queue`.
+    Reference(Reference),
+    /// Packed.
+    Packed(Packed),
+}
+
+/// The same call on any of them.
+macro_rules! each {
+    ($queue:expr, $ring:ident => $call:expr) => {
+        match $queue {
+            Self::Reference($ring) => $call,
+            Self::Packed($ring) => $call,
+        }
+    };
+}
+
+impl Virtqueue {
+    /// The queue of a setup that was validated; `None` where `virtio-queue` refuses it all the same.
+    pub(crate) fn new(setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
+        let RingFeatures { packed, event_idx, indirect, in_order } = agreed;
+        if packed {
+            let agreed = packed::Agreed { event_idx, indirect, in_order };
+            return Some(Self::Packed(Packed::new(setup, agreed)));
+        }
+        Reference::new(setup, event_idx).map(Self::Reference)
+    }
+}
+
+impl Ring for Virtqueue {
+    fn size(&self) -> u16 {
+        each!(self, ring => ring.size())
+    }
+
+    #[inline]
+    fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
+        each!(self, ring => ring.available(memory))
+    }
+
+    #[inline]
+    fn look<G: GuestMemory>(&mut self, memory: &G) -> Result<u16, RingFault> {
+        each!(self, ring => ring.look(memory))
+    }
+
+    // The callers know the shape, and half of the checks depend on it.
+    #[inline(always)]
+    fn fetch<G: GuestMemory>(
+        &mut self,
+        memory: &G,
+        shape: Shape,
+        need: u32,
+        chain: &mut Chain,
+    ) -> Result<Fetched, RingFault> {
+        each!(self, ring => ring.fetch(memory, shape, need, chain))
+    }
+
+    fn unfetch(&mut self) {
+        each!(self, ring => ring.unfetch());
+    }
+
+    #[inline(always)]
+    fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
+        each!(self, ring => ring.put_used(memory, used))
+    }
+
+    fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault> {
+        each!(self, ring => ring.put_false(memory, element))
+    }
+
+    #[inline(always)]
+    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
+        each!(self, ring => ring.wants_interrupt(memory))
+    }
+
+    fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {
+        each!(self, ring => ring.set_kicks(memory, wanted))
+    }
+}
