@@ -30,8 +30,8 @@ pub enum Progress {
 
 impl Driver {
     /// Brings the device up from whatever state it is in. Also the way back from every error: rings,
-    /// positions and the link status start anew, counters go on. Completions that were not taken before
-    /// are lost without a record, so poll the queues dry before restarting a driver that runs.
+    /// positions and the link status start anew, counters go on. What the device had completed is
+    /// indicated or dropped first, see `reset.rs`.
     ///
     /// # Errors
     /// Whatever the device or the transport refuses; the driver is broken then.
@@ -129,6 +129,7 @@ impl Driver {
             let limit_ps = self.config.control_timeout_ps;
             return Err(DriverError::ResetTimeout { status, limit_ps });
         }
+        self.harvest_all(now, host);
         self.negotiate(now, transport, host)?;
         self.device = device_config::read(transport, self.features)?;
         self.device.check(&self.config, self.features)?;
@@ -208,7 +209,9 @@ impl Driver {
         }
         self.timers.start(now, self.config.watchdog_ps);
         if matches!(self.config.moderation, Moderation::BusyPoll { .. }) {
-            self.start_polling(now, transport, host);
+            for queue in 0..self.config.queue_pairs {
+                self.start_polling(now, queue, transport, host);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
 use crate::config_error::ConfigError;
-use crate::policy::{Moderation, Rearm, Refill};
+use crate::policy::{Moderation, Rearm, Recover, Refill};
 use crate::spec;
 
 /// Least entries of a receive or transmit ring.
@@ -35,6 +35,10 @@ pub struct DriverConfig {
     pub moderation: Moderation,
     /// Period of the watchdog for lost interrupts, in picoseconds; 0 for none.
     pub watchdog_ps: u64,
+    /// What happens when a queue breaks or the device asks for a reset.
+    pub recover: Recover,
+    /// How often that is done at most.
+    pub recover_limit: u64,
     /// How interrupts are held off while a queue is being polled.
     pub mask: Masking,
     /// Receive-side scaling. VIRTIO_NET_F_RSS is asked for exactly when this is given.
@@ -62,6 +66,8 @@ impl Default for DriverConfig {
             rearm: Rearm::LookAgain,
             moderation: Moderation::Interrupts,
             watchdog_ps: 0,
+            recover: Recover::None,
+            recover_limit: 8,
             mask: Masking::Ring,
             rss: None,
             tx_header: TxHeader::WithFrame,

@@ -31,6 +31,10 @@ counters! {
         control_done,
         /// Control completions whose length was not the one byte of the answer.
         control_bad_length,
+        /// Resets of the device that were asked for, recoveries among them.
+        device_resets,
+        /// Recoveries tried after a queue or the device broke.
+        recoveries,
         /// Interrupts on the configuration vector while running.
         config_interrupts,
         /// Configuration changes that could not be read under one generation.
@@ -89,6 +93,12 @@ counters! {
         timer_polls,
         /// Changes of the step of adaptive moderation.
         moderation_steps,
+        /// Resets of this queue alone.
+        queue_resets,
+        /// Resets of it that the device did not finish in time; the queue has stopped.
+        queue_reset_timeouts,
+        /// Frames among the indicated ones that a reset found completed and not taken.
+        reset_taken,
         /// Times the watchdog scheduled the queue because an interrupt was lost.
         watchdog_recovered,
         /// Times the watchdog told the device of buffers given without a kick; among the kicks.
@@ -119,6 +129,8 @@ counters! {
         kicks,
         /// Frames after which the device wanted no kick.
         kicks_suppressed,
+        /// Frames that the device had and had not finished with when it was reset.
+        reset_in_flight,
         /// Frames refused because every descriptor was with the device.
         queue_full,
         /// Frames refused for their length.

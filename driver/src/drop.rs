@@ -2,7 +2,7 @@
 //!
 //! A frame reaches the driver as a completion: one element of a receive queue's used ring. Every
 //! completion taken is either indicated to the [`Host`](crate::Host) or dropped with one of these
-//! reasons; all three need a device that errs or lies. Ring starvation is no drop here: the device
+//! reasons; all need a device that errs or lies. Ring starvation is no drop here: the device
 //! finds no descriptor then, and it is the device who drops.
 
 /// Why a completion was not indicated.
@@ -14,14 +14,16 @@ pub enum DropReason {
     UnknownId,
     /// The device named a descriptor that it does not own. The queue stops.
     DuplicateId,
+    /// The queue had stopped with completions in it, and was reset.
+    DriverReset,
 }
 
 impl DropReason {
     /// All reasons, in the order of [`DropReason::index`].
     pub const ALL: [Self; Self::COUNT] =
-        [Self::ShortCompletion, Self::UnknownId, Self::DuplicateId];
+        [Self::ShortCompletion, Self::UnknownId, Self::DuplicateId, Self::DriverReset];
     /// How many there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 4;
 
     /// Place in [`DropReason::ALL`] and in arrays of counters.
     #[inline]
@@ -35,6 +37,7 @@ impl DropReason {
             Self::ShortCompletion => "short_completion",
             Self::UnknownId => "unknown_id",
             Self::DuplicateId => "duplicate_id",
+            Self::DriverReset => "driver_reset",
         }
     }
 
@@ -49,6 +52,10 @@ impl DropReason {
                 "dropped when the device returns a descriptor number that the ring does not have; \
                  the queue stops"
             }
+            Self::DriverReset => {
+                "dropped when its queue is reset after the device broke the ring: what lies behind the \
+                 break cannot be believed"
+            }
             Self::DuplicateId => {
                 "dropped when the device returns a descriptor that it does not own, as by returning \
                  it twice; the queue stops"
@@ -60,7 +67,7 @@ impl DropReason {
     pub const fn unit(self) -> &'static str {
         match self {
             Self::ShortCompletion => "bytes",
-            Self::UnknownId | Self::DuplicateId => "descriptors",
+            Self::UnknownId | Self::DuplicateId | Self::DriverReset => "descriptors",
         }
     }
 
@@ -70,6 +77,7 @@ impl DropReason {
             Self::ShortCompletion => {
                 "Linux rtnl rx_length_errors, Linux virtio_net drops, NDIS OID_GEN_RCV_ERROR"
             }
+            Self::DriverReset => "NDIS OID_GEN_RCV_ERROR",
             Self::UnknownId | Self::DuplicateId => {
                 "Linux virtio_ring BAD_RING, NDIS OID_GEN_RCV_ERROR"
             }
@@ -83,6 +91,7 @@ impl DropReason {
 /// |---|---|---|---|
 /// | short_completion | bytes the device reports | bytes of the buffer | bytes of the two headers |
 /// | unknown_id, duplicate_id | descriptors the device owns | descriptors of the ring | 1 |
+/// | driver_reset | completions left in the ring | descriptors of the ring | 1 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DropRecord {
     /// Which completion of the queue since start, counting from 0.

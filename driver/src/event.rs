@@ -92,6 +92,30 @@ pub enum Event {
         /// The receive queue.
         queue: u16,
     },
+    /// The device was asked to reset a receive queue.
+    QueueResetBegun {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// A receive queue was reset and is in use again, its ring full of buffers.
+    QueueRestarted {
+        /// The receive queue.
+        queue: u16,
+        /// Entries of its ring.
+        entries: u16,
+        /// Buffers given to the device.
+        posted: u16,
+    },
+    /// The device did not finish the reset of a receive queue in time; the queue has stopped.
+    QueueResetTimeout {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// The driver resets a broken queue, or the device.
+    Recovering {
+        /// The how-manieth recovery it is, from 1.
+        attempt: u64,
+    },
     /// One poll is over.
     Polled {
         /// The receive queue.
@@ -204,6 +228,10 @@ impl Event {
             Self::ModerationChanged { .. } => "moderation_changed",
             Self::WatchdogRecovered { .. } => "rx_watchdog_recovered",
             Self::WatchdogKicked { .. } => "rx_watchdog_kicked",
+            Self::QueueResetBegun { .. } => "queue_reset_begun",
+            Self::QueueRestarted { .. } => "queue_restarted",
+            Self::QueueResetTimeout { .. } => "queue_reset_timeout",
+            Self::Recovering { .. } => "driver_recovering",
             Self::Polled { .. } => "polled",
             Self::Refilled { .. } => "refilled",
             Self::Kicked { .. } => "rx_kicked",
@@ -251,7 +279,15 @@ impl Event {
             | Self::Kicked { queue }
             | Self::WatchdogRecovered { queue }
             | Self::WatchdogKicked { queue }
+            | Self::QueueResetBegun { queue }
+            | Self::QueueResetTimeout { queue }
             | Self::TransmitKicked { queue } => visit("queue", Num(queue.into())),
+            Self::QueueRestarted { queue, entries, posted } => {
+                visit("queue", Num(queue.into()));
+                visit("entries", Num(entries.into()));
+                visit("posted", Num(posted.into()));
+            }
+            Self::Recovering { attempt } => visit("attempt", Num(attempt)),
             Self::PollLater { queue, at } => {
                 visit("queue", Num(queue.into()));
                 visit("at", Num(at));

@@ -21,6 +21,7 @@
 use crate::config::Masking;
 use crate::device_config;
 use crate::dma::DmaRegion;
+use crate::error::DriverError;
 use crate::event::Event;
 use crate::policy::Rearm;
 use crate::ring::rx::RxQueue;
@@ -87,7 +88,11 @@ impl Driver {
     ) -> Interrupt {
         self.counters.config_interrupts += 1;
         if let Err(error) = self.healthy(now, transport, host) {
+            let asked = error == DriverError::NeedsReset;
             self.give_up(now, error, transport, host);
+            if asked && self.recover(now, None, transport, host) {
+                return Interrupt::ConfigChanged;
+            }
             return Interrupt::DeviceFailed;
         }
         // Only the link may change while running; all else was agreed on at bring-up and stays.

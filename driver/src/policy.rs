@@ -53,6 +53,17 @@ pub enum Moderation {
     },
 }
 
+/// What the driver does when a queue breaks, or the device asks for a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recover {
+    /// Nothing: the queue stays stopped, or the driver broken, until somebody starts it again.
+    None,
+    /// Resets the queue alone if that is agreed, else the device.
+    Queue,
+    /// Resets the device.
+    Device,
+}
+
 /// One step of adaptive moderation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {

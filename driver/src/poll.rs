@@ -110,6 +110,10 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) -> Finished {
+        if self.must_recover(queue) {
+            self.recover(now, Some(queue), transport, host);
+            return Finished::default();
+        }
         let (mask, moderation, rearm) =
             (self.config.mask, self.config.moderation, self.config.rearm);
         let (refill, threshold) = (self.config.refill, self.config.refill_threshold);
@@ -174,7 +178,9 @@ impl Driver {
     fn live_rx(&mut self, queue: u16) -> Option<(&mut RxQueue, &DmaRegion, &mut Staging)> {
         let live = self.is_live();
         match self.rx.get_mut(usize::from(queue)) {
-            Some(rx) if live && rx.broken.is_none() => Some((rx, &self.memory, &mut self.staging)),
+            Some(rx) if live && rx.broken.is_none() && rx.resetting.is_none() => {
+                Some((rx, &self.memory, &mut self.staging))
+            }
             Some(_) if live => None,
             _ => {
                 self.counters.misdirected_calls += 1;
@@ -200,6 +206,32 @@ fn moderate<H: Host>(
         host.event(now, Event::ModerationChanged { queue, usecs: step.usecs });
     }
     rx.moderator.after_poll(now, moderation, rx.found)
+}
+
+/// Takes every completion there is, whatever it costs.
+pub(crate) fn take_all<H: Host>(
+    now: u64,
+    queue: u16,
+    rx: &mut RxQueue,
+    memory: &DmaRegion,
+    staging: &mut Staging,
+    host: &mut H,
+) -> Polled {
+    let mut polled = Polled::default();
+    while rx.broken.is_none() {
+        let batch = take_batch(now, queue, BATCH as u16, rx, memory, staging, host);
+        if batch.frames + batch.dropped == 0 {
+            break;
+        }
+        polled.frames += batch.frames;
+        polled.dropped += batch.dropped;
+        polled.bytes += batch.bytes;
+    }
+    let receive = &mut rx.counters.receive;
+    receive.consumed += u64::from(polled.frames) + u64::from(polled.dropped);
+    receive.indicated += u64::from(polled.frames);
+    receive.bytes += polled.bytes;
+    polled
 }
 
 #[derive(Default)]
@@ -298,7 +330,7 @@ fn reason_of(error: RingError) -> Option<DropReason> {
     }
 }
 
-fn drop_it<H: Host>(
+pub(crate) fn drop_it<H: Host>(
     now: u64,
     queue: u16,
     tag: u64,

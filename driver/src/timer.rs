@@ -118,7 +118,16 @@ impl Driver {
             self.timers.watchdog = now.saturating_add(self.config.watchdog_ps);
         }
         self.timers.next = self.timers.watchdog;
-        for (queue, rx) in (0..).zip(&mut self.rx).filter(|(_, rx)| rx.broken.is_none()) {
+        let mut resetting = 0u64;
+        for (queue, rx) in (0..).zip(&mut self.rx) {
+            if rx.resetting.is_some() {
+                resetting |= u64::from(rx.timer.poll_at <= now) << queue;
+                self.timers.next = self.timers.next.min(rx.timer.poll_at.max(now));
+                continue;
+            }
+            if rx.broken.is_some() {
+                continue;
+            }
             if rx.timer.poll_at <= now {
                 rx.timer.poll_at = NEVER;
                 rx.counters.receive.timer_polls += 1;
@@ -129,6 +138,11 @@ impl Driver {
             }
             self.timers.next = self.timers.next.min(rx.timer.poll_at);
         }
+        for queue in (Due { queues: resetting }).iter() {
+            self.rx[usize::from(queue)].timer.poll_at(NEVER);
+            // Its outcome is in the counters and events; nobody waits for it here.
+            let _ = self.go_on_resetting(now, queue, transport, host);
+        }
         due
     }
 
@@ -136,11 +150,12 @@ impl Driver {
     pub(crate) fn start_polling<T: Transport, H: Host>(
         &mut self,
         now: u64,
+        queue: u16,
         transport: &mut T,
         host: &mut H,
     ) {
         let masking = self.config.mask;
-        for (queue, rx) in (0..).zip(&mut self.rx) {
+        if let Some(rx) = self.rx.get_mut(usize::from(queue)) {
             interrupt::mask(now, queue, rx, &self.memory, masking, transport, host);
             rx.timer.poll_at(now);
             self.timers.set(now);

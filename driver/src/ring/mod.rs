@@ -171,6 +171,15 @@ impl Ring {
         either!(&mut self.format, ring => ring.take(used))
     }
 
+    /// Completions in a broken ring that nobody will take, as far as the device tells: a packed ring does
+    /// not.
+    pub(crate) fn abandoned(&self, memory: &DmaRegion) -> u16 {
+        match &self.format {
+            Format::Split(ring) => ring.abandoned(memory),
+            Format::Packed(_) => 0,
+        }
+    }
+
     /// Lets the device interrupt from the next completion on. What the device has published before it
     /// sees this stays silent, so the caller must look at [`Ring::is_waiting`] afterwards, not before.
     #[inline]

@@ -9,6 +9,7 @@ use crate::dma::{DmaRegion, View};
 use crate::layout::QueueLayout;
 use crate::moderation::Moderator;
 use crate::policy::Refill;
+use crate::reset::Resetting;
 use crate::ring::{Buffer, Ring, RingError, RingFeatures};
 use crate::timer::QueueTimer;
 
@@ -28,6 +29,10 @@ pub(crate) struct RxQueue {
     pub(crate) moderator: Moderator,
     pub(crate) timer: QueueTimer,
     pub(crate) broken: Option<RingError>,
+    /// The device has the ring: completions may be in it.
+    pub(crate) up: bool,
+    /// The device is asked to reset the queue and has not said that it has.
+    pub(crate) resetting: Option<Resetting>,
     /// Nothing is given back until the caller says so.
     pub(crate) withheld: bool,
     /// Completions taken since start.
@@ -48,6 +53,8 @@ impl RxQueue {
             moderator: Moderator::default(),
             timer: QueueTimer::default(),
             broken: None,
+            up: false,
+            resetting: None,
             withheld: false,
             consumed: 0,
             counters: QueueCounters::default(),
@@ -69,9 +76,16 @@ impl RxQueue {
             self.free.push(id);
         }
         (self.scheduled, self.exhausted, self.broken) = (false, false, None);
+        (self.up, self.resetting) = (true, None);
         self.consumed = 0;
         self.found = 0;
         (self.moderator, self.timer) = Default::default();
+    }
+
+    /// The ring has so many entries from the next [`RxQueue::reset`] on; no more than at first.
+    pub(crate) fn resize(&mut self, entries: u16) {
+        self.layout.ring.size = entries;
+        self.ring = Ring::new(self.layout.ring);
     }
 
     /// Whether the policy gives buffers back now.

@@ -132,6 +132,13 @@ impl Split {
         Ok(self.used_index(&memory.view(self.layout.used))? != self.next_used)
     }
 
+    /// Completions behind the one that broke the ring, which was taken. After a jump of the index
+    /// nothing is known.
+    pub(super) fn abandoned(&self, memory: &DmaRegion) -> u16 {
+        let used = self.used_index(&memory.view(self.layout.used));
+        used.map_or(0, |index| index.wrapping_sub(self.next_used).saturating_sub(1))
+    }
+
     /// The device's used index, checked.
     #[inline]
     fn used_index(&self, used: &View<'_>) -> Result<u16, RingError> {

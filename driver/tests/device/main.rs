@@ -21,4 +21,6 @@ mod properties;
 #[cfg(test)]
 mod receive;
 #[cfg(test)]
+mod resets;
+#[cfg(test)]
 mod transmit;

@@ -1,0 +1,276 @@
+//! Resets under load: of one receive queue, of the whole device, and by themselves after a fault.
+//!
+//! | a frame that is, at a reset | meets |
+//! |---|---|
+//! | with the device: FIFO, DMA | the device's own drop |
+//! | completed and not taken, ring sound | the host: it is taken first, and indicated |
+//! | completed and not taken, ring broken | a drop, [`DropReason::DriverReset`] |
+//! | given to the device to be sent, not completed | nobody knows: counted as `reset_in_flight` |
+//!
+//! Completions are taken when the device has said that its reset is over, as it touches no memory from then
+//! on: so none can come too late.
+//!
+//! Contract: a queue in reset is polled by nobody and given nothing; its positions go on counting. A
+//! recovery is tried at most [`DriverConfig::recover_limit`](crate::DriverConfig) times in a driver's life,
+//! so that a device which breaks at once cannot keep it busy for ever.
+
+use std::fmt;
+
+use crate::bring_up::Progress;
+use crate::config::MIN_RING;
+use crate::drop::DropReason;
+use crate::event::Event;
+use crate::policy::{Moderation, Recover};
+use crate::poll;
+use crate::ring::RingFeatures;
+use crate::spec;
+use crate::transport::{QueueSetup, Transport, TransportError};
+use crate::{Driver, Host, State, vector_of};
+
+/// Picoseconds between two looks at a queue whose reset takes its time.
+const LOOK_PS: u64 = 10_000_000;
+
+/// A receive queue that the device resets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resetting {
+    deadline: u64,
+    entries: u16,
+}
+
+impl Driver {
+    /// Resets receive queue `queue` alone and puts it to use again with `entries` ring entries, or as many
+    /// as before (virtio 1.x 2.6.1; what `ethtool -G` does with virtio-net). If the device takes its
+    /// time, [`Driver::advance`] goes on with it.
+    ///
+    /// # Errors
+    /// The queue is as it was, unless the transport failed on the way: then it has stopped.
+    pub fn reset_queue<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        entries: Option<u16>,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, ResetError> {
+        if !self.is_live() {
+            return Err(ResetError::NotRunning);
+        }
+        if self.features & spec::F_RING_RESET == 0 {
+            return Err(ResetError::NotAgreed);
+        }
+        let deadline = now.saturating_add(self.config.control_timeout_ps);
+        let max = self.config.rx_ring;
+        let rx = self.rx.get_mut(usize::from(queue)).ok_or(ResetError::NoSuchQueue { queue })?;
+        if rx.resetting.is_some() {
+            return Err(ResetError::UnderWay { queue });
+        }
+        let entries = entries.unwrap_or(rx.ring.size());
+        if !(MIN_RING..=max).contains(&entries) || !entries.is_power_of_two() {
+            return Err(ResetError::Entries { entries, max });
+        }
+        transport.reset_queue(2 * queue).map_err(ResetError::Transport)?;
+        rx.counters.receive.queue_resets += 1;
+        rx.resetting = Some(Resetting { deadline, entries });
+        host.event(now, Event::QueueResetBegun { queue });
+        self.go_on_resetting(now, queue, transport, host)
+    }
+
+    /// Resets the device and brings it up again. What it had completed is indicated first.
+    ///
+    /// # Errors
+    /// As [`Driver::start`].
+    pub fn reset<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, crate::DriverError> {
+        self.counters.device_resets += 1;
+        self.start(now, transport, host)
+    }
+
+    /// Goes on with the reset of a queue, if it is in one.
+    pub(crate) fn go_on_resetting<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Result<Progress, ResetError> {
+        let rx = &mut self.rx[usize::from(queue)];
+        let Some(Resetting { deadline, entries }) = rx.resetting else {
+            return Ok(Progress::Running);
+        };
+        if transport.queue_resetting(2 * queue) {
+            if now >= deadline {
+                rx.counters.receive.queue_reset_timeouts += 1;
+                host.event(now, Event::QueueResetTimeout { queue });
+                return Err(ResetError::Timeout { queue });
+            }
+            let look = now.saturating_add(LOOK_PS).min(deadline);
+            rx.timer.poll_at(look);
+            self.timers.set(look);
+            return Ok(Progress::Waiting { deadline });
+        }
+        self.harvest(now, queue, host);
+        let rx = &mut self.rx[usize::from(queue)];
+        rx.resetting = None;
+        let consumed = rx.consumed;
+        rx.resize(entries);
+        rx.reset(&self.memory, RingFeatures::of(self.features));
+        rx.consumed = consumed;
+        rx.refill(&self.memory);
+        let setup = rx.ring.setup(&self.memory, Some(vector_of(queue)));
+        if let Err(error) = put_to_use(queue, &setup, transport) {
+            // Nothing may be assumed of the queue: it stays as one that nobody will ever finish.
+            rx.resetting = Some(Resetting { deadline: now, entries });
+            return Err(ResetError::Transport(error));
+        }
+        host.event(now, Event::QueueRestarted { queue, entries, posted: entries });
+        if rx.ring.kick_wanted(&self.memory) {
+            rx.counters.receive.kicks += 1;
+            host.event(now, Event::Kicked { queue });
+            transport.notify(2 * queue);
+        }
+        transport.set_vector_masked(vector_of(queue), false);
+        if matches!(self.config.moderation, Moderation::BusyPoll { .. }) {
+            self.start_polling(now, queue, transport, host);
+        }
+        Ok(Progress::Running)
+    }
+
+    /// Takes what the device has completed in a queue that it does not touch any more: indicates it if the
+    /// ring is sound, drops it if not.
+    pub(crate) fn harvest<H: Host>(&mut self, now: u64, queue: u16, host: &mut H) {
+        let rx = &mut self.rx[usize::from(queue)];
+        if !std::mem::take(&mut rx.up) {
+            return;
+        }
+        if rx.broken.is_none() {
+            let polled = poll::take_all(now, queue, rx, &self.memory, &mut self.staging, host);
+            rx.counters.receive.reset_taken += u64::from(polled.frames);
+        }
+        if rx.broken.is_none() {
+            return;
+        }
+        for left in (1..=rx.ring.abandoned(&self.memory)).rev() {
+            let position = rx.consumed;
+            rx.consumed += 1;
+            rx.counters.receive.consumed += 1;
+            let numbers = (left.into(), rx.ring.slots().into(), 1);
+            poll::drop_it(now, queue, position, DropReason::DriverReset, numbers, rx, host);
+        }
+    }
+
+    /// The same for all queues, and the frames that were on their way out are counted. The device is in
+    /// reset.
+    pub(crate) fn harvest_all<H: Host>(&mut self, now: u64, host: &mut H) {
+        for queue in 0..self.rx.len() as u16 {
+            self.harvest(now, queue, host);
+        }
+        for tx in &mut self.tx {
+            tx.counters.reset_in_flight += u64::from(tx.ring.outstanding());
+        }
+    }
+
+    /// After a queue or the device has broken: resets what the policy says, unless that was tried too
+    /// often. Gives whether it did.
+    pub(crate) fn recover<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: Option<u16>,
+        transport: &mut T,
+        host: &mut H,
+    ) -> bool {
+        let policy = self.config.recover;
+        if policy == Recover::None || self.counters.recoveries >= self.config.recover_limit {
+            return false;
+        }
+        self.counters.recoveries += 1;
+        host.event(now, Event::Recovering { attempt: self.counters.recoveries });
+        match (policy, queue) {
+            (Recover::Queue, Some(queue)) if self.features & spec::F_RING_RESET != 0 => {
+                self.reset_queue(now, queue, None, transport, host).is_ok()
+            }
+            _ => self.reset(now, transport, host).is_ok(),
+        }
+    }
+
+    /// A queue has broken in the poll that ends: see [`Driver::recover`].
+    #[inline]
+    pub(crate) fn must_recover(&self, queue: u16) -> bool {
+        let policy = self.config.recover != Recover::None;
+        let rx = self.rx.get(usize::from(queue));
+        policy
+            && matches!(self.state, State::Running)
+            && rx.is_some_and(|rx| rx.broken.is_some() && rx.resetting.is_none())
+    }
+}
+
+fn put_to_use<T: Transport>(
+    queue: u16,
+    setup: &QueueSetup,
+    transport: &mut T,
+) -> Result<(), TransportError> {
+    transport.setup_queue(2 * queue, setup)?;
+    transport.enable_queue(2 * queue)
+}
+
+/// Why a queue was not reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetError {
+    /// The driver is not running.
+    NotRunning,
+    /// VIRTIO_F_RING_RESET is not agreed.
+    NotAgreed,
+    /// There is no such receive queue.
+    NoSuchQueue {
+        /// The queue named.
+        queue: u16,
+    },
+    /// The queue is in reset already.
+    UnderWay {
+        /// The queue named.
+        queue: u16,
+    },
+    /// A ring cannot have so many entries.
+    Entries {
+        /// How many were asked for.
+        entries: u16,
+        /// What there is memory for.
+        max: u16,
+    },
+    /// The device did not finish in time; the queue has stopped until the next start.
+    Timeout {
+        /// The queue.
+        queue: u16,
+    },
+    /// The transport failed.
+    Transport(TransportError),
+}
+
+impl fmt::Display for ResetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning => write!(f, "the driver is not running; start it first"),
+            Self::NotAgreed => write!(
+                f,
+                "the device cannot reset a queue by itself (RING_RESET is not agreed); reset the device"
+            ),
+            Self::NoSuchQueue { queue } => {
+                write!(f, "there is no receive queue {queue}; name one below queue_pairs")
+            }
+            Self::UnderWay { queue } => write!(f, "queue {queue} is in reset; wait for its end"),
+            Self::Entries { entries, max } => write!(
+                f,
+                "a ring of {entries} entries is not possible; choose a power of two of {MIN_RING}..={max}"
+            ),
+            Self::Timeout { queue } => {
+                write!(f, "the device did not reset queue {queue} in time; reset the device")
+            }
+            Self::Transport(error) => write!(f, "while resetting a queue: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ResetError {}
