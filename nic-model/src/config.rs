@@ -24,6 +24,10 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::HOST_TSO6
     | feature::HOST_ECN
     | feature::HOST_USO
+    | feature::GUEST_ANNOUNCE
+    | feature::CTRL_MAC_ADDR
+    | feature::CTRL_GUEST_OFFLOADS
+    | feature::DEVICE_STATS
     | feature::RING_RESET
     | feature::NOTF_COAL
     | feature::VQ_NOTF_COAL
@@ -45,7 +49,7 @@ pub const FIFO_BYTES_MAX: u64 = 1 << 30;
 /// DMA that costs nothing, no coalescing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceConfig {
-    /// MAC address, shown with VIRTIO_NET_F_MAC.
+    /// MAC address after a reset, shown with VIRTIO_NET_F_MAC.
     pub mac: [u8; 6],
     /// Largest payload in bytes, 68 or more; bounds what counts as a giant, whether or not it is shown.
     pub mtu: u16,

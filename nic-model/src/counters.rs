@@ -46,6 +46,8 @@ pub struct DeviceCounters {
     pub transmit_link_down: u64,
     /// Changes of the link.
     pub link_changes: u64,
+    /// Times the driver was asked to announce itself.
+    pub announcements_asked: u64,
     /// Feature sets refused.
     pub features_refused: u64,
     /// Resets by the driver.
@@ -153,6 +155,7 @@ impl DeviceCounters {
         visit("transmitted_bytes", self.transmitted_bytes);
         visit("transmit_link_down", self.transmit_link_down);
         visit("link_changes", self.link_changes);
+        visit("announcements_asked", self.announcements_asked);
         visit("features_refused", self.features_refused);
         visit("resets", self.resets);
         visit("queue_resets", self.queue_resets);

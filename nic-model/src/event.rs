@@ -116,6 +116,8 @@ pub enum Event {
         /// Its new state.
         up: bool,
     },
+    /// The driver is asked to announce itself to its network.
+    AnnouncementAsked,
     /// A control command was answered.
     ControlCommand {
         /// `class` of the command.
@@ -226,6 +228,7 @@ impl Event {
             Self::TransmitKicked { .. } => "transmit_kicked",
             Self::ControlKicked => "control_kicked",
             Self::LinkChanged { .. } => "link_changed",
+            Self::AnnouncementAsked => "announcement_asked",
             Self::ControlCommand { .. } => "control_command",
             Self::Transmitted { .. } => "transmitted",
             Self::TransmitLinkDown { .. } => "transmit_link_down",
@@ -300,7 +303,7 @@ impl Event {
             Self::Kicked { queue } | Self::TransmitKicked { queue } => {
                 visit("queue", Num(queue.into()));
             }
-            Self::ControlKicked => {}
+            Self::ControlKicked | Self::AnnouncementAsked => {}
             Self::LinkChanged { up } => visit("up", Num(up.into())),
             Self::ControlCommand { class, command, ack } => {
                 visit("class", Num(class.into()));

@@ -91,6 +91,15 @@ impl Filter {
         }
     }
 
+    /// The device's own address.
+    pub(crate) fn own(&self) -> [u8; 6] {
+        self.own
+    }
+
+    pub(crate) fn set_own(&mut self, own: [u8; 6]) {
+        self.own = own;
+    }
+
     pub(crate) fn set_mode(&mut self, mode: Mode, on: bool) {
         *match mode {
             Mode::Promiscuous => &mut self.promiscuous,

@@ -120,6 +120,8 @@ pub mod config {
     pub const LEN: usize = 24;
     /// VIRTIO_NET_S_LINK_UP in `status`.
     pub const STATUS_LINK_UP: u16 = 1;
+    /// VIRTIO_NET_S_ANNOUNCE in `status`: the driver is to announce itself.
+    pub const STATUS_ANNOUNCE: u16 = 2;
 }
 
 /// Split virtqueues (2.7).
@@ -258,6 +260,20 @@ pub mod control {
     pub const MQ_RSS_CONFIG: u8 = 1;
     /// VIRTIO_NET_CTRL_MQ_HASH_CONFIG: `struct virtio_net_hash_config`. 5.1.6.5.6.4
     pub const MQ_HASH_CONFIG: u8 = 2;
+    /// Class VIRTIO_NET_CTRL_ANNOUNCE. 5.1.6.5.4
+    pub const CLASS_ANNOUNCE: u8 = 3;
+    /// VIRTIO_NET_CTRL_ANNOUNCE_ACK: no data.
+    pub const ANNOUNCE_ACK: u8 = 0;
+    /// Class VIRTIO_NET_CTRL_GUEST_OFFLOADS. 5.1.6.5.8
+    pub const CLASS_GUEST_OFFLOADS: u8 = 5;
+    /// VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET: le64, a bit for each offload that is to be on.
+    pub const GUEST_OFFLOADS_SET: u8 = 0;
+    /// Class VIRTIO_NET_CTRL_STATS. 1.4, 5.1.6.5.10
+    pub const CLASS_STATS: u8 = 8;
+    /// VIRTIO_NET_CTRL_STATS_QUERY: which types there are, le64.
+    pub const STATS_QUERY: u8 = 0;
+    /// VIRTIO_NET_CTRL_STATS_GET: `struct virtio_net_ctrl_queue_stats`.
+    pub const STATS_GET: u8 = 1;
     /// Class VIRTIO_NET_CTRL_NOTF_COAL. 5.1.6.5.9
     pub const CLASS_NOTF_COAL: u8 = 6;
     /// VIRTIO_NET_CTRL_NOTF_COAL_TX_SET: `struct virtio_net_ctrl_coal` for all transmit queues.
@@ -268,6 +284,28 @@ pub mod control {
     pub const NOTF_COAL_VQ_SET: u8 = 2;
     /// VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET: what holds for one queue.
     pub const NOTF_COAL_VQ_GET: u8 = 3;
+}
+
+/// Types of device statistics, as bit numbers and as `type` of a reply (1.4, 5.1.6.5.10).
+pub mod stats {
+    /// Bytes of `struct virtio_net_stats_reply_hdr`.
+    pub const HEADER_LEN: usize = 8;
+    /// VIRTIO_NET_STATS_TYPE_RX_BASIC: of every receive queue.
+    pub const RX_BASIC: u8 = 0;
+    /// VIRTIO_NET_STATS_TYPE_RX_CSUM: with VIRTIO_NET_F_GUEST_CSUM.
+    pub const RX_CSUM: u8 = 1;
+    /// VIRTIO_NET_STATS_TYPE_RX_SPEED: of every receive queue.
+    pub const RX_SPEED: u8 = 3;
+    /// VIRTIO_NET_STATS_TYPE_TX_BASIC: of every transmit queue.
+    pub const TX_BASIC: u8 = 16;
+    /// VIRTIO_NET_STATS_TYPE_TX_CSUM: with VIRTIO_NET_F_CSUM.
+    pub const TX_CSUM: u8 = 17;
+    /// VIRTIO_NET_STATS_TYPE_TX_GSO: with VIRTIO_NET_F_HOST_TSO4, _TSO6 or _USO.
+    pub const TX_GSO: u8 = 18;
+    /// VIRTIO_NET_STATS_TYPE_TX_SPEED: of every transmit queue.
+    pub const TX_SPEED: u8 = 19;
+    /// VIRTIO_NET_STATS_TYPE_CVQ: of the control queue.
+    pub const CVQ: u8 = 32;
 }
 
 /// Sizes of RSS (5.1.4, 5.1.6.5.7).

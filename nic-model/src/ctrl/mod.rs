@@ -6,13 +6,16 @@
 
 mod mq;
 mod notf_coal;
+mod offloads;
 mod rx;
+mod stats;
 
 use crate::config::Coalesce;
 use crate::filter::{Mode, Table};
 use crate::rss::{HashConfig, RssConfig, RssError};
 use crate::spec::{control, feature};
 pub(crate) use notf_coal::show as show_limits;
+pub(crate) use stats::Asked;
 
 /// Most bytes of a command: the longest MAC tables and two bytes in front. A longer one is refused.
 pub(crate) const COMMAND_LEN_MAX: usize = 2 + 2 * 4 + 6 * rx::MAC_ENTRIES_MAX;
@@ -38,6 +41,16 @@ pub(crate) enum Order {
     MacTables(Table, Table),
     /// A VLAN is listed, or no longer.
     Vlan { vlan: u16, listed: bool },
+    /// The device's own address.
+    Station([u8; 6]),
+    /// The driver has announced itself.
+    Announced,
+    /// These receive offloads are on, the others off.
+    Offloads(u64),
+    /// Say which statistics there are.
+    StatsQuery,
+    /// Show these.
+    StatsGet(Vec<Asked>),
 }
 
 /// Why a command is refused.
@@ -57,6 +70,10 @@ pub(crate) enum Refusal {
     MacTable,
     /// There is no such VLAN.
     Vlan(u16),
+    /// A group address cannot be a station's.
+    Station,
+    /// Some of these offloads were not negotiated.
+    NotAgreed(u64),
 }
 
 /// What the meaning of a command depends on.
@@ -85,6 +102,9 @@ pub(crate) fn parse(command: &[u8], agreed: Agreed) -> Result<Order, Refusal> {
         control::CLASS_MAC => rx::mac(number, data, agreed),
         control::CLASS_VLAN => rx::vlan(number, data, agreed),
         control::CLASS_MQ => mq::parse(number, data, agreed),
+        control::CLASS_ANNOUNCE => offloads::announce(number, data, agreed),
+        control::CLASS_GUEST_OFFLOADS => offloads::offloads(number, data, agreed),
+        control::CLASS_STATS => stats::parse(number, data, agreed),
         control::CLASS_NOTF_COAL => notf_coal::parse(number, data, agreed),
         _ => Err(Refusal::Unsupported),
     }
@@ -111,7 +131,7 @@ mod tests {
     fn unknown_commands_are_refused() {
         let agreed = Agreed { features: u64::MAX, max_pairs: 4 };
         // How many commands each class has, from 0 on.
-        let commands = [6, 1, 2, 0, 3, 0, 4];
+        let commands = [6, 2, 2, 1, 3, 1, 4, 0, 2];
         for class in 0..=255 {
             let known = commands.get(usize::from(class)).copied().unwrap_or(0);
             for command in 0..8 {

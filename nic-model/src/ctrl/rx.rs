@@ -46,6 +46,11 @@ pub(super) fn mac(number: u8, data: &[u8], agreed: Agreed) -> Result<Order, Refu
             }
             Ok(Order::MacTables(Table::new(unicast), Table::new(multicast)))
         }
+        control::MAC_ADDR_SET => {
+            agreed.needs(feature::CTRL_MAC_ADDR)?;
+            let address: [u8; 6] = data.try_into().map_err(|_| Refusal::Length)?;
+            if address[0] & 1 != 0 { Err(Refusal::Station) } else { Ok(Order::Station(address)) }
+        }
         _ => Err(Refusal::Unsupported),
     }
 }

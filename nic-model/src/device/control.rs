@@ -9,7 +9,7 @@ use crate::drop::DropReason;
 use crate::event::Event;
 use crate::host::Host;
 use crate::ring::{Fetched, Ring, RingFault, Shape, Used, Virtqueue};
-use crate::spec::control;
+use crate::spec::{control, feature};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -129,6 +129,20 @@ where
             Order::ReceiveMode(mode, on) => self.filter.set_mode(mode, on),
             Order::MacTables(unicast, multicast) => self.filter.set_tables(unicast, multicast),
             Order::Vlan { vlan, listed } => self.filter.set_vlan(vlan, listed),
+            Order::Station(address) => {
+                self.filter.set_own(address);
+                self.configuration_changed();
+            }
+            Order::Announced => {
+                self.registers.announce = false;
+                self.configuration_changed();
+            }
+            Order::Offloads(on) => self.format.checksum = on & feature::GUEST_CSUM != 0,
+            Order::StatsQuery => {
+                let supported = self.stats_supported();
+                self.scratch.reply.extend(supported.to_le_bytes());
+            }
+            Order::StatsGet(asked) => return self.stats_reply(&asked),
         }
         true
     }

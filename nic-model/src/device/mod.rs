@@ -12,6 +12,7 @@ mod offload;
 mod receive;
 mod registers;
 mod reset;
+mod stats;
 mod transmit;
 
 use crate::coalesce::Coalescer;

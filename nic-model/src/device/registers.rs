@@ -6,7 +6,7 @@
 
 use super::{Device, Queue, Role};
 use crate::config::DeviceConfig;
-use crate::config_space;
+use crate::config_space::{self, Changing};
 use crate::drop::DropReason;
 use crate::event::Event;
 use crate::features::broken_rule;
@@ -29,6 +29,8 @@ pub(super) struct Registers {
     pub(super) config_vector: Option<u16>,
     pub(super) generation: u8,
     pub(super) link_up: bool,
+    /// The driver was asked to announce itself.
+    pub(super) announce: bool,
     /// A fault has stopped the device.
     pub(super) halted: bool,
 }
@@ -41,6 +43,7 @@ impl Registers {
             config_vector: None,
             generation: 0,
             link_up: true,
+            announce: false,
             halted: false,
         }
     }
@@ -140,7 +143,9 @@ where
 
     /// Reads the configuration space from `offset`; beyond its end reads 0.
     pub fn read_config(&self, offset: u32, out: &mut [u8]) {
-        config_space::read(&self.config, self.registers.link_up, offset, out);
+        let Registers { link_up, announce, .. } = self.registers;
+        let changing = Changing { mac: self.filter.own(), link_up, announce };
+        config_space::read(&self.config, changing, offset, out);
     }
 
     /// Virtqueues the device has, with everything it offers negotiated.
@@ -261,11 +266,34 @@ where
         self.counters.link_changes += 1;
         host.event(now, Event::LinkChanged { up });
         if self.config.offered_features() & feature::STATUS != 0 {
-            self.registers.generation = self.registers.generation.wrapping_add(1);
+            self.configuration_changed();
         }
         if self.registers.negotiated(feature::STATUS) {
             self.configuration_interrupt(now, host);
         }
+    }
+
+    /// Asks the driver to announce itself to its network (5.1.6.5.4): VIRTIO_NET_S_ANNOUNCE in the
+    /// configuration until the driver acknowledges, a new generation, and a configuration interrupt. `false`,
+    /// and nothing happens, without VIRTIO_NET_F_GUEST_ANNOUNCE and VIRTIO_NET_F_STATUS negotiated.
+    pub fn ask_to_announce<H: Host>(&mut self, now: u64, host: &mut H) -> bool {
+        let now = self.catch_up(now, host);
+        let asks = self.registers.live()
+            && self.registers.negotiated(feature::GUEST_ANNOUNCE)
+            && self.registers.negotiated(feature::STATUS);
+        if asks {
+            self.registers.announce = true;
+            self.counters.announcements_asked += 1;
+            self.configuration_changed();
+            host.event(now, Event::AnnouncementAsked);
+            self.configuration_interrupt(now, host);
+        }
+        asks
+    }
+
+    /// The configuration space shows something else.
+    pub(super) fn configuration_changed(&mut self) {
+        self.registers.generation = self.registers.generation.wrapping_add(1);
     }
 
     /// Works off what a virtqueue offers.

@@ -1,45 +1,18 @@
-//! The Internet checksum (RFC 1071), and completing one in a frame.
+//! Completing an Internet checksum (RFC 1071) in a frame.
 
 use super::{Malformed, Place};
+use crate::checksum::{fold, sum};
 
-/// A sum under way; of big-endian words, not complemented.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sum(u64);
+/// The checksum that completes a sum: its complement.
+pub(crate) fn checksum(sum: u64) -> u16 {
+    !fold(sum)
+}
 
-impl Sum {
-    /// Adds bytes that start at an even place of what is summed; an odd last one is followed by a zero.
-    pub(crate) fn bytes(mut self, bytes: &[u8]) -> Self {
-        let (words, last) = bytes.as_chunks::<2>();
-        // 2^47 words would be needed to overflow.
-        self.0 += words.iter().map(|word| u64::from(u16::from_be_bytes(*word))).sum::<u64>();
-        if let [byte] = last {
-            self.0 += u64::from(*byte) << 8;
-        }
-        self
-    }
-
-    /// Adds a number as two words.
-    pub(crate) fn number(mut self, number: u32) -> Self {
-        self.0 += u64::from(number >> 16) + u64::from(number & 0xffff);
-        self
-    }
-
-    /// The checksum: the complement of the sum.
-    pub(crate) fn checksum(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        // Folded in the line above.
-        !(sum as u16)
-    }
-
-    /// The same, but all ones instead of zero, which in UDP would mean "none" and is as good elsewhere.
-    pub(crate) fn checksum_of_transport(self) -> u16 {
-        match self.checksum() {
-            0 => 0xffff,
-            sum => sum,
-        }
+/// The same for TCP and UDP: all ones instead of zero, which in UDP would mean "none" and is as good elsewhere.
+pub(crate) fn transport_checksum(sum: u64) -> u16 {
+    match checksum(sum) {
+        0 => 0xffff,
+        sum => sum,
     }
 }
 
@@ -54,7 +27,7 @@ pub(crate) fn complete(frame: &mut [u8], place: Place) -> Result<(), Malformed> 
     if field + 2 > frame.len() {
         return Err(Malformed);
     }
-    let sum = Sum::default().bytes(&frame[start..]).checksum_of_transport();
+    let sum = transport_checksum(sum(&frame[start..], 0));
     frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
     Ok(())
 }
@@ -68,8 +41,9 @@ mod tests {
     #[test]
     fn the_published_example_comes_out() {
         let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-        assert_eq!(Sum::default().bytes(&bytes).checksum(), !0xddf2);
-        assert_eq!(Sum::default().number(0x0001_f203).bytes(&bytes[4..]).checksum(), !0xddf2);
+        assert_eq!(checksum(sum(&bytes, 0)), !0xddf2);
+        assert_eq!(checksum(sum(&bytes[4..], 0x0001_f203)), !0xddf2);
+        assert_eq!((checksum(0xffff), transport_checksum(0xffff)), (0, 0xffff));
     }
 
     #[test]

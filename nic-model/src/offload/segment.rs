@@ -14,8 +14,9 @@
 //!
 //! Not checked: options, which are copied; that the whole's own lengths are right, which are replaced.
 
-use super::checksum::Sum;
+use super::checksum::{checksum, transport_checksum};
 use super::{Kind, Malformed, Place};
+use crate::checksum::sum;
 use crate::spec::ethernet;
 
 const IPV4_HEADER_LEN: usize = 20;
@@ -132,8 +133,7 @@ impl Plan {
                 let identification = u16::from_be_bytes([network[4], network[5]]);
                 put(network, 4, identification.wrapping_add(index));
                 put(network, 10, 0);
-                let sum = Sum::default().bytes(&network[..header]).checksum();
-                put(network, 10, sum);
+                put(network, 10, checksum(sum(&network[..header], 0)));
             }
             Version::V6 => put(network, 4, (total - IPV6_HEADER_LEN) as u16),
         }
@@ -146,8 +146,7 @@ impl Plan {
             Version::V6 => (self.network_at + 8..self.network_at + 40, self.protocol()),
         };
         // At most a frame's length.
-        let pseudo =
-            Sum::default().bytes(&out[addresses]).number(protocol.into()).number(len as u32);
+        let pseudo = sum(&out[addresses], u64::from(protocol) + len as u64);
         let transport = &mut out[self.transport_at..];
         let field = match self.transport {
             Transport::Tcp => {
@@ -169,8 +168,7 @@ impl Plan {
             }
         };
         put(transport, field, 0);
-        let sum = pseudo.bytes(transport).checksum_of_transport();
-        put(transport, field, sum);
+        put(transport, field, transport_checksum(sum(transport, pseudo)));
     }
 
     fn ipv4_header_len(&self) -> usize {

@@ -31,6 +31,10 @@ mod receive;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+mod station;
+#[cfg(test)]
+mod statistics;
+#[cfg(test)]
 mod steering;
 #[cfg(test)]
 mod transmit;

@@ -73,7 +73,7 @@ fn what_the_device_cannot_do_it_says() {
     let mut rig = Rig::new(config());
     let commands: [&[u8]; 9] = [
         &[0, 0, 1],                     // receive mode: promiscuous
-        &[1, 1, 0, 0, 0, 0, 0, 0],      // MAC address
+        &[1, 1, 1, 0, 0, 0, 0, 0],      // a group address as its own
         &[4, 2, 0, 0, 0, 0],            // hash report
         &[4, 0, 0, 0],                  // no pair
         &[4, 0, 5, 0],                  // too many
