@@ -164,8 +164,6 @@ impl SharedTarget for Several {
         self.handle.work(0, WORK, count);
         match &mut reader.pages {
             Some(pages) => poll(|| self.handle.poll(0, pages, count)),
-            // As a reader does that sleeps unless it is woken.
-            None if !self.handle.ready() => Ok(()),
             None => match self.handle.read(0, &mut reader.out, count) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(error.to_string()),
