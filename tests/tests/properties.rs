@@ -55,16 +55,19 @@ fn nic() -> impl Strategy<Value = String> {
         1u16..=8,
         4u32..=9,
         prop_oneof![Just(0u64), 3200u64..=65_536],
-        any::<bool>(),
+        any::<[bool; 3]>(),
         1500u32..=3000,
     );
     let coalesce = (0u64..=200, 0u32..=70, any::<bool>(), 0u64..=500, 0u64..=4000);
-    (sizes, coalesce).prop_map(|((queues, ring, fifo, event_idx, mtu), coalesce)| {
+    (sizes, coalesce).prop_map(|((queues, ring, fifo, flags, mtu), coalesce)| {
+        let [event_idx, in_order, packed] = flags;
+        let format = if packed { "packed" } else { "split" };
         let (usecs, frames, rss, dma_frame, dma_byte) = coalesce;
         // Coalescing needs both limits or neither.
         let frames = if usecs == 0 { 0 } else { frames.max(1) };
         format!(
-            "[channels]\ncombined = {queues}\n[ring]\nrx = {}\n[nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\n\
+            "[channels]\ncombined = {queues}\n[ring]\nrx = {}\nformat = \"{format}\"\n\
+             [nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\nin_order = {in_order}\n\
              [wire]\nmtu = {mtu}\nbad_fcs = \"1/50\"\nrunt = \"1/60\"\ngiant = \"1/70\"\n\
              [coalesce]\nrx_usecs = \"{usecs}us\"\nrx_frames = {frames}\n[rxfh]\nenabled = {rss}\n\
              [dma]\nframe = \"{dma_frame}ns\"\nbyte = \"{dma_byte}ps\"\n",

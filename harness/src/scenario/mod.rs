@@ -40,8 +40,8 @@ pub use handle::{
 };
 pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
 pub use network::{
-    Channels, Coalesce, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring, Window,
-    Wire,
+    Channels, Coalesce, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring,
+    RingFormat, TxHeader, Window, Wire,
 };
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};
 pub use traffic::{Capture, Generator, Mix, Rate, Size, Skew, Timing, Traffic, WeightedSize};

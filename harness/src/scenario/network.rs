@@ -88,12 +88,24 @@ pub struct Ring {
     pub rx: u16,
     /// Of each TX queue.
     pub tx: u16,
+    /// How the virtqueues lie in memory.
+    pub format: RingFormat,
 }
 
 impl Default for Ring {
     fn default() -> Self {
-        Self { rx: 256, tx: 256 }
+        Self { rx: 256, tx: 256, format: RingFormat::Split }
     }
+}
+
+/// How the virtqueues lie in memory. Device and driver agree on it, both being told the same here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingFormat {
+    /// A descriptor table, an available ring and a used ring (virtio 2.7).
+    Split,
+    /// One ring of descriptors that both sides write in turn: VIRTIO_F_RING_PACKED (virtio 2.8).
+    Packed,
 }
 
 /// `[coalesce]`: interrupt coalescing (`ethtool -c`); either value 0 notifies for each frame.
@@ -119,6 +131,10 @@ pub struct Nic {
     pub fifo: Bytes,
     /// VIRTIO_F_EVENT_IDX: notifications at an index instead of on/off flags.
     pub event_idx: bool,
+    /// VIRTIO_F_IN_ORDER: the device uses chains in order, and may return the last of several for all.
+    pub in_order: bool,
+    /// VIRTIO_F_INDIRECT_DESC: a chain of several buffers takes one descriptor, and a table of its own.
+    pub indirect_desc: bool,
 }
 
 impl Default for Nic {
@@ -128,6 +144,8 @@ impl Default for Nic {
             vectors: None,
             fifo: Bytes(256 << 10),
             event_idx: true,
+            in_order: false,
+            indirect_desc: false,
         }
     }
 }
@@ -204,6 +222,8 @@ pub struct Driver {
     pub watchdog: Option<Duration>,
     /// How a poll keeps its interrupt away.
     pub masking: Masking,
+    /// How a frame to send and its virtio header are described.
+    pub tx_header: TxHeader,
     /// How long a control command may take.
     pub control_timeout: Duration,
 }
@@ -222,6 +242,7 @@ impl Default for Driver {
             gro_flush_timeout: Duration(20_000_000),
             watchdog: None,
             masking: Masking::Ring,
+            tx_header: TxHeader::WithFrame,
             control_timeout: Duration(1_000_000_000_000),
         }
     }
@@ -273,4 +294,14 @@ pub enum Masking {
     Ring,
     /// By the mask bit of the MSI-X vector: a register write, and certain.
     Msix,
+}
+
+/// How a frame to send and its virtio header are described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TxHeader {
+    /// As one buffer.
+    WithFrame,
+    /// As two: two descriptors, or one with `nic.indirect_desc`.
+    Apart,
 }

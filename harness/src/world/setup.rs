@@ -17,7 +17,9 @@ use crate::account::{HandleLimit, Limits};
 use crate::event::Recorder;
 use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
-use crate::scenario::{self, FilterEngine, Handle, Masking, Moderation, Rearm, Refill, Scenario};
+use crate::scenario::{
+    self, FilterEngine, Handle, Masking, Moderation, Rearm, Refill, RingFormat, Scenario, TxHeader,
+};
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
@@ -232,6 +234,7 @@ fn device_config(scenario: &Scenario) -> DeviceConfig {
     if scenario.nic.event_idx {
         features |= feature::EVENT_IDX;
     }
+    features |= ring_features(scenario);
     DeviceConfig {
         mac: scenario.nic.mac.0,
         mtu: scenario.wire.mtu as u16,
@@ -249,6 +252,17 @@ fn device_config(scenario: &Scenario) -> DeviceConfig {
             max_frames: scenario.coalesce.rx_frames,
         },
     }
+}
+
+/// What the scenario says about the virtqueues, but for EVENT_IDX. The bits are those of virtio, so they are
+/// the same on both sides.
+fn ring_features(scenario: &Scenario) -> u64 {
+    let chosen = [
+        (scenario.ring.format == RingFormat::Packed, feature::RING_PACKED),
+        (scenario.nic.in_order, feature::IN_ORDER),
+        (scenario.nic.indirect_desc, feature::INDIRECT_DESC),
+    ];
+    chosen.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum()
 }
 
 fn driver_config(scenario: &Scenario) -> DriverConfig {
@@ -276,6 +290,11 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
             Masking::Ring => driver::Masking::Ring,
             Masking::Msix => driver::Masking::Msix,
         },
+        tx_header: match scenario.driver.tx_header {
+            TxHeader::WithFrame => driver::TxHeader::WithFrame,
+            TxHeader::Apart => driver::TxHeader::Apart,
+        },
+        features: driver::spec::DEFAULT_FEATURES | ring_features(scenario),
         rss,
         control_timeout_ps: scenario.driver.control_timeout.0,
         ..DriverConfig::default()

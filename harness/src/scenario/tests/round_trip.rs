@@ -175,7 +175,7 @@ prop_compose! {
         key in any::<[u8; 20]>(),
         costs in [0..1u64 << 39, 0..1u64 << 39],
         handle in proptest::collection::vec(handle(), 0..3),
-        flags in any::<[bool; 3]>(),
+        flags in any::<[bool; 7]>(),
     ) -> Scenario {
         let [name, description] = texts;
         let (bad_fcs, runt, link_down, min_frame) = wire;
@@ -185,7 +185,7 @@ prop_compose! {
             name, description, seed, traffic,
             wire: Wire { bad_fcs, runt, link_down, min_frame: Some(Bytes(min_frame)), ..Wire::default() },
             channels: Channels { combined },
-            ring: Ring { rx: 1 << ring.0, tx: 1 << (ring.1.min(15)) },
+            ring: Ring { rx: 1 << ring.0, tx: 1 << (ring.1.min(15)), ..Ring::default() },
             coalesce: Coalesce { rx_usecs: Duration(coalesce.0), rx_frames: coalesce.1 },
             handle,
             folder: "folder".into(),
@@ -194,6 +194,14 @@ prop_compose! {
         scenario.rxfh.key = HashKey(hash_key);
         scenario.rxfh.enabled = flags[0];
         scenario.nic.event_idx = flags[1];
+        scenario.nic.in_order = flags[3];
+        scenario.nic.indirect_desc = flags[4];
+        if flags[5] {
+            scenario.ring.format = RingFormat::Packed;
+        }
+        if flags[6] {
+            scenario.driver.tx_header = TxHeader::Apart;
+        }
         scenario.output.events = if flags[2] { EventsOutput::Losses } else { EventsOutput::None };
         if let Some((size, queue)) = table {
             scenario.rxfh.indirection = Indirection::Table(vec![queue % combined; 1 << size]);

@@ -23,7 +23,7 @@ fn values_are_toml_or_bare_text() {
             "wire.link_down=[{ at = '1ms', for = '2ms' }]",
         ],
     );
-    assert_eq!(scenario.ring, Ring { rx: 512, tx: 256 });
+    assert_eq!(scenario.ring, Ring { rx: 512, ..Ring::default() });
     let Traffic::Generator(generator) = &scenario.traffic else { panic!("a generator") };
     assert_eq!(generator.rate, Rate::Packets(PacketRate { milli: 2_000_000_000 }));
     assert_eq!(scenario.seed, 42);
