@@ -66,7 +66,11 @@ impl Driver {
             State::Resetting { deadline } => self.after_reset(now, deadline, transport, host),
             State::Commanding { deadline, class, command } => self
                 .healthy(now, transport, host)
-                .and_then(|()| self.after_command(now, deadline, (class, command), host)),
+                .and_then(|()| self.after_command(now, deadline, (class, command), host))
+                .and_then(|progress| match progress {
+                    Progress::Running => self.command(now, transport, host),
+                    Progress::Waiting { .. } => Ok(progress),
+                }),
             State::Running => self.healthy(now, transport, host).map(|()| Progress::Running),
         };
         result.map_err(|error| self.give_up(now, error, transport, host))
@@ -135,6 +139,7 @@ impl Driver {
         self.device.check(&self.config, self.features)?;
         self.set_up_queues(transport)?;
         self.go(now, transport, host)?;
+        self.pending = Command::at_start(&self.config).into();
         self.command(now, transport, host)
     }
 
@@ -150,7 +155,7 @@ impl Driver {
         let mut accepted = offered & self.config.wanted();
         if accepted & spec::NET_F_CTRL_VQ == 0 {
             // 2.2.1: no feature without the one it depends on, even if the device offers it so.
-            accepted &= !(spec::NET_F_MQ | spec::NET_F_RSS);
+            accepted &= !spec::NEED_CTRL_VQ;
         }
         let missing = self.required() & !accepted;
         if missing != 0 {
@@ -169,10 +174,8 @@ impl Driver {
 
     /// What must be agreed: by configuration, and by what the configuration cannot do without.
     fn required(&self) -> u64 {
-        let mut required = self.config.required | spec::F_VERSION_1;
-        if self.config.rss.is_some() {
-            required |= spec::NET_F_RSS;
-        } else if self.config.queue_pairs > 1 {
+        let mut required = self.config.required | spec::F_VERSION_1 | self.config.follow();
+        if self.config.rss.is_none() && self.config.queue_pairs > 1 {
             required |= spec::NET_F_MQ;
         }
         required
@@ -216,31 +219,30 @@ impl Driver {
         Ok(())
     }
 
-    /// One pair needs no command: it is what a device starts with (5.1.6.5.6).
+    /// Sends what is pending, one command after the other; the driver runs when all are done.
     fn command<T: Transport, H: Host>(
         &mut self,
         now: u64,
         transport: &mut T,
         host: &mut H,
     ) -> Result<Progress, DriverError> {
-        let command = match &self.config.rss {
-            Some(rss) => Command::rss_config(rss, self.config.queue_pairs),
-            None if self.config.queue_pairs > 1 => Command::pairs_set(self.config.queue_pairs),
-            None => {
-                self.state = State::Running;
-                return Ok(Progress::Running);
+        while let Some(command) = self.pending.pop_front() {
+            let (class, number) = (command.class, command.command);
+            let deadline = self.deadline(now);
+            let kick = self.control.send(&self.memory, &command);
+            self.counters.control_sent += 1;
+            self.state = State::Commanding { deadline, class, command: number };
+            host.event(now, Event::ControlSent { class, command: number });
+            if let Some(queue) = self.control_index().filter(|_| kick) {
+                transport.notify(queue);
             }
-        };
-        let (class, number) = (command.class, command.command);
-        let deadline = self.deadline(now);
-        let kick = self.control.send(&self.memory, &command);
-        self.counters.control_sent += 1;
-        self.state = State::Commanding { deadline, class, command: number };
-        host.event(now, Event::ControlSent { class, command: number });
-        if let Some(queue) = self.control_index().filter(|_| kick) {
-            transport.notify(queue);
+            let progress = self.after_command(now, deadline, (class, number), host)?;
+            if progress != Progress::Running {
+                return Ok(progress);
+            }
         }
-        self.after_command(now, deadline, (class, number), host)
+        self.state = State::Running;
+        Ok(Progress::Running)
     }
 
     fn after_command<H: Host>(
@@ -267,7 +269,6 @@ impl Driver {
             return Err(DriverError::ControlRefused { class, command, ack });
         }
         self.counters.control_done += 1;
-        self.state = State::Running;
         Ok(Progress::Running)
     }
 

@@ -3,7 +3,7 @@
 //! Contract: a command made here is laid out as the specification says.
 //! Not checked: that its values are within what the device offered; [`crate::config`] does what it can.
 
-use crate::config::{DriverConfig, RssSettings};
+use crate::config::{DriverConfig, HashSettings, RssSettings};
 use crate::spec;
 
 /// Bytes of class and command number.
@@ -21,6 +21,33 @@ pub(crate) struct Command {
 }
 
 impl Command {
+    /// What a device just reset is told, in this order: queues and steering, hash, filters. One pair needs
+    /// no command: it is what a device starts with (5.1.6.5.6).
+    pub(crate) fn at_start(config: &DriverConfig) -> Vec<Self> {
+        let mut commands = Vec::new();
+        match &config.rss {
+            Some(rss) => commands.push(Self::rss_config(rss, config.queue_pairs)),
+            None if config.queue_pairs > 1 => commands.push(Self::pairs_set(config.queue_pairs)),
+            None => {}
+        }
+        // With RSS its configuration says what is hashed.
+        if let Some(hash) = config.hash_report.as_ref().filter(|_| config.rss.is_none()) {
+            commands.push(Self::hash_config(hash));
+        }
+        commands.extend(config.filter.commands());
+        commands
+    }
+
+    /// Report this hash (5.1.6.5.6.4).
+    fn hash_config(hash: &HashSettings) -> Self {
+        let mut data = hash.hash_types.to_le_bytes().to_vec();
+        data.extend([0; 8]);
+        // Validated: 1..=255 bytes.
+        data.push(hash.key.len() as u8);
+        data.extend(&hash.key);
+        Self { class: spec::CTRL_MQ, command: spec::CTRL_MQ_HASH_CONFIG, data }
+    }
+
     /// Use this many queue pairs, with automatic steering (5.1.6.5.6).
     pub(crate) fn pairs_set(queue_pairs: u16) -> Self {
         let data = queue_pairs.to_le_bytes().to_vec();
@@ -47,7 +74,8 @@ impl Command {
 
 /// Bytes of the longest command that `config` can lead to.
 pub(crate) fn largest_command(config: &DriverConfig) -> usize {
-    config.rss.as_ref().map_or(0, rss_bytes).max(size_of::<u16>())
+    let longest = Command::at_start(config).iter().map(|command| command.data.len()).max();
+    longest.unwrap_or(0).max(size_of::<u16>())
 }
 
 fn rss_bytes(rss: &RssSettings) -> usize {
@@ -71,6 +99,24 @@ mod tests {
         assert_eq!(command.data, expected);
         let config = DriverConfig { queue_pairs: 4, rss: Some(rss), ..DriverConfig::default() };
         assert_eq!(largest_command(&config), expected.len());
+    }
+
+    #[test]
+    fn a_hash_is_configured_unless_rss_does_it() {
+        let hash = HashSettings { hash_types: 0x0102, key: vec![0xaa, 0xbb] };
+        let config = DriverConfig { hash_report: Some(hash), ..DriverConfig::default() };
+        let [command] = &Command::at_start(&config)[..] else { panic!("one command") };
+        assert_eq!((command.class, command.command), (4, 2));
+        assert_eq!(command.data, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0xaa, 0xbb]);
+        let rss = RssSettings {
+            hash_types: 0x0102,
+            key: vec![0xaa, 0xbb],
+            table: vec![0],
+            unclassified: 0,
+        };
+        let config = DriverConfig { rss: Some(rss), ..config };
+        let sent = Command::at_start(&config);
+        assert_eq!(sent.iter().map(|command| command.command).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

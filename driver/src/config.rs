@@ -4,8 +4,16 @@
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
 use crate::config_error::ConfigError;
+use crate::filter::ReceiveFilter;
 use crate::policy::{Moderation, Rearm, Recover, Refill};
 use crate::spec;
+
+/// The features that are asked for exactly when a setting needs them.
+const SETTINGS: u64 = spec::NET_F_RSS
+    | spec::NET_F_HASH_REPORT
+    | spec::NET_F_CTRL_RX
+    | spec::NET_F_CTRL_RX_EXTRA
+    | spec::NET_F_CTRL_VLAN;
 
 /// Least entries of a receive or transmit ring.
 pub const MIN_RING: u16 = 16;
@@ -23,7 +31,9 @@ pub struct DriverConfig {
     pub rx_ring: u16,
     /// Entries of each transmit ring, same rule.
     pub tx_ring: u16,
-    /// Bytes of each buffer, the 12-byte virtio header included: 1526..=131072.
+    /// Bytes of each receive buffer, the virtio header included: 1526..=131072 without and 1534 with a hash
+    /// report. With MRG_RXBUF required as little as that header, 12 or 20. Transmit buffers are as
+    /// large, and 2048 at least.
     pub buffer_size: u32,
     /// When free buffers go back to the device.
     pub refill: Refill,
@@ -43,6 +53,11 @@ pub struct DriverConfig {
     pub mask: Masking,
     /// Receive-side scaling. VIRTIO_NET_F_RSS is asked for exactly when this is given.
     pub rss: Option<RssSettings>,
+    /// Which hash the device is to report with each frame. VIRTIO_NET_F_HASH_REPORT is asked for exactly
+    /// when this is given. With RSS it must be the one that RSS computes.
+    pub hash_report: Option<HashSettings>,
+    /// Which frames the device is to take. Its features are asked for exactly when it needs them.
+    pub filter: ReceiveFilter,
     /// How a frame to send is described.
     pub tx_header: TxHeader,
     /// How long the device may take for a reset and for each control command, in picoseconds.
@@ -70,6 +85,8 @@ impl Default for DriverConfig {
             recover_limit: 8,
             mask: Masking::Ring,
             rss: None,
+            hash_report: None,
+            filter: ReceiveFilter::default(),
             tx_header: TxHeader::WithFrame,
             control_timeout_ps: 1_000_000_000_000,
             features: spec::DEFAULT_FEATURES,
@@ -90,27 +107,51 @@ impl DriverConfig {
         in_range(
             "buffer_size",
             self.buffer_size.into(),
-            spec::MIN_RX_BUFFER_BYTES.into(),
+            self.least_buffer().into(),
             MAX_BUFFER_BYTES.into(),
         )?;
         in_range("refill_threshold", self.refill_threshold.into(), 1, self.rx_ring.into())?;
         self.moderation.validate()?;
         in_range("control_timeout_ps", self.control_timeout_ps, 1, u64::MAX)?;
         self.validate_features()?;
-        match &self.rss {
-            Some(rss) => rss.validate(self.queue_pairs),
+        self.filter.validate()?;
+        if let Some(rss) = &self.rss {
+            rss.validate(self.queue_pairs)?;
+        }
+        match &self.hash_report {
+            Some(hash) => hash.validate(self.rss.as_ref()),
             None => Ok(()),
         }
+    }
+
+    /// Bytes of each transmit buffer.
+    pub(crate) fn tx_buffer_size(&self) -> u32 {
+        if self.buffer_size < spec::MIN_RX_BUFFER_BYTES { 2048 } else { self.buffer_size }
+    }
+
+    /// The least receive buffer: for a whole frame, or for the header if frames may take several (5.1.6.3.1).
+    fn least_buffer(&self) -> u32 {
+        let hash = if self.hash_report.is_some() { spec::NET_F_HASH_REPORT } else { 0 };
+        let header = spec::header_bytes(hash);
+        if self.required & spec::NET_F_MRG_RXBUF != 0 {
+            header as u32
+        } else {
+            spec::MIN_RX_BUFFER_BYTES + (header - spec::HEADER_BYTES) as u32
+        }
+    }
+
+    /// The features that follow from settings, and are asked for because of them only.
+    pub(crate) fn follow(&self) -> u64 {
+        let rss = if self.rss.is_some() { spec::NET_F_RSS } else { 0 };
+        let hash = if self.hash_report.is_some() { spec::NET_F_HASH_REPORT } else { 0 };
+        rss | hash | self.filter.features()
     }
 
     /// The features to accept if offered: what is wanted, what is required, and what follows from
     /// the other fields.
     pub(crate) fn wanted(&self) -> u64 {
         let wanted = self.features | self.required | spec::F_VERSION_1;
-        match self.rss {
-            Some(_) => wanted | spec::NET_F_RSS,
-            None => wanted & !spec::NET_F_RSS,
-        }
+        wanted & !SETTINGS | self.follow()
     }
 
     fn validate_features(&self) -> Result<(), ConfigError> {
@@ -121,10 +162,14 @@ impl DriverConfig {
         if self.required & spec::NET_F_RSS != 0 && self.rss.is_none() {
             return Err(ConfigError::RssWithoutSettings);
         }
+        let idle = self.required & SETTINGS & !self.follow();
+        if idle != 0 {
+            return Err(ConfigError::FeatureWithoutSettings { features: idle });
+        }
         let wanted = self.wanted();
         let multi = spec::NET_F_MQ | spec::NET_F_RSS;
-        if wanted & multi != 0 && wanted & spec::NET_F_CTRL_VQ == 0 {
-            return Err(ConfigError::NeedsControlQueue { features: wanted & multi });
+        if wanted & spec::NEED_CTRL_VQ != 0 && wanted & spec::NET_F_CTRL_VQ == 0 {
+            return Err(ConfigError::NeedsControlQueue { features: wanted & spec::NEED_CTRL_VQ });
         }
         if self.queue_pairs > 1 && wanted & multi == 0 {
             return Err(ConfigError::PairsWithoutMultiQueue { queue_pairs: self.queue_pairs });
@@ -196,6 +241,30 @@ impl RssSettings {
     }
 }
 
+/// `virtio_net_hash_config` (virtio 1.x 5.1.6.5.6.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashSettings {
+    /// Hash types to apply, bits 0..=8.
+    pub hash_types: u32,
+    /// Toeplitz key, 1..=255 bytes; the device says how many it takes.
+    pub key: Vec<u8>,
+}
+
+impl HashSettings {
+    fn validate(&self, rss: Option<&RssSettings>) -> Result<(), ConfigError> {
+        if self.hash_types & !spec::HASH_TYPES != 0 {
+            return Err(ConfigError::UnknownHashTypes { hash_types: self.hash_types });
+        }
+        in_range("hash_report.key length", self.key.len() as u64, 1, 255)?;
+        match rss {
+            Some(rss) if rss.hash_types != self.hash_types || rss.key != self.key => {
+                Err(ConfigError::TwoHashes)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 fn ring(field: &'static str, entries: u16) -> Result<(), ConfigError> {
     in_range(field, entries.into(), MIN_RING.into(), spec::MAX_RING.into())?;
     if entries.is_power_of_two() {
@@ -221,6 +290,25 @@ mod tests {
 
     fn rss() -> RssSettings {
         RssSettings { hash_types: 0x3f, key: vec![1; 40], table: vec![0, 1, 2, 3], unclassified: 0 }
+    }
+
+    fn hash() -> HashSettings {
+        HashSettings { hash_types: 0x3f, key: vec![1; 40] }
+    }
+
+    #[test]
+    fn the_header_bounds_small_buffers_and_the_frame_large_ones() {
+        let merging = DriverConfig { required: spec::NET_F_MRG_RXBUF, ..base() };
+        let good = [
+            DriverConfig { buffer_size: 12, ..merging.clone() },
+            DriverConfig { buffer_size: 20, hash_report: Some(hash()), ..merging },
+            DriverConfig { buffer_size: 1534, hash_report: Some(hash()), ..base() },
+            DriverConfig { hash_report: Some(hash()), rss: Some(rss()), ..base() },
+        ];
+        for config in good {
+            assert_eq!(config.validate(), Ok(()));
+            assert!(config.tx_buffer_size() >= 1526);
+        }
     }
 
     #[test]
@@ -252,6 +340,22 @@ mod tests {
             DriverConfig { features: spec::NET_F_MQ, ..base() },
             DriverConfig { features: spec::NET_F_CTRL_VQ, ..base() },
             DriverConfig { required: spec::NET_F_RSS, ..base() },
+            DriverConfig { required: spec::NET_F_HASH_REPORT, ..base() },
+            DriverConfig { required: spec::NET_F_CTRL_VLAN, ..base() },
+            DriverConfig { hash_report: Some(hash()), buffer_size: 1533, ..base() },
+            DriverConfig { required: spec::NET_F_MRG_RXBUF, buffer_size: 11, ..base() },
+            DriverConfig {
+                required: spec::NET_F_MRG_RXBUF,
+                hash_report: Some(hash()),
+                buffer_size: 19,
+                ..base()
+            },
+            DriverConfig {
+                hash_report: Some(HashSettings { hash_types: 1, ..hash() }),
+                rss: Some(rss()),
+                ..base()
+            },
+            DriverConfig { hash_report: Some(HashSettings { key: vec![], ..hash() }), ..base() },
         ];
         for config in bad {
             assert!(config.validate().is_err(), "{config:?}");

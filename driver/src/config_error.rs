@@ -40,6 +40,20 @@ pub enum ConfigError {
     },
     /// RSS is required, but there are no settings for it.
     RssWithoutSettings,
+    /// A table of addresses holds one of the other kind.
+    WrongKindOfAddress {
+        /// The field's name.
+        field: &'static str,
+        /// The address.
+        address: [u8; 6],
+    },
+    /// The hash to report is not the one that RSS computes, and there is only one.
+    TwoHashes,
+    /// A feature is required that its settings do not ask for.
+    FeatureWithoutSettings {
+        /// The bits.
+        features: u64,
+    },
     /// Hash types beyond bit 8.
     UnknownHashTypes {
         /// All bits asked for.
@@ -74,6 +88,23 @@ impl fmt::Display for ConfigError {
             }
             Self::RssWithoutSettings => {
                 write!(f, "the feature RSS is required; give RSS settings as well")
+            }
+            Self::WrongKindOfAddress { field, address } => {
+                let [a, b, c, d, e, g] = address;
+                write!(
+                    f,
+                    "{field} has {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}; the first byte of a \
+                     multicast address is odd, that of a station's is even"
+                )
+            }
+            Self::TwoHashes => {
+                write!(
+                    f,
+                    "the hash report and RSS have different types or keys; give both the same"
+                )
+            }
+            Self::FeatureWithoutSettings { features } => {
+                write!(f, "the features {features:#x} are required; give their settings as well")
             }
             Self::UnknownHashTypes { hash_types } => {
                 write!(f, "hash types {hash_types:#x} have unknown bits; use bits 0..=8")

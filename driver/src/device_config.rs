@@ -3,7 +3,7 @@
 //! Contract: [`read`] returns what one generation of the space held; fields whose feature is not agreed
 //! do not exist. [`DeviceConfig::check`] compares it with what the driver is to do.
 
-use crate::config::{DriverConfig, RssSettings};
+use crate::config::DriverConfig;
 use crate::error::DriverError;
 use crate::spec;
 use crate::transport::Transport;
@@ -98,33 +98,40 @@ impl DeviceConfig {
         }
         at_most("queue_pairs", config.queue_pairs.into(), self.max_queue_pairs.into())?;
         if let Some(mtu) = self.mtu {
-            self.check_mtu(mtu, config)?;
+            self.check_mtu(mtu, config, features)?;
         }
-        match &config.rss {
-            Some(rss) if features & spec::NET_F_RSS != 0 => self.check_rss(rss),
-            _ => Ok(()),
+        if let Some(rss) = config.rss.as_ref().filter(|_| features & spec::NET_F_RSS != 0) {
+            at_most("length of the RSS table", rss.table.len() as u64, self.rss_max_table.into())?;
+            self.check_hash(rss.hash_types, &rss.key)?;
+        }
+        match &config.hash_report {
+            Some(hash) => self.check_hash(hash.hash_types, &hash.key),
+            None => Ok(()),
         }
     }
 
-    fn check_mtu(&self, mtu: u16, config: &DriverConfig) -> Result<(), DriverError> {
+    fn check_mtu(&self, mtu: u16, config: &DriverConfig, features: u64) -> Result<(), DriverError> {
         if mtu < 68 {
             return Err(DriverError::BadConfigSpace { field: "mtu", value: mtu.into() });
         }
-        let need = spec::HEADER_BYTES + spec::ETHERNET_HEADER_BYTES + usize::from(mtu);
-        if need > config.buffer_size as usize {
+        let header = spec::header_bytes(features);
+        let need = header + spec::ETHERNET_HEADER_BYTES + usize::from(mtu);
+        // A frame may take several buffers, but never more than the ring has.
+        let merged = features & spec::NET_F_MRG_RXBUF != 0;
+        let buffers = if merged { usize::from(config.rx_ring) } else { 1 };
+        if need > buffers * config.buffer_size as usize {
             let (need, buffer_size) = (need as u64, config.buffer_size);
             return Err(DriverError::BufferTooSmall { mtu, need, buffer_size });
         }
         Ok(())
     }
 
-    fn check_rss(&self, rss: &RssSettings) -> Result<(), DriverError> {
-        at_most("length of the RSS key", rss.key.len() as u64, self.rss_max_key.into())?;
-        at_most("length of the RSS table", rss.table.len() as u64, self.rss_max_table.into())?;
-        if rss.hash_types & !self.rss_hash_types != 0 {
+    fn check_hash(&self, hash_types: u32, key: &[u8]) -> Result<(), DriverError> {
+        at_most("length of the RSS key", key.len() as u64, self.rss_max_key.into())?;
+        if hash_types & !self.rss_hash_types != 0 {
             return Err(DriverError::DeviceLimit {
                 what: "the set of RSS hash types",
-                wanted: rss.hash_types.into(),
+                wanted: hash_types.into(),
                 limit: self.rss_hash_types.into(),
             });
         }

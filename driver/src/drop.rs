@@ -16,14 +16,24 @@ pub enum DropReason {
     DuplicateId,
     /// The queue had stopped with completions in it, and was reset.
     DriverReset,
+    /// The buffers of a merged frame do not add up. If some are missing, the queue stops.
+    BadMerge,
+    /// The checksum that is still to be completed lies beyond the frame. The buffer is recycled.
+    BadChecksumPlace,
 }
 
 impl DropReason {
     /// All reasons, in the order of [`DropReason::index`].
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::ShortCompletion, Self::UnknownId, Self::DuplicateId, Self::DriverReset];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::ShortCompletion,
+        Self::UnknownId,
+        Self::DuplicateId,
+        Self::DriverReset,
+        Self::BadMerge,
+        Self::BadChecksumPlace,
+    ];
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
 
     /// Place in [`DropReason::ALL`] and in arrays of counters.
     #[inline]
@@ -38,6 +48,8 @@ impl DropReason {
             Self::UnknownId => "unknown_id",
             Self::DuplicateId => "duplicate_id",
             Self::DriverReset => "driver_reset",
+            Self::BadMerge => "bad_merge",
+            Self::BadChecksumPlace => "bad_checksum_place",
         }
     }
 
@@ -51,6 +63,15 @@ impl DropReason {
             Self::UnknownId => {
                 "dropped when the device returns a descriptor number that the ring does not have; \
                  the queue stops"
+            }
+            Self::BadMerge => {
+                "dropped when num_buffers is 0 or more than the device has returned, a buffer before \
+                 the last is not full, or all hold more than the longest frame; if buffers are missing \
+                 the queue stops"
+            }
+            Self::BadChecksumPlace => {
+                "dropped when csum_start and csum_offset lie beyond the frame whose checksum is to be \
+                 completed"
             }
             Self::DriverReset => {
                 "dropped when its queue is reset after the device broke the ring: what lies behind the \
@@ -66,8 +87,10 @@ impl DropReason {
     /// What the numbers of its [`DropRecord`] count.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::ShortCompletion => "bytes",
-            Self::UnknownId | Self::DuplicateId | Self::DriverReset => "descriptors",
+            Self::ShortCompletion | Self::BadChecksumPlace => "bytes",
+            Self::UnknownId | Self::DuplicateId | Self::DriverReset | Self::BadMerge => {
+                "descriptors"
+            }
         }
     }
 
@@ -78,6 +101,8 @@ impl DropReason {
                 "Linux rtnl rx_length_errors, Linux virtio_net drops, NDIS OID_GEN_RCV_ERROR"
             }
             Self::DriverReset => "NDIS OID_GEN_RCV_ERROR",
+            Self::BadMerge => "Linux rtnl rx_length_errors, NDIS OID_GEN_RCV_ERROR",
+            Self::BadChecksumPlace => "Linux rtnl rx_frame_errors, NDIS OID_GEN_RCV_ERROR",
             Self::UnknownId | Self::DuplicateId => {
                 "Linux virtio_ring BAD_RING, NDIS OID_GEN_RCV_ERROR"
             }
@@ -91,10 +116,12 @@ impl DropReason {
 /// |---|---|---|---|
 /// | short_completion | bytes the device reports | bytes of the buffer | bytes of the two headers |
 /// | unknown_id, duplicate_id | descriptors the device owns | descriptors of the ring | 1 |
+/// | bad_merge | buffers taken | descriptors of the ring | num_buffers |
+/// | bad_checksum_place | bytes of the frame | the same | bytes it would need |
 /// | driver_reset | completions left in the ring | descriptors of the ring | 1 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DropRecord {
-    /// Which completion of the queue since start, counting from 0.
+    /// Which frame of the queue since start, counting from 0.
     pub tag: u64,
     /// Why.
     pub reason: DropReason,

@@ -73,7 +73,7 @@ impl Layout {
         let (mut rx, mut tx) = (Vec::new(), Vec::new());
         for _ in 0..config.queue_pairs {
             rx.push(end.queue(config.rx_ring, 1, config.buffer_size));
-            tx.push(end.queue(config.tx_ring, config.tx_header.chain(), config.buffer_size));
+            tx.push(end.queue(config.tx_ring, config.tx_header.chain(), config.tx_buffer_size()));
         }
         let control = ControlLayout {
             ring: end.ring(CONTROL_RING, command::CHAIN),

@@ -40,8 +40,11 @@ mod dma;
 mod drop;
 mod error;
 mod event;
+mod filter;
+mod header;
 mod interrupt;
 mod layout;
+mod merge;
 mod moderation;
 mod policy;
 mod poll;
@@ -50,13 +53,15 @@ mod reset;
 mod ring;
 pub mod spec;
 mod staging;
+mod take;
 mod timer;
 mod transmit;
 mod transport;
 
 pub use bring_up::Progress;
 pub use config::{
-    DriverConfig, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings, TxHeader,
+    DriverConfig, HashSettings, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings,
+    TxHeader,
 };
 pub use config_error::ConfigError;
 pub use counters::{DriverCounters, QueueCounters, ReceiveCounters, TransmitCounters};
@@ -64,6 +69,8 @@ pub use dma::{DmaError, DmaRegion, REGION_ALIGN};
 pub use drop::{DropReason, DropRecord};
 pub use error::DriverError;
 pub use event::{Event, Value};
+pub use filter::{MAX_ADDRESSES, ReceiveFilter};
+pub use header::{RxChecksum, RxHash};
 pub use interrupt::Interrupt;
 pub use policy::{ADAPTIVE_STEPS, ADAPTIVE_WINDOW_PS, Moderation, Rearm, Recover, Refill, Step};
 pub use poll::{Finished, Polled};
@@ -74,12 +81,14 @@ pub use timer::Due;
 pub use transmit::TransmitError;
 pub use transport::{QueueSetup, Transport, TransportError};
 
+use command::Command;
 use control::ControlQueue;
 use device_config::DeviceConfig;
 use layout::Layout;
 use ring::rx::RxQueue;
 use ring::tx::TxQueue;
 use staging::Staging;
+use std::collections::VecDeque;
 use timer::Timers;
 
 /// The MSI-X vector of configuration changes.
@@ -105,8 +114,12 @@ pub trait Host {
 pub struct RxFrame<'a> {
     /// The Ethernet frame, without virtio header and FCS.
     pub data: &'a [u8],
-    /// Which completion of this queue since start it is, counting from 0; dropped ones count as well.
+    /// Which frame of this queue since start it is, counting from 0; dropped ones count as well.
     pub position: u64,
+    /// What the device says about its checksum, with VIRTIO_NET_F_GUEST_CSUM.
+    pub checksum: RxChecksum,
+    /// The hash the device reports, with VIRTIO_NET_F_HASH_REPORT and if it computed one.
+    pub hash: Option<RxHash>,
 }
 
 /// The driver of one device.
@@ -120,6 +133,8 @@ pub struct Driver {
     rx: Vec<RxQueue>,
     tx: Vec<TxQueue>,
     control: ControlQueue,
+    /// Commands to send before the driver runs.
+    pending: VecDeque<Command>,
     staging: Staging,
     timers: Timers,
     counters: DriverCounters,
@@ -160,7 +175,8 @@ impl Driver {
             rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, buffer_size)).collect(),
             tx: layout.tx.into_iter().map(|queue| TxQueue::new(queue, config.tx_header)).collect(),
             control: ControlQueue::new(layout.control),
-            staging: Staging::new(buffer_size),
+            pending: VecDeque::new(),
+            staging: Staging::new(&config),
             timers: Timers::default(),
             counters: DriverCounters::default(),
             config,

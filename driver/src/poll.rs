@@ -7,26 +7,19 @@
 //! Buffer policy: copy and recycle. A frame is copied once, from the DMA buffer to a staging area that
 //! the host sees for the length of one call; the buffer is free from then on. So nothing the device does
 //! later can change a frame that has been looked at.
-//!
-//! A completion taken is dropped when its length cannot hold a frame or its id is a lie; in the latter
-//! case the queue stops, as nobody can say which frame was meant.
+//! What is taken, and what is dropped on the way, is in `take.rs`.
 
 use crate::counters::QueueCounters;
 use crate::dma::DmaRegion;
-use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
 use crate::interrupt;
 use crate::moderation::After;
 use crate::policy::{Moderation, Refill};
-use crate::ring::RingError;
 use crate::ring::rx::RxQueue;
-use crate::spec;
 use crate::staging::{BATCH, Staging};
+use crate::take::take_batch;
 use crate::transport::Transport;
 use crate::{Driver, Host};
-
-/// The least length of a completion that holds a frame.
-const LEAST_BYTES: usize = spec::HEADER_BYTES + spec::ETHERNET_HEADER_BYTES;
 
 /// Result of [`Driver::poll`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -206,166 +199,6 @@ fn moderate<H: Host>(
         host.event(now, Event::ModerationChanged { queue, usecs: step.usecs });
     }
     rx.moderator.after_poll(now, moderation, rx.found)
-}
-
-/// Takes every completion there is, whatever it costs.
-pub(crate) fn take_all<H: Host>(
-    now: u64,
-    queue: u16,
-    rx: &mut RxQueue,
-    memory: &DmaRegion,
-    staging: &mut Staging,
-    host: &mut H,
-) -> Polled {
-    let mut polled = Polled::default();
-    while rx.broken.is_none() {
-        let batch = take_batch(now, queue, BATCH as u16, rx, memory, staging, host);
-        if batch.frames + batch.dropped == 0 {
-            break;
-        }
-        polled.frames += batch.frames;
-        polled.dropped += batch.dropped;
-        polled.bytes += batch.bytes;
-    }
-    let receive = &mut rx.counters.receive;
-    receive.consumed += u64::from(polled.frames) + u64::from(polled.dropped);
-    receive.indicated += u64::from(polled.frames);
-    receive.bytes += polled.bytes;
-    polled
-}
-
-#[derive(Default)]
-struct Batch {
-    frames: u16,
-    dropped: u16,
-    bytes: u64,
-}
-
-fn take_batch<H: Host>(
-    now: u64,
-    queue: u16,
-    limit: u16,
-    rx: &mut RxQueue,
-    memory: &DmaRegion,
-    staging: &mut Staging,
-    host: &mut H,
-) -> Batch {
-    let mut batch = Batch::default();
-    let (used, buffers) = (rx.ring.used_view(memory), rx.buffers(memory));
-    let mut fault = None;
-    for _ in 0..limit {
-        let completion = match rx.ring.take(&used) {
-            Ok(Some(completion)) => completion,
-            Ok(None) => break,
-            Err(error) => {
-                fault = Some(error);
-                break;
-            }
-        };
-        let position = rx.consumed;
-        rx.consumed += 1;
-        rx.free.push(completion.id);
-        let len = clamp(now, queue, position, completion.len, rx, host);
-        if len < LEAST_BYTES {
-            batch.dropped += 1;
-            let numbers = (len as u64, rx.buffer_size.into(), LEAST_BYTES as u64);
-            drop_it(now, queue, position, DropReason::ShortCompletion, numbers, rx, host);
-            continue;
-        }
-        let copy = staging.add(len, position);
-        rx.copy_out(&buffers, completion.id, copy);
-        if header_unexpected(copy) {
-            rx.counters.receive.header_unexpected += 1;
-            host.event(now, Event::HeaderUnexpected { tag: position, queue });
-        }
-        batch.frames += 1;
-        batch.bytes += (len - spec::HEADER_BYTES) as u64;
-    }
-    staging.indicate(now, queue, host);
-    if let Some(error) = fault {
-        if let Some(reason) = reason_of(error) {
-            batch.dropped += 1;
-            let position = rx.consumed;
-            rx.consumed += 1;
-            let numbers = (rx.ring.outstanding().into(), rx.ring.slots().into(), 1);
-            drop_it(now, queue, position, reason, numbers, rx, host);
-        }
-        stop(now, queue, rx, error, host);
-    }
-    batch
-}
-
-/// The length to believe: never more than the buffer that the device was given.
-#[inline]
-fn clamp<H: Host>(
-    now: u64,
-    queue: u16,
-    tag: u64,
-    len: u32,
-    rx: &mut RxQueue,
-    host: &mut H,
-) -> usize {
-    if len > rx.buffer_size {
-        rx.counters.receive.length_clamped += 1;
-        let capacity = rx.buffer_size.into();
-        host.event(now, Event::LengthClamped { tag, queue, len: len.into(), capacity });
-    }
-    len.min(rx.buffer_size) as usize
-}
-
-/// Without offloads and merging, flags and segmentation type are 0 and the frame is one buffer (5.1.6.4).
-#[inline]
-fn header_unexpected(copy: &[u8]) -> bool {
-    copy[..2] != [0, 0] || copy[10..12] != [1, 0]
-}
-
-/// Why the completion that an error has taken is dropped; most errors take none.
-fn reason_of(error: RingError) -> Option<DropReason> {
-    match error {
-        RingError::UnknownId { .. } => Some(DropReason::UnknownId),
-        RingError::DuplicateId { .. } => Some(DropReason::DuplicateId),
-        RingError::IndexJump { .. }
-        | RingError::DescriptorFlags { .. }
-        | RingError::BatchTooLong { .. } => None,
-    }
-}
-
-pub(crate) fn drop_it<H: Host>(
-    now: u64,
-    queue: u16,
-    tag: u64,
-    reason: DropReason,
-    (occupancy, capacity, need): (u64, u64, u64),
-    rx: &mut RxQueue,
-    host: &mut H,
-) {
-    rx.counters.dropped[reason.index()] += 1;
-    let record = DropRecord {
-        tag,
-        reason,
-        queue: Some(queue),
-        handle: None,
-        cpu: None,
-        occupancy,
-        capacity,
-        need,
-        free_elsewhere: 0,
-    };
-    host.event(now, Event::Dropped(record));
-}
-
-/// Stops the queue for good: it stays masked, takes nothing, and is given nothing.
-fn stop<H: Host>(now: u64, queue: u16, rx: &mut RxQueue, error: RingError, host: &mut H) {
-    let receive = &mut rx.counters.receive;
-    match error {
-        RingError::IndexJump { .. } => receive.index_jumps += 1,
-        RingError::DescriptorFlags { .. } => receive.descriptor_flags += 1,
-        RingError::BatchTooLong { .. } => receive.batch_too_long += 1,
-        // The dropped completion counts.
-        RingError::UnknownId { .. } | RingError::DuplicateId { .. } => {}
-    }
-    rx.broken = Some(error);
-    host.event(now, Event::QueueBroken { queue, error: error.name() });
 }
 
 fn count_poll(counters: &mut QueueCounters, polled: &Polled) {

@@ -4,6 +4,7 @@
 //! every receive ring is full of buffers and every queue enabled; nothing has been kicked.
 
 use crate::error::DriverError;
+use crate::header::RxFormat;
 use crate::ring::RingFeatures;
 use crate::spec;
 use crate::transport::{Transport, TransportError};
@@ -15,6 +16,8 @@ impl Driver {
         transport: &mut T,
     ) -> Result<(), DriverError> {
         let agreed = RingFeatures::of(self.features);
+        let format = RxFormat::of(self.features);
+        self.staging.reset(format);
         let vector = Some(CONFIG_VECTOR);
         transport.set_config_vector(vector).map_err(while_("setting the configuration vector"))?;
         for (pair, rx) in (0..).zip(&mut self.rx) {
@@ -28,7 +31,7 @@ impl Driver {
         }
         for (pair, tx) in (0..).zip(&mut self.tx) {
             check_size(transport, 2 * pair + 1, tx.ring.size())?;
-            tx.reset(&self.memory, agreed);
+            tx.reset(&self.memory, agreed, format.header_bytes);
             let setup = tx.ring.setup(&self.memory, None);
             let done = transport.setup_queue(2 * pair + 1, &setup);
             done.map_err(while_("setting up a transmit queue"))?;

@@ -21,9 +21,9 @@ use crate::config::MIN_RING;
 use crate::drop::DropReason;
 use crate::event::Event;
 use crate::policy::{Moderation, Recover};
-use crate::poll;
 use crate::ring::RingFeatures;
 use crate::spec;
+use crate::take;
 use crate::transport::{QueueSetup, Transport, TransportError};
 use crate::{Driver, Host, State, vector_of};
 
@@ -147,7 +147,7 @@ impl Driver {
             return;
         }
         if rx.broken.is_none() {
-            let polled = poll::take_all(now, queue, rx, &self.memory, &mut self.staging, host);
+            let polled = take::take_all(now, queue, rx, &self.memory, &mut self.staging, host);
             rx.counters.receive.reset_taken += u64::from(polled.frames);
         }
         if rx.broken.is_none() {
@@ -158,7 +158,7 @@ impl Driver {
             rx.consumed += 1;
             rx.counters.receive.consumed += 1;
             let numbers = (left.into(), rx.ring.slots().into(), 1);
-            poll::drop_it(now, queue, position, DropReason::DriverReset, numbers, rx, host);
+            take::drop_it(now, queue, position, DropReason::DriverReset, numbers, rx, host);
         }
     }
 

@@ -17,16 +17,28 @@ pub const STATUS_FAILED: u8 = 128;
 /// What every register of a removed PCI device reads as. No legal status has all bits set.
 pub const STATUS_GONE: u8 = 0xff;
 
+/// Feature: the driver takes checksums that were verified, or are still to be completed (5.1.3).
+pub const NET_F_GUEST_CSUM: u64 = 1 << 1;
 /// Feature: the device tells its largest MTU (5.1.3).
 pub const NET_F_MTU: u64 = 1 << 3;
 /// Feature: the device has a MAC address (5.1.3).
 pub const NET_F_MAC: u64 = 1 << 5;
+/// Feature: a received frame may come in several buffers (5.1.3).
+pub const NET_F_MRG_RXBUF: u64 = 1 << 15;
 /// Feature: the device tells its link status (5.1.3).
 pub const NET_F_STATUS: u64 = 1 << 16;
 /// Feature: there is a control queue (5.1.3).
 pub const NET_F_CTRL_VQ: u64 = 1 << 17;
+/// Feature: receive modes and MAC tables by command; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_CTRL_RX: u64 = 1 << 18;
+/// Feature: VLAN filtering by command; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_CTRL_VLAN: u64 = 1 << 19;
+/// Feature: more receive modes; should not be without `NET_F_CTRL_VQ` (5.1.4.2).
+pub const NET_F_CTRL_RX_EXTRA: u64 = 1 << 20;
 /// Feature: several queue pairs with automatic steering; needs `NET_F_CTRL_VQ` (5.1.3.1).
 pub const NET_F_MQ: u64 = 1 << 22;
+/// Feature: the header tells the frame's hash; should not be without `NET_F_CTRL_VQ` (5.1.4.2).
+pub const NET_F_HASH_REPORT: u64 = 1 << 57;
 /// Feature: receive-side scaling; needs `NET_F_CTRL_VQ` (5.1.3.1).
 pub const NET_F_RSS: u64 = 1 << 60;
 /// Feature: chains may lie in a table of their own (2.7.5.3, 2.8.7; 6).
@@ -52,6 +64,12 @@ pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
     | NET_F_CTRL_VQ
     | NET_F_MQ
     | NET_F_RSS
+    | NET_F_GUEST_CSUM
+    | NET_F_MRG_RXBUF
+    | NET_F_CTRL_RX
+    | NET_F_CTRL_VLAN
+    | NET_F_CTRL_RX_EXTRA
+    | NET_F_HASH_REPORT
     | F_INDIRECT_DESC
     | F_EVENT_IDX
     | F_VERSION_1
@@ -61,9 +79,26 @@ pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
     | F_RING_RESET;
 
 /// The features to ask for unless something else is wanted: [`SUPPORTED_FEATURES`] without those that
-/// change how rings are laid out or read.
-pub const DEFAULT_FEATURES: u64 =
-    SUPPORTED_FEATURES & !(F_INDIRECT_DESC | F_RING_PACKED | F_IN_ORDER);
+/// change how rings are laid out or read, or received frames.
+pub const DEFAULT_FEATURES: u64 = SUPPORTED_FEATURES
+    & !(F_INDIRECT_DESC
+        | F_RING_PACKED
+        | F_IN_ORDER
+        | NET_F_MRG_RXBUF
+        | NET_F_GUEST_CSUM
+        | NET_F_HASH_REPORT
+        | NET_F_CTRL_RX
+        | NET_F_CTRL_RX_EXTRA
+        | NET_F_CTRL_VLAN);
+
+/// The features that are of no use without the control queue, so that this driver takes none of them without
+/// it (5.1.3.1, 5.1.4.2).
+pub const NEED_CTRL_VQ: u64 = NET_F_MQ
+    | NET_F_RSS
+    | NET_F_CTRL_RX
+    | NET_F_CTRL_VLAN
+    | NET_F_CTRL_RX_EXTRA
+    | NET_F_HASH_REPORT;
 
 /// Bytes of the device configuration this driver reads: up to and with `supported_hash_types` (5.1.4).
 pub const CONFIG_BYTES: usize = 24;
@@ -74,12 +109,27 @@ pub const HASH_TYPES: u32 = 0x1ff;
 
 /// Bytes of `virtio_net_hdr` before each frame, `num_buffers` included, no hash report (5.1.6).
 pub const HEADER_BYTES: usize = 12;
+/// Bytes of `virtio_net_hdr` with these features agreed: 12, or 20 with a hash report (5.1.6).
+pub const fn header_bytes(features: u64) -> usize {
+    if features & NET_F_HASH_REPORT == 0 { HEADER_BYTES } else { HEADER_BYTES + 8 }
+}
+/// Header flag: the checksum has to be completed (5.1.6).
+pub const HDR_F_NEEDS_CSUM: u8 = 1;
+/// Header flag: the checksum was verified (5.1.6).
+pub const HDR_F_DATA_VALID: u8 = 2;
+/// Header flag: coalesced segments are counted; only with a feature this driver never takes (5.1.6).
+pub const HDR_F_RSC_INFO: u8 = 4;
+/// Highest VIRTIO_NET_HASH_REPORT_* there is (5.1.6.4.4).
+pub const HASH_REPORT_MAX: u16 = 9;
 /// Bytes of an Ethernet header without a tag; less than that is no frame.
 pub const ETHERNET_HEADER_BYTES: usize = 14;
 /// Bytes of one 802.1Q tag.
 pub const VLAN_TAG_BYTES: usize = 4;
 /// Least receive buffer when neither merging nor segmentation offload is agreed (5.1.6.3.1).
 pub const MIN_RX_BUFFER_BYTES: u32 = 1526;
+
+/// Bytes of the longest frame that may come in several buffers, its header included (5.1.6.3).
+pub const MAX_MERGED_BYTES: usize = 65589 + HEADER_BYTES + 8;
 
 /// Most entries of a split ring (2.7).
 pub const MAX_RING: u16 = 32768;
@@ -128,11 +178,35 @@ pub const AVAIL_F_NO_INTERRUPT: u16 = 1;
 /// Used ring flag: the device wants no kick; only without EVENT_IDX (2.7.10).
 pub const USED_F_NO_NOTIFY: u16 = 1;
 
+/// Control class: receive modes, one byte each (5.1.6.5.1).
+pub const CTRL_RX: u8 = 0;
+/// Command of `CTRL_RX`: promiscuous.
+pub const CTRL_RX_PROMISC: u8 = 0;
+/// Command of `CTRL_RX`: all multicast.
+pub const CTRL_RX_ALLMULTI: u8 = 1;
+/// Command of `CTRL_RX`: all unicast.
+pub const CTRL_RX_ALLUNI: u8 = 2;
+/// Command of `CTRL_RX`: no multicast.
+pub const CTRL_RX_NOMULTI: u8 = 3;
+/// Command of `CTRL_RX`: no unicast.
+pub const CTRL_RX_NOUNI: u8 = 4;
+/// Command of `CTRL_RX`: no broadcast.
+pub const CTRL_RX_NOBCAST: u8 = 5;
+/// Control class: MAC addresses (5.1.6.5.2).
+pub const CTRL_MAC: u8 = 1;
+/// Command of `CTRL_MAC`: the unicast and the multicast table, each a le32 count and the addresses.
+pub const CTRL_MAC_TABLE_SET: u8 = 0;
+/// Control class: VLANs (5.1.6.5.3).
+pub const CTRL_VLAN: u8 = 2;
+/// Command of `CTRL_VLAN`: take this VLAN, le16.
+pub const CTRL_VLAN_ADD: u8 = 0;
 /// Control class: multi-queue and RSS (5.1.6.5.6).
 pub const CTRL_MQ: u8 = 4;
 /// Command of `CTRL_MQ`: how many queue pairs to use, le16 (5.1.6.5.6).
 pub const CTRL_MQ_VQ_PAIRS_SET: u8 = 0;
 /// Command of `CTRL_MQ`: `virtio_net_rss_config` (5.1.6.5.7.1).
 pub const CTRL_MQ_RSS_CONFIG: u8 = 1;
+/// Command of `CTRL_MQ`: `virtio_net_hash_config` (5.1.6.5.6.4).
+pub const CTRL_MQ_HASH_CONFIG: u8 = 2;
 /// Acknowledgement: done (5.1.6.5).
 pub const CTRL_OK: u8 = 0;

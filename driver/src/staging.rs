@@ -1,10 +1,14 @@
 //! The copies of the frames of one batch, between their DMA buffers and the host.
 //!
 //! Contract: [`Staging::add`] at most [`BATCH`] times, each with at most a buffer's bytes, then
-//! [`Staging::indicate`], which empties it. Everything is allocated at the start.
+//! [`Staging::indicate`], which empties it. Everything is allocated at the start. A copy may grow by
+//! [`Staging::extend`] while it is the last one; with mergeable buffers there is room for a longest frame
+//! whenever [`Staging::has_room`] says so.
 
+use crate::config::DriverConfig;
+use crate::header::{RxFormat, RxHeader};
 use crate::spec;
-use crate::{Host, RxFrame};
+use crate::{Host, RxChecksum, RxFrame};
 
 /// Most frames in one indication.
 pub const BATCH: usize = 64;
@@ -21,29 +25,85 @@ pub(crate) struct Staging {
     bytes: Vec<u8>,
     spans: Vec<Span>,
     end: usize,
+    /// How received frames look; by the features agreed.
+    pub(crate) format: RxFormat,
 }
 
-/// Where one copy lies, virtio header included, and which completion it is.
+/// Where one copy lies, virtio header included, which frame it is, and what its header
+/// says.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: usize,
     end: usize,
     position: u64,
+    header: RxHeader,
 }
 
 impl Staging {
-    pub(crate) fn new(buffer_size: u32) -> Self {
-        let buffer = (buffer_size as usize).next_multiple_of(LINE);
-        Self { bytes: vec![0; buffer * BATCH], spans: Vec::with_capacity(BATCH), end: 0 }
+    pub(crate) fn new(config: &DriverConfig) -> Self {
+        let buffer = (config.buffer_size as usize).next_multiple_of(LINE);
+        let merging = config.wanted() & spec::NET_F_MRG_RXBUF != 0;
+        // A longest frame behind a batch of ordinary ones; or a batch of whole buffers.
+        let merged = if merging { spec::MAX_MERGED_BYTES + BATCH * 2048 } else { 0 };
+        Self {
+            bytes: vec![0; merged.max(buffer * BATCH)],
+            spans: Vec::with_capacity(BATCH),
+            end: 0,
+            format: RxFormat::default(),
+        }
+    }
+
+    /// The features are agreed.
+    pub(crate) fn reset(&mut self, format: RxFormat) {
+        self.format = format;
+    }
+
+    /// A frame of any length can be added. Without mergeable buffers one always can.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        !self.format.mergeable || self.bytes.len() - self.end >= spec::MAX_MERGED_BYTES
     }
 
     /// Room for the next copy of `len` bytes, header included.
     #[inline]
     pub(crate) fn add(&mut self, len: usize, position: u64) -> &mut [u8] {
         let (start, end) = (self.end, self.end + len);
-        self.spans.push(Span { start, end, position });
+        self.spans.push(Span { start, end, position, header: RxHeader::default() });
         self.end = end.next_multiple_of(LINE);
         &mut self.bytes[start..end]
+    }
+
+    /// Room behind the last copy for `len` bytes more of its frame; `None` if that makes it longer than any.
+    pub(crate) fn extend(&mut self, len: usize) -> Option<&mut [u8]> {
+        let span = self.spans.last_mut()?;
+        let (start, end) = (span.end, span.end + len);
+        if end - span.start > spec::MAX_MERGED_BYTES || end > self.bytes.len() {
+            return None;
+        }
+        span.end = end;
+        self.end = end.next_multiple_of(LINE).min(self.bytes.len());
+        Some(&mut self.bytes[start..end])
+    }
+
+    /// The last copy, header included.
+    #[inline]
+    pub(crate) fn last(&self) -> &[u8] {
+        self.spans.last().map_or(&[], |span| &self.bytes[span.start..span.end])
+    }
+
+    /// What the header of the last copy says.
+    #[inline]
+    pub(crate) fn describe_last(&mut self, header: RxHeader) {
+        if let Some(span) = self.spans.last_mut() {
+            span.header = header;
+        }
+    }
+
+    /// Forgets the last copy.
+    pub(crate) fn take_back(&mut self) {
+        if let Some(span) = self.spans.pop() {
+            self.end = span.start;
+        }
     }
 
     /// Hands everything added to the host, in one call, and forgets it.
@@ -60,10 +120,13 @@ impl Staging {
 
     #[inline]
     fn indicate_from<const N: usize, H: Host>(&self, now: u64, queue: u16, host: &mut H) {
-        let mut frames = [RxFrame { data: &[], position: 0 }; N];
+        let empty = RxFrame { data: &[], position: 0, checksum: RxChecksum::Unknown, hash: None };
+        let mut frames = [empty; N];
+        let header_bytes = self.format.header_bytes;
         for (frame, span) in frames.iter_mut().zip(&self.spans) {
-            let data = &self.bytes[span.start + spec::HEADER_BYTES..span.end];
-            *frame = RxFrame { data, position: span.position };
+            let data = &self.bytes[span.start + header_bytes..span.end];
+            let RxHeader { checksum, hash, .. } = span.header;
+            *frame = RxFrame { data, position: span.position, checksum, hash };
         }
         host.indicate(now, queue, &frames[..self.spans.len()]);
     }

@@ -58,7 +58,7 @@ impl Driver {
 
     /// What a buffer holds, and what the MTU allows beside an Ethernet header with one VLAN tag.
     fn max_frame(&self) -> usize {
-        let buffer = self.config.buffer_size as usize - spec::HEADER_BYTES;
+        let buffer = self.config.tx_buffer_size() as usize - spec::header_bytes(self.features);
         let link = spec::ETHERNET_HEADER_BYTES + spec::VLAN_TAG_BYTES;
         self.device.mtu.map_or(buffer, |mtu| buffer.min(usize::from(mtu) + link))
     }
@@ -72,6 +72,8 @@ fn stop<H: Host>(now: u64, queue: u16, tx: &mut TxQueue, error: RingError, host:
         RingError::DuplicateId { .. } => tx.counters.duplicate_id += 1,
         RingError::DescriptorFlags { .. } => tx.counters.descriptor_flags += 1,
         RingError::BatchTooLong { .. } => tx.counters.batch_too_long += 1,
+        // Of receive queues only.
+        RingError::MissingBuffers { .. } => {}
     }
     tx.broken = Some(error);
     host.event(now, Event::TransmitBroken { queue, error: error.name() });

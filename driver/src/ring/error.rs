@@ -43,6 +43,14 @@ pub enum RingError {
         /// Chains used by the used index.
         used: u16,
     },
+    /// A merged frame's header names more buffers than the device has returned. No one can say where the
+    /// next frame begins. Receive queues only.
+    MissingBuffers {
+        /// What the header says.
+        num_buffers: u16,
+        /// Buffers that were there.
+        there: u16,
+    },
 }
 
 impl RingError {
@@ -54,6 +62,7 @@ impl RingError {
             Self::DuplicateId { .. } => "duplicate_id",
             Self::DescriptorFlags { .. } => "descriptor_flags",
             Self::BatchTooLong { .. } => "batch_too_long",
+            Self::MissingBuffers { .. } => "missing_buffers",
         }
     }
 }
@@ -81,6 +90,10 @@ impl fmt::Display for RingError {
                 f,
                 "the device returned descriptor {id} for {batch} chains used in order, but moved the \
                  used index by {used} only"
+            ),
+            Self::MissingBuffers { num_buffers, there } => write!(
+                f,
+                "the device says that a frame takes {num_buffers} buffers, but has returned {there}"
             ),
         }
     }

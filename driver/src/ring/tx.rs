@@ -12,14 +12,16 @@ use crate::layout::QueueLayout;
 use crate::ring::{Buffer, Ring, RingError, RingFeatures};
 use crate::spec;
 
-/// No offload, no merging: all fields 0, and `num_buffers` must be 0 here (5.1.6.2.1).
-const HEADER: [u8; spec::HEADER_BYTES] = [0; spec::HEADER_BYTES];
+/// No offload, no merging, the longest form: all fields 0, and `num_buffers` must be 0 here (5.1.6.2.1).
+const HEADER: [u8; spec::HEADER_BYTES + 8] = [0; spec::HEADER_BYTES + 8];
 
 #[derive(Debug)]
 pub(crate) struct TxQueue {
     pub(crate) ring: Ring,
     layout: QueueLayout,
     header: TxHeader,
+    /// Bytes of the virtio header.
+    header_bytes: usize,
     /// The one used last is taken next, as it may still be in the cache; but with IN_ORDER the one that is
     /// free for the longest time, so that buffers come in order as well.
     free: VecDeque<u16>,
@@ -34,6 +36,7 @@ impl TxQueue {
             ring: Ring::new(layout.ring),
             layout,
             header,
+            header_bytes: spec::HEADER_BYTES,
             free: VecDeque::with_capacity(layout.ring.size.into()),
             in_order: false,
             broken: None,
@@ -42,8 +45,9 @@ impl TxQueue {
     }
 
     /// Forgets the device. It must be in reset.
-    pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures) {
+    pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures, header_bytes: usize) {
         self.ring.reset(memory, agreed);
+        self.header_bytes = header_bytes;
         self.ring.suppress(memory);
         self.free.clear();
         self.free.extend(0..self.ring.slots());
@@ -78,10 +82,11 @@ impl TxQueue {
         };
         let at = usize::from(id) * self.layout.stride;
         let buffers = memory.view(self.layout.buffers);
-        buffers.copy_in(at, &HEADER);
-        buffers.copy_in(at + HEADER.len(), frame);
+        let header = &HEADER[..self.header_bytes];
+        buffers.copy_in(at, header);
+        buffers.copy_in(at + header.len(), frame);
         let address = memory.address_of(self.layout.buffers) + at as u64;
-        let (header, len) = (HEADER.len() as u32, frame.len() as u32);
+        let (header, len) = (header.len() as u32, frame.len() as u32);
         let whole = Buffer { address, len: header + len, writable: false };
         match self.header {
             TxHeader::WithFrame => self.ring.describe(memory, id, &[whole]),
