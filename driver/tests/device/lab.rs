@@ -11,6 +11,8 @@ pub struct Notes {
     /// Queue, position, bytes.
     pub frames: Vec<(u16, u64, Vec<u8>)>,
     pub batches: Vec<usize>,
+    /// Checksum and hash of each frame, as the header had them.
+    pub said: Vec<(RxChecksum, Option<RxHash>)>,
 }
 
 impl Notes {
@@ -38,6 +40,7 @@ impl Host for Notes {
         self.batches.push(frames.len());
         for frame in frames {
             self.frames.push((queue, frame.position, frame.data.to_vec()));
+            self.said.push((frame.checksum, frame.hash));
         }
     }
 }

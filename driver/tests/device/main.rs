@@ -15,6 +15,8 @@ mod lab;
 #[cfg(test)]
 mod masking;
 #[cfg(test)]
+mod merge;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod properties;
