@@ -3,6 +3,7 @@
 mod bench;
 mod capture;
 mod compare;
+mod faults;
 mod filter;
 mod reasons;
 mod run;
@@ -41,6 +42,8 @@ enum Command {
     Capture(CaptureArgs),
     /// List every reason for which a frame can be dropped: its rule, its unit, its names elsewhere.
     Reasons,
+    /// List every kind of fault that a scenario can ask for: what it does, its keys, who must notice it.
+    Faults,
     /// Show a filter program, run it on frames, or check the filter engines against each other.
     Filter(filter::FilterArgs),
     /// Measure rxlab itself.
@@ -157,6 +160,7 @@ pub fn main() -> Exit {
         Command::Compare(args) => compare::compare(&args),
         Command::Capture(args) => capture::capture(&args),
         Command::Reasons => reasons::reasons(),
+        Command::Faults => faults::faults(),
         Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
         Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),

@@ -73,6 +73,11 @@ pub enum WorldEvent {
         /// Handle.
         handle: u32,
     },
+    /// A fault acts.
+    FaultInjected {
+        /// Its kind.
+        fault: &'static str,
+    },
     /// The source has no more frames.
     SourceEnded {
         /// Frames that it gave.
@@ -95,6 +100,7 @@ impl WorldEvent {
             Self::SendRefused { .. } => "send_refused",
             Self::ControlRefused { .. } => "control_refused",
             Self::ReaderStops { .. } => "reader_stops",
+            Self::FaultInjected { .. } => "fault",
             Self::SourceEnded { .. } => "source_ended",
         }
     }
@@ -129,6 +135,7 @@ impl WorldEvent {
                 num("until", until);
             }
             Self::SourceEnded { frames } => num("frames", frames),
+            Self::FaultInjected { fault } => visit("fault", Value::Name(fault)),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod compare;
 pub mod event;
 pub mod exit;
+pub mod fault;
 pub mod filter;
 pub mod interrupt;
 pub mod libpcap;

@@ -97,6 +97,8 @@ fn check_counters(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broke
             }
             Reason::Npf(_) => ledger.handles.iter().map(|book| book.tally.reasons[index]).sum(),
         };
+        // What was dropped and was no frame is in no tally.
+        let seen = seen + ledger.false_drops[index];
         let counted = holdings.dropped(reason);
         if counted != seen {
             let name = reason.name();
@@ -120,7 +122,11 @@ fn check_queue(ledger: &Ledger, holdings: &impl Holdings, queue: u16) -> Result<
     let Some(book) = ledger.queues.get(usize::from(queue)) else {
         return broken(format!("queue {queue} was touched, there are {}", ledger.queues.len()));
     };
-    let (fifo, ring) = (holdings.fifo_of(queue), holdings.ring_of(queue));
+    let (fifo, published) = (holdings.fifo_of(queue), holdings.ring_of(queue));
+    let Some(ring) = published.checked_sub(book.false_in_ring) else {
+        let false_in_ring = book.false_in_ring;
+        return broken(format!("queue {queue} has {published} completions, {false_in_ring} false"));
+    };
     if book.held.fifo != fifo || book.held.ring != ring {
         return broken(format!(
             "queue {queue} holds {fifo} frames in the FIFO and {ring} in the ring, the ledger has {} and {}",

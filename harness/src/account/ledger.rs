@@ -9,6 +9,8 @@
 //! twice, a completion that nobody wrote) is remembered as [`Ledger::fault`] and breaks the run.
 //! Memory is bounded by the frames in flight, not by the frames offered.
 
+mod faults;
+
 use super::{Reason, Tally};
 use std::collections::VecDeque;
 
@@ -43,6 +45,10 @@ pub struct Flight {
     delivered: bool,
     /// A handle dropped it: its fate in the total is sealed while other handles may still hold it.
     dropped: bool,
+    /// The bit that a fault changed.
+    pub flip: Option<u32>,
+    /// A fault has left it with other bytes than were offered.
+    pub damaged: bool,
     live: bool,
 }
 
@@ -90,6 +96,8 @@ pub struct QueueBook {
     ring: VecDeque<u32>,
     /// Used elements that the driver has taken.
     taken: u64,
+    /// Completions in the used ring that belong to no frame.
+    pub false_in_ring: u64,
 }
 
 /// One handle's share of the ledger.
@@ -116,6 +124,8 @@ pub struct Ledger {
     flights: Vec<Flight>,
     free: Vec<u32>,
     fault: Option<String>,
+    /// Completions that were no frames, by the reason for which the driver dropped them.
+    pub false_drops: [u64; Reason::COUNT],
     /// Queues that changed since the law was last checked, one bit each.
     pub touched_queues: u64,
     /// Handles that changed since the law was last checked.
@@ -135,6 +145,7 @@ impl Ledger {
             flights: Vec::new(),
             free: Vec::new(),
             fault: None,
+            false_drops: [0; Reason::COUNT],
             touched_queues: 0,
             touched_handles: false,
         }
@@ -157,6 +168,8 @@ impl Ledger {
                     held_by: 0,
                     delivered: false,
                     dropped: false,
+                    flip: None,
+                    damaged: false,
                     live: false,
                 });
                 (self.flights.len() - 1) as u32
@@ -172,6 +185,8 @@ impl Ledger {
         flight.held_by = 0;
         flight.delivered = false;
         flight.dropped = false;
+        flight.flip = None;
+        flight.damaged = false;
         flight.live = true;
         u64::from(slot)
     }

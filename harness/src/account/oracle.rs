@@ -32,6 +32,8 @@ pub struct Limits {
 pub struct Oracle {
     limits: Limits,
     fifo_bytes: u64,
+    /// What the FIFO takes now.
+    fifo_limit: u64,
     available: Vec<u64>,
     /// The queue was reset by itself and is not in use again.
     in_reset: Vec<bool>,
@@ -41,6 +43,10 @@ pub struct Oracle {
     link_up: bool,
     ready: bool,
     bad_fcs: bool,
+    /// Why the device drops everything, if a fault has stopped it.
+    halted: Option<Nic>,
+    /// Queues whose completions a fault has had lie, one bit each.
+    lied: u64,
 }
 
 /// The numbers of a drop record, of whichever component.
@@ -68,6 +74,7 @@ impl Oracle {
     pub fn new(limits: Limits, queues: u16) -> Self {
         let buffers = limits.handles.iter().copied().map(Buffer::new).collect();
         Self {
+            fifo_limit: limits.fifo_bytes,
             limits,
             fifo_bytes: 0,
             available: vec![0; usize::from(queues)],
@@ -77,6 +84,8 @@ impl Oracle {
             link_up: true,
             ready: false,
             bad_fcs: false,
+            halted: None,
+            lied: 0,
         }
     }
 
@@ -107,6 +116,28 @@ impl Oracle {
     /// The link changed.
     pub fn link(&mut self, up: bool) {
         self.link_up = up;
+    }
+
+    /// A fault has stopped the device, which drops everything for this reason; `None`: it was reset.
+    pub fn halted(&mut self, reason: Option<Nic>) {
+        if self.halted != Some(Nic::Removed) {
+            self.halted = reason;
+        }
+    }
+
+    /// A fault has left the FIFO so many bytes; `None`: what the scenario grants.
+    pub fn fifo_shrinks(&mut self, bytes: Option<u64>) {
+        self.fifo_limit = bytes.unwrap_or(self.limits.fifo_bytes);
+    }
+
+    /// A completion of this receive queue lies: the driver has cause to complain from now on.
+    pub fn lied(&mut self, queue: u16) {
+        self.lied |= 1 << (queue & 63);
+    }
+
+    /// This receive queue begins anew.
+    pub fn forgets_lies(&mut self, queue: u16) {
+        self.lied &= !(1 << (queue & 63));
     }
 
     /// The driver published `posted` descriptors.
@@ -231,8 +262,12 @@ impl Oracle {
                 }
             }
             // The driver's reasons accuse the device; a model that obeys the specification never
-            // gives cause for one, so in this world each of them is a fault of ours.
-            Reason::Driver(_) => (false, "the device obeys the specification here".into()),
+            // gives cause for one, so unless a completion of the queue has lied each of them is a
+            // fault of ours.
+            Reason::Driver(_) => (
+                claim.queue.is_some_and(|queue| self.lied & (1 << (queue & 63)) != 0),
+                "the device obeys the specification on this queue".into(),
+            ),
         };
         if holds {
             return Ok(());
@@ -248,7 +283,7 @@ impl Oracle {
     fn judge_nic(&self, reason: Nic, claim: Claim, frame: &[u8]) -> (bool, String) {
         let len = frame.len() as u64;
         let available = claim.queue.map_or(0, |queue| self.available[usize::from(queue)]);
-        let no_room = self.fifo_bytes + len > self.limits.fifo_bytes;
+        let no_room = self.fifo_bytes + len > self.fifo_limit;
         match reason {
             Nic::LinkDown => (!self.link_up, "the link is up".into()),
             Nic::BadFcs => (self.bad_fcs, "its frame check sequence is good".into()),
@@ -262,20 +297,23 @@ impl Oracle {
                 available == 0 && no_room && claim.occupancy == claim.capacity,
                 format!(
                     "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {} of {} descriptors are used",
-                    self.fifo_bytes, self.limits.fifo_bytes, claim.occupancy, claim.capacity
+                    self.fifo_bytes, self.fifo_limit, claim.occupancy, claim.capacity
                 ),
             ),
             Nic::FifoOverflow => (
                 available > 0 && no_room && claim.occupancy == self.fifo_bytes,
                 format!(
                     "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {}",
-                    self.fifo_bytes, self.limits.fifo_bytes, claim.occupancy
+                    self.fifo_bytes, self.fifo_limit, claim.occupancy
                 ),
             ),
             Nic::BufferTooSmall => (
                 len + 12 > self.limits.buffer_bytes,
                 format!("a buffer takes {} B", self.limits.buffer_bytes),
             ),
+            Nic::NeedsReset | Nic::Removed => {
+                (self.halted == Some(reason), "no fault has stopped the device".into())
+            }
             Nic::QueueReset => (
                 claim.queue.is_some_and(|queue| self.in_reset[usize::from(queue)]),
                 "its queue is in use".into(),

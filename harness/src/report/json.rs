@@ -4,6 +4,7 @@
 //! and is null when the caller asks for it. Field names of events and reasons come from the enums.
 
 use crate::account::Tally;
+use crate::fault::{Kind, Notices};
 use crate::scenario::Scenario;
 use crate::world::book::Drop;
 use crate::world::outcome::{Counters, End, HandleOutcome, Outcome, QueueOutcome};
@@ -31,6 +32,7 @@ pub struct ResultFile<'a> {
     handles: Vec<Value>,
     cpus: Vec<Value>,
     first_drops: Vec<Value>,
+    faults: Value,
     notices: &'a [String],
     scenario: &'a Scenario,
 }
@@ -62,10 +64,12 @@ impl<'a> ResultFile<'a> {
                         "poll_ps": cpu.poll,
                         "worker_ps": cpu.worker,
                         "reader_ps": cpu.reader,
+                        "stolen_ps": cpu.stolen,
                     })
                 })
                 .collect(),
             first_drops: outcome.first_drops.iter().map(first_drop).collect(),
+            faults: faults(&outcome.faults),
             notices: &outcome.notices,
             scenario,
         }
@@ -167,6 +171,33 @@ fn tally(tally: &Tally, held: u64) -> Map<String, Value> {
     map.insert("dropped".into(), reasons.into());
     map.insert("held".into(), held.into());
     map
+}
+
+/// What was injected, kind by kind, and who noticed. Kinds that did not occur are left out.
+fn faults(notices: &Notices) -> Value {
+    let kinds: Vec<Value> = Kind::ALL
+        .into_iter()
+        .filter(|kind| notices.count(*kind).injected > 0)
+        .map(|kind| {
+            let (facts, count) = (kind.facts(), notices.count(kind));
+            json!({
+                "kind": facts.name,
+                "place": facts.place.name(),
+                "legal": facts.legal,
+                "to_be_noticed_by": facts.notice.name(),
+                "counter": facts.counter,
+                "injected": count.injected,
+                "noticed": { "driver": count.driver, "laboratory": count.laboratory },
+                "moot": count.moot,
+                "unnoticed": notices.unnoticed(kind),
+            })
+        })
+        .collect();
+    json!({
+        "kinds": kinds,
+        "frames_corrupted": notices.frames_corrupted,
+        "false_frames": notices.false_frames,
+    })
 }
 
 fn first_drop(drop: &Drop) -> Value {

@@ -1,6 +1,7 @@
 //! The report for a terminal.
 
 use crate::account::{Reason, Tally};
+use crate::fault::Kind;
 use crate::scenario::Scenario;
 use crate::world::book::Drop;
 use crate::world::outcome::{End, Outcome};
@@ -31,6 +32,7 @@ fn write_report(
     readers(text, outcome)?;
     cpus(text, outcome)?;
     drops(text, outcome)?;
+    faults(text, outcome)?;
     if outcome.sent > 0 {
         writeln!(text, "{} of the frames were sent by handles, not received", count(outcome.sent))?;
     }
@@ -164,6 +166,46 @@ fn drops(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(text)?;
     }
     Ok(())
+}
+
+/// What was injected and who noticed; nothing in a run without faults.
+fn faults(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    let notices = &outcome.faults;
+    if !notices.any() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "{:<26}{:>10}{:>11}{:>13}{:>8}{:>12}  by the counter",
+        "faults", "injected", "by driver", "by the lab", "moot", "unnoticed"
+    )?;
+    for kind in Kind::ALL {
+        let (facts, of) = (kind.facts(), notices.count(kind));
+        if of.injected == 0 {
+            continue;
+        }
+        let line = format!(
+            "  {:<24}{:>10}{:>11}{:>13}{:>8}{:>12}  {}",
+            facts.name,
+            count(of.injected),
+            count(of.driver),
+            count(of.laboratory),
+            count(of.moot),
+            count(notices.unnoticed(kind)),
+            facts.counter
+        );
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    if notices.false_frames + notices.frames_corrupted > 0 {
+        writeln!(
+            text,
+            "  {} completions that were no frames were taken for some and kept back; {} frames reached \
+             readers with other bytes",
+            count(notices.false_frames),
+            count(notices.frames_corrupted)
+        )?;
+    }
+    writeln!(text)
 }
 
 /// The last lines: the account, and the command that repeats it.

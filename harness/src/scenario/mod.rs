@@ -12,6 +12,7 @@ mod de;
 mod decimal;
 mod engine;
 mod error;
+mod fault;
 mod handle;
 mod host;
 mod network;
@@ -35,6 +36,7 @@ pub use engine::{
     SegmentChoice, Segments, StoreHold, WordSize, Worker, ZeroCopy,
 };
 pub use error::{ScenarioError, Wrong};
+pub use fault::{Amount, Fault};
 pub use handle::{
     Control, Direction, Dump, FilterDialect, FilterEngine, Handle, Mode, Pacing, Reader, Send,
 };
@@ -89,6 +91,9 @@ pub struct Scenario {
     /// The open captures; none written = one with every default ([`Scenario::handles`]).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub handle: Vec<Handle>,
+    /// What goes wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fault: Vec<Fault>,
     /// What `rxlab compare` sets side by side.
     pub compare: Compare,
     /// How the run ends.

@@ -61,6 +61,18 @@ pub(super) fn around<S: Source + 'static>(source: S, rates: Rates, seed: u64) ->
     })
 }
 
+/// Makes a runt: shorter than `shortest`, by how much `below` draws.
+pub(crate) fn cut(frame: &mut Vec<u8>, shortest: usize, below: impl FnOnce(u64) -> u64) {
+    let room = shortest.saturating_sub(HEADER).max(1) as u64;
+    frame.truncate(HEADER + below(room) as usize);
+}
+
+/// Makes a giant: longer than `longest`, header included, and two VLAN tags.
+pub(crate) fn stretch(frame: &mut Vec<u8>, longest: usize, below: impl FnOnce(u64) -> u64) {
+    let extra = below(GIANT_EXTRA) as usize;
+    frame.resize(longest + TAGS + 1 + extra, 0);
+}
+
 struct Faulty<S> {
     source: S,
     rates: Rates,
@@ -85,11 +97,9 @@ impl<S: Source> Source for Faulty<S> {
         let (runt, giant) =
             (self.runt.hit.chance(self.runt.chance), self.giant.hit.chance(self.giant.chance));
         if runt {
-            let room = self.rates.shortest.saturating_sub(HEADER).max(1) as u64;
-            frame.truncate(HEADER + self.runt.length.below(room) as usize);
+            cut(frame, self.rates.shortest, |bound| self.runt.length.below(bound));
         } else if giant {
-            let extra = self.giant.length.below(GIANT_EXTRA) as usize;
-            frame.resize(self.rates.longest + TAGS + 1 + extra, 0);
+            stretch(frame, self.rates.longest, |bound| self.giant.length.below(bound));
         }
         Ok(Some(arrival))
     }

@@ -7,7 +7,7 @@
 
 mod capture;
 mod error;
-mod faults;
+pub(crate) mod faults;
 mod generator;
 pub mod random;
 

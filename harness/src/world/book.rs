@@ -4,11 +4,14 @@
 //! world must act on (interrupts to serve, readers to wake) it leaves in two lists, which the world
 //! empties after each event.
 
+mod faults;
+
 use super::capture::{Capture, Loss};
 use super::dump::{Dump, Stdio};
 use super::latency::Latency;
 use crate::account::{Broken, Claim, Flight, Ledger, Limits, Oracle, Reason};
 use crate::event::{Event, Recorder, WorldEvent};
+use crate::fault::{Kind, Notices, Slot};
 use npf_core::Delivered;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -73,6 +76,14 @@ pub struct Book {
     pub writers: Vec<Option<Stdio>>,
     /// Handles whose dump event was set.
     pub wakes_dump: Vec<u32>,
+    /// The scenario has faults.
+    pub faulty: bool,
+    /// What became of them.
+    pub faults: Notices,
+    /// What lies between the driver and the device's registers.
+    pub slot: Slot,
+    /// The lie that the NIC is about to tell.
+    lie: Option<Kind>,
     queues: u16,
     /// Per handle and RX queue, and then for frames that were sent: the next frame number that may be delivered. Order is kept per queue.
     next_frame: Vec<Vec<u64>>,
@@ -104,6 +115,10 @@ impl Book {
             dumps: (0..handles).map(|_| Dump::default()).collect(),
             writers: Vec::new(),
             wakes_dump: Vec::new(),
+            faulty: false,
+            faults: Notices::new(queues),
+            slot: Slot::default(),
+            lie: None,
             broken: None,
         }
     }
@@ -160,7 +175,7 @@ impl Book {
     }
 
     #[inline(always)]
-    fn record(&mut self, now: u64, event: Event, tag: Option<u64>) {
+    pub(super) fn record(&mut self, now: u64, event: Event, tag: Option<u64>) {
         let frame = tag.and_then(|tag| self.ledger.flight(tag)).map(|flight| flight.frame);
         self.recorder.record(now, event, frame);
     }
@@ -277,6 +292,7 @@ impl nic_model::Host for Book {
             }
             Nic::LinkChanged { up } => self.oracle.link(up),
             Nic::QueueReset { virtqueue, .. } => self.oracle.queue_reset(virtqueue),
+            _ if self.faulty => self.fault_in_nic_event(event),
             _ => {}
         }
     }
@@ -367,15 +383,17 @@ impl npf_core::Host for Book {
             return self.break_with(format!("handle {handle} delivered tag {tag}: no such frame"));
         };
         let (frame, latency) = (flight.frame, now - flight.arrival);
-        if flight.bytes.get(..packet.data.len()) != Some(packet.data)
-            || flight.bytes.len() != packet.len as usize
-        {
+        let same = flight.bytes.get(..packet.data.len()) == Some(packet.data)
+            && flight.bytes.len() == packet.len as usize;
+        if !same && !self.excused(tag, packet.data, packet.len) {
+            let Some(flight) = self.ledger.flight(tag) else { return };
             let (offered, len) = (flight.bytes.len(), packet.len);
             self.break_with(format!(
                 "frame {frame} ({offered} B) reached handle {handle} as {len} B with other bytes"
             ));
             return;
         }
+        let Some(flight) = self.ledger.flight(tag) else { return };
         // Frames that were sent came through no queue; they have an order of their own.
         let lane = flight.queue.map_or(usize::from(self.queues), usize::from);
         let next = &mut self.next_frame[index][lane];
@@ -436,6 +454,9 @@ impl Book {
     /// An event of the driver. It names frames by their place in the used ring.
     #[inline]
     pub fn driver_event(&mut self, now: u64, event: driver::Event) {
+        if self.faulty && self.fault_in_driver_event(now, event) {
+            return;
+        }
         let driver::Event::Dropped(record) = event else {
             if let driver::Event::Refilled { queue, posted, .. } = event {
                 self.oracle.posted(queue, posted.into());

@@ -1,4 +1,4 @@
-//! Virtual CPUs: each runs one job at a time; interrupt before poll, poll before worker, worker before
+//! Virtual CPUs: each runs one job at a time; what the hypervisor steals before all, interrupt before poll, poll before worker, worker before
 //! reader.
 //!
 //! A job of higher priority pauses the running one, which goes on afterwards with what was left of
@@ -19,10 +19,12 @@ pub enum Priority {
     Poll,
     /// An interrupt handler.
     Interrupt,
+    /// The hypervisor has taken the CPU away.
+    Stolen,
 }
 
 /// How many priorities there are.
-pub const PRIORITIES: usize = 4;
+pub const PRIORITIES: usize = 5;
 
 /// A job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,11 @@ pub enum Work {
     Timer {
         /// RX queue.
         queue: u16,
+    },
+    /// The hypervisor does something else.
+    Stolen {
+        /// Picoseconds.
+        ps: u64,
     },
     /// Driver poll of an RX queue.
     Poll {
@@ -94,6 +101,7 @@ pub enum Work {
 impl Work {
     fn priority(self) -> Priority {
         match self {
+            Self::Stolen { .. } => Priority::Stolen,
             Self::Interrupt { .. } | Self::Timer { .. } => Priority::Interrupt,
             Self::Poll { .. } | Self::Kick => Priority::Poll,
             Self::Worker { .. } | Self::Dump { .. } => Priority::Worker,
@@ -183,7 +191,13 @@ impl Cpu {
     pub fn next(&mut self, now: u64, schedule: &mut Schedule) -> Next {
         self.deciding = false;
         let paused = self.paused.last().map(|(work, _)| work.priority());
-        for priority in [Priority::Interrupt, Priority::Poll, Priority::Worker, Priority::Reader] {
+        for priority in [
+            Priority::Stolen,
+            Priority::Interrupt,
+            Priority::Poll,
+            Priority::Worker,
+            Priority::Reader,
+        ] {
             if paused == Some(priority)
                 && let Some((work, left)) = self.paused.pop()
             {
@@ -238,7 +252,7 @@ mod tests {
         assert_eq!(cpu.next(40, &mut schedule), Next::Nothing);
         assert_eq!(end(&mut cpu, &mut schedule), (100, None), "the paused run's old end is stale");
         assert_eq!(end(&mut cpu, &mut schedule), (110, Some(READ)));
-        assert_eq!(cpu.busy, [100, 0, 0, 10]);
+        assert_eq!(cpu.busy, [100, 0, 0, 10, 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::latency::Latency;
 use super::port::Device;
 use super::reader::Reader;
 use crate::account::{Broken, Held, Tally};
+use crate::fault::Notices;
 use crate::source::SourceFault;
 use driver::Driver;
 use npf_core::{Adapter, HandleCounters};
@@ -92,6 +93,8 @@ pub struct CpuOutcome {
     pub worker: u64,
     /// In readers.
     pub reader: u64,
+    /// Taken away by the hypervisor.
+    pub stolen: u64,
 }
 
 /// A whole run.
@@ -118,6 +121,8 @@ pub struct Outcome {
     pub cpus: Vec<CpuOutcome>,
     /// The first drop for each reason that occurred, in the order of a frame's life.
     pub first_drops: Vec<Drop>,
+    /// What was injected, and who noticed.
+    pub faults: Notices,
     /// Picoseconds of virtual time.
     pub sim_time_ps: u64,
     /// Events recorded.
@@ -223,6 +228,7 @@ impl Components<'_> {
             queues: self.queues(book),
             cpus: self.cpus.iter().map(cpu_outcome).collect(),
             first_drops: book.first_drops.iter().flatten().copied().collect(),
+            faults: book.faults.clone(),
             sim_time_ps: now,
             events: book.recorder.count(),
             at_source_end: None,
@@ -287,6 +293,6 @@ impl Components<'_> {
 }
 
 fn cpu_outcome(cpu: &Cpu) -> CpuOutcome {
-    let [reader, worker, poll, interrupt] = cpu.busy;
-    CpuOutcome { interrupt, poll, worker, reader }
+    let [reader, worker, poll, interrupt, stolen] = cpu.busy;
+    CpuOutcome { interrupt, poll, worker, reader, stolen }
 }

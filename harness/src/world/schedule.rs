@@ -59,6 +59,23 @@ pub enum Action {
         /// New state.
         up: bool,
     },
+    /// A fault begins.
+    FaultBegins {
+        /// Which `[[fault]]`.
+        index: usize,
+    },
+    /// A fault ends.
+    FaultEnds {
+        /// Which `[[fault]]`.
+        index: usize,
+    },
+    /// A message that a fault has kept or doubled arrives.
+    Message {
+        /// MSI-X vector.
+        vector: u16,
+        /// Virtual CPU.
+        cpu: u16,
+    },
 }
 
 /// The heap. See the module's contract.

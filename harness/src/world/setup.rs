@@ -152,6 +152,7 @@ pub fn build_recorded(
     let mut book = Book::new(queues, limits(scenario), open()?);
     let writer = |handle: &Handle| handle.reader.write.then(|| Stdio::new(handle.snaplen));
     book.writers = scenario.handle.iter().map(writer).collect();
+    book.faulty = !scenario.fault.is_empty();
     let book = RefCell::new(book);
     let driver = bring_up(config, region, &mut device, &book)?;
     Ok(Parts {

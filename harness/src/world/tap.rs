@@ -46,7 +46,13 @@ impl driver::Host for Tap<'_> {
             let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; BATCH];
             let mut count = 0;
             for frame in batch {
+                if book.faulty && book.is_false_frame(queue, frame.position) {
+                    continue;
+                }
                 let Some(tag) = book.ledger.taken(queue, frame.position) else { continue };
+                if book.faulty {
+                    book.inspect(queue, frame.position, tag, frame.data);
+                }
                 let wire_len = frame.data.len() as u32;
                 shown[count] = Frame { data: frame.data, wire_len, tag };
                 count += 1;

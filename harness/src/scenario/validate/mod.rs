@@ -4,6 +4,7 @@
 //! takes it, no two values contradict each other, and virtual time does not overflow. The first
 //! fault found is reported, with every key that could mend it.
 
+mod fault;
 mod host;
 mod network;
 mod traffic;
@@ -45,7 +46,8 @@ impl Scenario {
     pub fn validate(&self) -> Result<(), Impossible> {
         traffic::check(self)?;
         network::check(self)?;
-        host::check(self)
+        host::check(self)?;
+        fault::check(self)
     }
 }
 

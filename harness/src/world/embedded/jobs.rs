@@ -39,6 +39,7 @@ impl Embedded {
                 self.book.get_mut().world_event(self.now, event);
                 costs.interrupt_entry.0
             }
+            Work::Stolen { ps } => ps,
             Work::Timer { .. } => costs.interrupt_entry.0,
             Work::Poll { queue } => self.begin_poll(cpu, queue),
             Work::Kick => costs.kick.0,
@@ -75,7 +76,7 @@ impl Embedded {
                 self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
             }
             Work::Poll { queue } => self.end_poll(queue),
-            Work::Kick => {}
+            Work::Kick | Work::Stolen { .. } => {}
             Work::Worker { handle, .. } => self.end_worker(handle),
             Work::Dump { handle, .. } => self.end_dump(handle),
             Work::Send { handle, index } => {

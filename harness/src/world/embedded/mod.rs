@@ -11,6 +11,7 @@
 //! enters the capture buffer as one, as an NDIS indication does, and its descriptors return only after
 //! the work.
 
+mod faults;
 mod jobs;
 mod program;
 mod reading;
@@ -27,6 +28,7 @@ use super::schedule::{Action, Schedule};
 use super::setup::Parts;
 use crate::account::law;
 use crate::event::WorldEvent;
+use crate::fault::Plan;
 use crate::scenario::{Costs, Handle, Process, Scenario};
 use crate::source::{Source, SourceFault};
 use driver::Driver;
@@ -96,6 +98,16 @@ pub struct Embedded {
     dump_goes_on: Vec<bool>,
     /// Reads a handle instead of the scenario's reader.
     program: Option<Program>,
+    faults: Plan,
+    /// Frames that the source has given, and frames that were offered: what faults count.
+    fetched: u64,
+    wire_frames: u64,
+    /// The bit of the frame at hand that a fault is to change.
+    flip: Option<u32>,
+    /// No window of `wire.link_down` is open.
+    cable_up: bool,
+    /// Bytes of the longest frame without VLAN tags.
+    longest_frame: usize,
     steps: u64,
     thorough: bool,
 }
@@ -140,6 +152,11 @@ impl Embedded {
                 schedule.add(send.at.0, Action::Send { handle, index });
             }
         }
+        for (index, fault) in scenario.fault.iter().enumerate() {
+            if let Some(at) = fault.at {
+                schedule.add(at.0, Action::FaultBegins { index });
+            }
+        }
         let sends = |handle: &Handle| {
             let mac = scenario.nic.mac.0;
             handle.send.iter().map(|&send| Sending::new(send, mac)).collect()
@@ -178,6 +195,12 @@ impl Embedded {
             dumping: vec![false; scenario.handle.len()],
             dump_goes_on: vec![false; scenario.handle.len()],
             program: None,
+            faults: Plan::new(scenario),
+            fetched: 0,
+            wire_frames: 0,
+            flip: None,
+            cable_up: true,
+            longest_frame: scenario.wire.mtu as usize + 14,
             steps: 0,
             thorough: false,
         }
@@ -269,8 +292,15 @@ impl Embedded {
     /// The next frame has arrived: it is offered to the device.
     fn receive(&mut self) {
         let Some(arrival) = self.arrival.take() else { return };
+        if !self.faults.is_empty() {
+            self.faults_with_frame();
+        }
         let book = self.book.get_mut();
         let tag = book.offer(self.now, &self.frame, arrival.fcs_ok);
+        if let Some(bit) = self.flip.take() {
+            book.flipped(self.now, tag, bit);
+            self.frame[bit as usize / 8] ^= 1 << (bit % 8);
+        }
         self.device.receive(self.now, &self.frame, arrival.fcs_ok, tag, book);
         self.fetch_arrival();
     }
@@ -278,7 +308,10 @@ impl Embedded {
     /// Asks the source for the next frame and the wire for when it will have arrived.
     fn fetch_arrival(&mut self) {
         match self.source.next(&mut self.frame) {
-            Ok(Some(next)) => {
+            Ok(Some(mut next)) => {
+                if self.faults.damages {
+                    self.damage_on_the_wire(&mut next);
+                }
                 let len = self.frame.len();
                 // A runt is what comes of a sender that does not pad.
                 let at = match (len as u64) < self.min_frame {
@@ -323,7 +356,13 @@ impl Embedded {
             }
             Action::DumpPeriod { handle } => self.dump_period(handle),
             Action::Detach => self.adapter.remove(self.now, self.book.get_mut()),
-            Action::Link { up } => self.device.set_link(self.now, up, self.book.get_mut()),
+            Action::Link { up } => {
+                self.cable_up = up;
+                self.set_link();
+            }
+            Action::FaultBegins { index } => self.begin_fault(index),
+            Action::FaultEnds { index } => self.end_fault(index),
+            Action::Message { vector, cpu } => self.deliver(vector, cpu),
         }
     }
 
@@ -349,10 +388,7 @@ impl Embedded {
     #[inline]
     fn carry_effects(&mut self) {
         while let Some((vector, cpu)) = self.book.get_mut().interrupts.pop() {
-            // As an interrupt controller: a vector that is already pending stays pending once.
-            if !std::mem::replace(&mut self.pending[usize::from(vector)], true) {
-                self.submit(cpu, Work::Interrupt { vector });
-            }
+            self.message(vector, cpu);
         }
         while let Some(handle) = self.book.get_mut().wakes.pop() {
             if matches!(self.readers[handle as usize].state, State::Waiting(_)) {
@@ -392,14 +428,16 @@ impl Embedded {
     #[inline]
     fn finished(&mut self) -> bool {
         let Some(ended_at) = self.ended_at else { return false };
-        let held = self.book.get_mut().ledger.in_flight();
-        held == 0 || self.now.saturating_sub(ended_at) > self.drain_ps
+        let book = self.book.get_mut();
+        let open = book.faulty && book.faults.awaits_the_driver();
+        let held = book.ledger.in_flight();
+        held == 0 && !open || self.now.saturating_sub(ended_at) > self.drain_ps
     }
 
     /// Nothing is due any more although frames are held: fine if only stopped readers hold them.
     fn nothing_due(&mut self) -> End {
         let held = self.book.get_mut().ledger.held;
-        if held.fifo + held.ring == 0 {
+        if held.fifo + held.ring == 0 || self.held_by_faults() {
             return End::Complete;
         }
         End::Stuck(format!(
@@ -408,11 +446,15 @@ impl Embedded {
         ))
     }
 
-    fn finish(self, end: End) -> Finished {
+    fn finish(mut self, end: End) -> Finished {
         let holdings = self.holdings();
         let end = match (end, law::check_all(&self.book.borrow().ledger, &holdings)) {
             (End::Broken(broken), _) | (_, Err(broken)) => End::Broken(broken),
             (end, Ok(())) => end,
+        };
+        let end = match end {
+            End::Complete => self.book.get_mut().end_of_faults().map_or(End::Complete, End::Broken),
+            end => end,
         };
         let end = match (end, self.source_fault) {
             (End::Complete, Some(fault)) => End::SourceFault(fault),

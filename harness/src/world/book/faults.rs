@@ -1,0 +1,148 @@
+//! The book's part in faults: which effect of a component tells of one, and what it says about who noticed.
+//!
+//! Contract: asked only in runs whose scenario has faults.
+
+use super::Book;
+use crate::account::{Broken, Reason};
+use crate::event::{Event, WorldEvent};
+use crate::fault::{By, Kind};
+use nic_model::DropReason;
+
+impl Book {
+    /// A fault acts now.
+    pub fn fault_injected(&mut self, now: u64, kind: Kind) {
+        self.faults.injected(kind);
+        self.world_event(now, WorldEvent::FaultInjected { fault: kind.name() });
+    }
+
+    /// A message of `queue` is lost, by a fault.
+    pub fn message_lost(&mut self, now: u64, queue: u16, kind: Kind) {
+        self.faults.message_lost(queue, kind);
+        self.world_event(now, WorldEvent::FaultInjected { fault: kind.name() });
+    }
+
+    /// A bit of the frame just offered was changed.
+    pub fn flipped(&mut self, now: u64, tag: u64, bit: u32) {
+        self.ledger.flip(tag, bit);
+        self.fault_injected(now, Kind::PayloadBitFlip);
+    }
+
+    /// What an event of the NIC says about faults.
+    pub(super) fn fault_in_nic_event(&mut self, event: nic_model::Event) {
+        use nic_model::Event as Nic;
+        match event {
+            Nic::FaultInjected { fault, .. } if fault == Kind::DeviceReset.name() => {
+                self.oracle.halted(Some(DropReason::NeedsReset));
+            }
+            Nic::FaultInjected { fault, .. } if fault == Kind::SurpriseRemoval.name() => {
+                self.oracle.halted(Some(DropReason::Removed));
+            }
+            Nic::DeviceReset { .. } => self.oracle.halted(None),
+            Nic::FaultActed { fault, queue: Some(queue) } => {
+                self.oracle.lied(queue);
+                self.lie = Kind::ALL.into_iter().find(|kind| kind.name() == fault);
+                if let Some(kind @ (Kind::CompletionShort | Kind::CompletionWrongId)) = self.lie {
+                    self.faults.mark(queue, self.ledger.last_completion(queue), kind);
+                }
+            }
+            Nic::FalseCompletion { queue } => {
+                let position = self.ledger.false_completion(queue);
+                if let Some(kind) = self.lie.take() {
+                    self.faults.mark(queue, position, kind);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What an event of the driver says about faults; `true` if it is about a completion that is no frame,
+    /// which is dealt with then.
+    pub(super) fn fault_in_driver_event(&mut self, now: u64, event: driver::Event) -> bool {
+        use driver::Event as Driver;
+        match event {
+            Driver::Dropped(record) => {
+                let queue = record.queue.unwrap_or_default();
+                if let Some(kind) = self.faults.at(queue, record.tag) {
+                    self.faults.settled(kind, By::Driver);
+                }
+                if self.ledger.take_false(queue, Some(Reason::Driver(record.reason))) {
+                    self.record(now, Event::Driver(event), None);
+                    return true;
+                }
+            }
+            Driver::QueueBroken { queue, .. } => self.faults.queue_stopped(queue),
+            Driver::DriverFailed { .. } => self.faults.driver_failed(),
+            Driver::WatchdogRecovered { queue } => self.faults.polled(queue, By::Driver),
+            Driver::Polled { queue, .. } => self.faults.polled(queue, By::Moot),
+            Driver::ControlSent { .. } => self.faults.command(self.slot.control_dead),
+            Driver::ControlDone { .. } => self.faults.command(false),
+            Driver::DriverOk { queue_pairs, .. } => {
+                for queue in 0..queue_pairs {
+                    self.queue_begins_anew(queue);
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// The ring of `queue` is empty and nothing of before counts.
+    fn queue_begins_anew(&mut self, queue: u16) {
+        self.faults.queue_started(queue);
+        self.oracle.forgets_lies(queue);
+    }
+
+    /// Whether the driver took a completion that is no frame for one. The laboratory knows, and shows it to
+    /// nobody.
+    pub fn is_false_frame(&mut self, queue: u16, position: u64) -> bool {
+        if !self.ledger.take_false(queue, None) {
+            return false;
+        }
+        if let Some(kind) = self.faults.at(queue, position) {
+            self.faults.settled(kind, By::Laboratory);
+        }
+        self.faults.taken_for_a_frame(queue);
+        true
+    }
+
+    /// The driver indicates the completion at `position` as frame `tag`: are these its bytes?
+    pub fn inspect(&mut self, queue: u16, position: u64, tag: u64, data: &[u8]) {
+        let Some(flight) = self.ledger.flight(tag) else { return };
+        let flipped = flight.flip.is_some() && data != flight.bytes;
+        let whole = data.len() == flight.bytes.len() && flight.begins_with(data);
+        if flipped {
+            self.faults.settled(Kind::PayloadBitFlip, By::Laboratory);
+        }
+        if let Some(kind) = self.faults.at(queue, position) {
+            self.faults.settled(kind, if whole { By::Moot } else { By::Laboratory });
+            if !whole {
+                self.ledger.damage(tag);
+            }
+        }
+    }
+
+    /// Whether a fault is the cause that frame `tag` reached a reader with these bytes.
+    pub(super) fn excused(&mut self, tag: u64, data: &[u8], len: u32) -> bool {
+        let Some(flight) = self.ledger.flight(tag) else { return false };
+        let flipped =
+            flight.flip.is_some() && flight.begins_with(data) && flight.bytes.len() == len as usize;
+        let tainted = flight.queue.is_some_and(|queue| self.faults.is_tainted(queue));
+        let excused = flipped || flight.damaged || tainted;
+        self.faults.frames_corrupted += u64::from(excused);
+        excused
+    }
+
+    /// The run is over: what no one noticed that somebody had to.
+    pub fn end_of_faults(&mut self) -> Option<Broken> {
+        let Self { faults, ledger, .. } = self;
+        faults.finish(|queue| ledger.queues[usize::from(queue)].held.ring);
+        let unseen: Vec<String> = Kind::ALL
+            .into_iter()
+            .filter(|kind| faults.unnoticed(*kind) > 0)
+            .map(|kind| format!("{} {}", faults.unnoticed(kind), kind.name()))
+            .collect();
+        (!unseen.is_empty()).then(|| Broken {
+            what: format!("nobody noticed {}, which somebody must", unseen.join(" and ")),
+        })
+    }
+}
