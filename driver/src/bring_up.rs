@@ -1,13 +1,12 @@
 //! From reset to running, in the order of virtio 1.x section 3.1.1, and the steps after it.
 //!
 //! reset - ACKNOWLEDGE - DRIVER - features - FEATURES_OK, read back - configuration - queues, buffers -
-//! DRIVER_OK - kicks - the command that turns on multi-queue or RSS.
+//! DRIVER_OK - kicks - the commands that turn on multi-queue or RSS and set coalescing.
 //!
 //! Contract: every refusal ends in [`Driver::give_up`]: FAILED is set, the state is broken, and the error
-//! says what to do. Only two steps may have to wait, the reset and the command; both have a time limit
+//! says what to do. Only two steps may have to wait, the reset and each command; both have a time limit
 //! and are gone on with by [`Driver::step`].
 
-use crate::command::Command;
 use crate::device_config::{self, DeviceConfig};
 use crate::error::DriverError;
 use crate::event::Event;
@@ -64,14 +63,13 @@ impl Driver {
             State::Stopped => return Err(DriverError::NotStarted),
             State::Broken(ref error) => return Err(error.clone()),
             State::Resetting { deadline } => self.after_reset(now, deadline, transport, host),
-            State::Commanding { deadline, class, command } => self
+            State::Commanding => self
                 .healthy(now, transport, host)
-                .and_then(|()| self.after_command(now, deadline, (class, command), host))
-                .and_then(|progress| match progress {
-                    Progress::Running => self.command(now, transport, host),
-                    Progress::Waiting { .. } => Ok(progress),
-                }),
-            State::Running => self.healthy(now, transport, host).map(|()| Progress::Running),
+                .and_then(|()| self.go_on_commanding(now, transport, host)),
+            State::Running => self.healthy(now, transport, host).map(|()| {
+                self.command_while_running(now, transport, host);
+                Progress::Running
+            }),
         };
         result.map_err(|error| self.give_up(now, error, transport, host))
     }
@@ -139,7 +137,6 @@ impl Driver {
         self.device.check(&self.config, self.features)?;
         self.set_up_queues(transport)?;
         self.go(now, transport, host)?;
-        self.pending = Command::at_start(&self.config).into();
         self.command(now, transport, host)
     }
 
@@ -219,60 +216,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Sends what is pending, one command after the other; the driver runs when all are done.
-    fn command<T: Transport, H: Host>(
-        &mut self,
-        now: u64,
-        transport: &mut T,
-        host: &mut H,
-    ) -> Result<Progress, DriverError> {
-        while let Some(command) = self.pending.pop_front() {
-            let (class, number) = (command.class, command.command);
-            let deadline = self.deadline(now);
-            let kick = self.control.send(&self.memory, &command);
-            self.counters.control_sent += 1;
-            self.state = State::Commanding { deadline, class, command: number };
-            host.event(now, Event::ControlSent { class, command: number });
-            if let Some(queue) = self.control_index().filter(|_| kick) {
-                transport.notify(queue);
-            }
-            let progress = self.after_command(now, deadline, (class, number), host)?;
-            if progress != Progress::Running {
-                return Ok(progress);
-            }
-        }
-        self.state = State::Running;
-        Ok(Progress::Running)
-    }
-
-    fn after_command<H: Host>(
-        &mut self,
-        now: u64,
-        deadline: u64,
-        (class, command): (u8, u8),
-        host: &mut H,
-    ) -> Result<Progress, DriverError> {
-        let Some(answer) = self.control.answer(&self.memory).map_err(DriverError::ControlRing)?
-        else {
-            if now < deadline {
-                return Ok(Progress::Waiting { deadline });
-            }
-            let limit_ps = self.config.control_timeout_ps;
-            return Err(DriverError::ControlTimeout { class, command, limit_ps });
-        };
-        let ack = answer.ack;
-        host.event(now, Event::ControlDone { class, command, ack });
-        if !answer.length_good {
-            self.counters.control_bad_length += 1;
-        }
-        if ack != spec::CTRL_OK {
-            return Err(DriverError::ControlRefused { class, command, ack });
-        }
-        self.counters.control_done += 1;
-        Ok(Progress::Running)
-    }
-
-    fn deadline(&self, now: u64) -> u64 {
+    pub(crate) fn deadline(&self, now: u64) -> u64 {
         now.saturating_add(self.config.control_timeout_ps)
     }
 }

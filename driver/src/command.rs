@@ -3,11 +3,16 @@
 //! Contract: a command made here is laid out as the specification says.
 //! Not checked: that its values are within what the device offered; [`crate::config`] does what it can.
 
+use crate::coalesce::{Coalesce, CoalesceSettings as Coalescing};
 use crate::config::{DriverConfig, HashSettings, RssSettings};
 use crate::spec;
+use crate::stats::{self, Queue};
 
 /// Bytes of class and command number.
 pub(crate) const HEADER_BYTES: usize = 2;
+
+/// Data of every command but those whose length is up to the configuration: a virtqueue and its coalescing.
+const LEAST_DATA: usize = 12;
 
 /// Buffers of a command: header, data, answer.
 pub(crate) const CHAIN: u16 = 3;
@@ -18,10 +23,24 @@ pub(crate) struct Command {
     pub(crate) class: u8,
     pub(crate) command: u8,
     pub(crate) data: Vec<u8>,
+    /// Bytes that the device may write behind its answer.
+    pub(crate) result: usize,
+    pub(crate) purpose: Purpose,
+}
+
+/// What the result of a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// There is none.
+    Set,
+    /// The types of statistics there are.
+    StatsTypes,
+    /// Statistics.
+    Stats,
 }
 
 impl Command {
-    /// What a device just reset is told, in this order: queues and steering, hash, filters. One pair needs
+    /// What a device just reset is told, in this order: queues and steering, hash, filters, coalescing. One pair needs
     /// no command: it is what a device starts with (5.1.6.5.6).
     pub(crate) fn at_start(config: &DriverConfig) -> Vec<Self> {
         let mut commands = Vec::new();
@@ -35,6 +54,7 @@ impl Command {
             commands.push(Self::hash_config(hash));
         }
         commands.extend(config.filter.commands());
+        commands.extend(Self::coalescing(&config.coalesce));
         commands
     }
 
@@ -45,13 +65,12 @@ impl Command {
         // Validated: 1..=255 bytes.
         data.push(hash.key.len() as u8);
         data.extend(&hash.key);
-        Self { class: spec::CTRL_MQ, command: spec::CTRL_MQ_HASH_CONFIG, data }
+        Self::set(spec::CTRL_MQ, spec::CTRL_MQ_HASH_CONFIG, data)
     }
 
     /// Use this many queue pairs, with automatic steering (5.1.6.5.6).
     pub(crate) fn pairs_set(queue_pairs: u16) -> Self {
-        let data = queue_pairs.to_le_bytes().to_vec();
-        Self { class: spec::CTRL_MQ, command: spec::CTRL_MQ_VQ_PAIRS_SET, data }
+        Self::set(spec::CTRL_MQ, spec::CTRL_MQ_VQ_PAIRS_SET, queue_pairs.to_le_bytes().to_vec())
     }
 
     /// Steer by hash (5.1.6.5.7.1). Sets the number of queue pairs as well, by `max_tx_vq`.
@@ -68,14 +87,80 @@ impl Command {
         data.extend(queue_pairs.to_le_bytes());
         data.push(rss.key.len() as u8);
         data.extend(&rss.key);
-        Self { class: spec::CTRL_MQ, command: spec::CTRL_MQ_RSS_CONFIG, data }
+        Self::set(spec::CTRL_MQ, spec::CTRL_MQ_RSS_CONFIG, data)
+    }
+
+    /// The driver has announced itself (5.1.6.5.4).
+    pub(crate) fn announce_ack() -> Self {
+        Self::set(spec::CTRL_ANNOUNCE, spec::CTRL_ANNOUNCE_ACK, Vec::new())
+    }
+
+    /// Which statistics there are (1.4, 5.1.6.5.10.1).
+    pub(crate) fn stats_query() -> Self {
+        let (result, purpose) = (size_of::<u64>(), Purpose::StatsTypes);
+        let query = Self::set(spec::CTRL_STATS, spec::CTRL_STATS_QUERY, Vec::new());
+        Self { result, purpose, ..query }
+    }
+
+    /// Those of `types` that this driver knows, of all virtqueues in use (1.4, 5.1.6.5.10.2).
+    pub(crate) fn stats_get(types: u64, queue_pairs: u16, control: u16) -> Self {
+        let receive = (0..queue_pairs).map(|pair| (2 * pair, Queue::Receive));
+        let transmit = (0..queue_pairs).map(|pair| (2 * pair + 1, Queue::Transmit));
+        let (mut data, mut result) = (Vec::new(), 0);
+        for (virtqueue, queue) in receive.chain(transmit).chain([(control, Queue::Control)]) {
+            let types = stats::types_of(types, queue);
+            data.extend(virtqueue.to_le_bytes());
+            data.extend([0; 6]);
+            data.extend(types.to_le_bytes());
+            result += stats::answer_bytes(types);
+        }
+        let get = Self::set(spec::CTRL_STATS, spec::CTRL_STATS_GET, data);
+        Self { result, purpose: Purpose::Stats, ..get }
+    }
+
+    fn coalescing(settings: &Coalescing) -> impl Iterator<Item = Self> {
+        let all = [
+            (spec::CTRL_NOTF_COAL_TX_SET, settings.tx),
+            (spec::CTRL_NOTF_COAL_RX_SET, settings.rx),
+        ];
+        let all = all.into_iter().filter_map(|(number, limits)| Some((number, limits?)));
+        let all = all.map(|(number, limits)| Self::coalesce(number, &[], limits));
+        let single = settings.queues.iter().map(|(queue, limits)| {
+            let [low, high] = (2 * queue).to_le_bytes();
+            Self::coalesce(spec::CTRL_NOTF_COAL_VQ_SET, &[low, high, 0, 0], *limits)
+        });
+        all.chain(single)
+    }
+
+    fn coalesce(number: u8, which: &[u8], limits: Coalesce) -> Self {
+        let mut data = which.to_vec();
+        data.extend(limits.max_packets.to_le_bytes());
+        data.extend(limits.max_usecs.to_le_bytes());
+        Self::set(spec::CTRL_NOTF_COAL, number, data)
+    }
+
+    /// A command without result.
+    pub(crate) fn set(class: u8, command: u8, data: Vec<u8>) -> Self {
+        Self { class, command, data, result: 0, purpose: Purpose::Set }
     }
 }
 
 /// Bytes of the longest command that `config` can lead to.
 pub(crate) fn largest_command(config: &DriverConfig) -> usize {
+    let stats = match config.wanted() & spec::NET_F_DEVICE_STATS {
+        0 => 0,
+        _ => Command::stats_get(u64::MAX, config.queue_pairs, 0).data.len(),
+    };
     let longest = Command::at_start(config).iter().map(|command| command.data.len()).max();
-    longest.unwrap_or(0).max(size_of::<u16>())
+    longest.unwrap_or(0).max(stats).max(LEAST_DATA)
+}
+
+/// Bytes of the longest result.
+pub(crate) fn largest_result(config: &DriverConfig) -> usize {
+    match config.wanted() & spec::NET_F_DEVICE_STATS {
+        0 => 0,
+        _ => Command::stats_get(u64::MAX, config.queue_pairs, 0).result.max(size_of::<u64>()),
+    }
 }
 
 fn rss_bytes(rss: &RssSettings) -> usize {
@@ -98,6 +183,7 @@ mod tests {
         let expected = [2, 1, 0, 0, 3, 0, 2, 0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 2, 0xaa, 0xbb];
         assert_eq!(command.data, expected);
         let config = DriverConfig { queue_pairs: 4, rss: Some(rss), ..DriverConfig::default() };
+        let config = DriverConfig { features: 0, ..config };
         assert_eq!(largest_command(&config), expected.len());
     }
 
@@ -122,6 +208,9 @@ mod tests {
     #[test]
     fn pairs_are_a_little_endian_number() {
         assert_eq!(Command::pairs_set(0x0140).data, [0x40, 1]);
-        assert_eq!(largest_command(&DriverConfig::default()), 2);
+        let plain = DriverConfig { features: spec::NET_F_CTRL_VQ, ..DriverConfig::default() };
+        assert_eq!((largest_command(&plain), largest_result(&plain)), (12, 0));
+        let all = DriverConfig::default();
+        assert_eq!((largest_command(&all), largest_result(&all)), (48, 120 + 160 + 24));
     }
 }

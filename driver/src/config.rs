@@ -3,6 +3,7 @@
 //! Contract: a [`DriverConfig`] that [`DriverConfig::validate`] accepts is consistent in itself.
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
+use crate::coalesce::CoalesceSettings;
 use crate::config_error::ConfigError;
 use crate::filter::ReceiveFilter;
 use crate::policy::{Moderation, Rearm, Recover, Refill};
@@ -13,7 +14,9 @@ const SETTINGS: u64 = spec::NET_F_RSS
     | spec::NET_F_HASH_REPORT
     | spec::NET_F_CTRL_RX
     | spec::NET_F_CTRL_RX_EXTRA
-    | spec::NET_F_CTRL_VLAN;
+    | spec::NET_F_CTRL_VLAN
+    | spec::NET_F_NOTF_COAL
+    | spec::NET_F_VQ_NOTF_COAL;
 
 /// Least entries of a receive or transmit ring.
 pub const MIN_RING: u16 = 16;
@@ -58,6 +61,8 @@ pub struct DriverConfig {
     pub hash_report: Option<HashSettings>,
     /// Which frames the device is to take. Its features are asked for exactly when it needs them.
     pub filter: ReceiveFilter,
+    /// Interrupt coalescing, set at each start.
+    pub coalesce: CoalesceSettings,
     /// How a frame to send is described.
     pub tx_header: TxHeader,
     /// How long the device may take for a reset and for each control command, in picoseconds.
@@ -87,6 +92,7 @@ impl Default for DriverConfig {
             rss: None,
             hash_report: None,
             filter: ReceiveFilter::default(),
+            coalesce: CoalesceSettings::default(),
             tx_header: TxHeader::WithFrame,
             control_timeout_ps: 1_000_000_000_000,
             features: spec::DEFAULT_FEATURES,
@@ -113,6 +119,7 @@ impl DriverConfig {
         in_range("refill_threshold", self.refill_threshold.into(), 1, self.rx_ring.into())?;
         self.moderation.validate()?;
         in_range("control_timeout_ps", self.control_timeout_ps, 1, u64::MAX)?;
+        self.coalesce.validate(self.queue_pairs)?;
         self.validate_features()?;
         self.filter.validate()?;
         if let Some(rss) = &self.rss {
@@ -144,7 +151,7 @@ impl DriverConfig {
     pub(crate) fn follow(&self) -> u64 {
         let rss = if self.rss.is_some() { spec::NET_F_RSS } else { 0 };
         let hash = if self.hash_report.is_some() { spec::NET_F_HASH_REPORT } else { 0 };
-        rss | hash | self.filter.features()
+        rss | hash | self.filter.features() | self.coalesce.features()
     }
 
     /// The features to accept if offered: what is wanted, what is required, and what follows from

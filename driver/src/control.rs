@@ -1,7 +1,7 @@
 //! The control queue: one command at a time, answered or given up after a time limit.
 //!
 //! Contract: [`ControlQueue::send`] when nothing is pending, then [`ControlQueue::answer`] until it has
-//! one. A command is three buffers (header, data, answer): virtio leaves the framing open (2.7.4.2),
+//! one. A command is three buffers (header, data if there is any, answer and result): virtio leaves the framing open (2.7.4.2),
 //! but some devices insist on this one. The answer byte is preset to 0xff, so that a device which
 //! completes without writing is seen.
 
@@ -25,8 +25,10 @@ pub(crate) struct ControlQueue {
 /// What the device has said to a command.
 pub(crate) struct Answer {
     pub(crate) ack: u8,
-    /// The length was that of the answer, as it should be.
+    /// The length was that of an answer, as it should be.
     pub(crate) length_good: bool,
+    /// What came behind the answer's byte, as far as the device says that it wrote it.
+    pub(crate) result: Vec<u8>,
 }
 
 impl ControlQueue {
@@ -48,26 +50,40 @@ impl ControlQueue {
         let parts: [_; CHAIN as usize] = [
             (self.layout.header, HEADER_BYTES, false),
             (self.layout.data, command.data.len(), false),
-            (self.layout.ack, 1, true),
+            (self.layout.ack, 1 + command.result, true),
         ];
         let buffers = parts.map(|(window, len, writable)| Buffer {
             address: memory.address_of(window),
             len: len as u32,
             writable,
         });
-        self.ring.describe(memory, SLOT, &buffers);
+        // A buffer without bytes is none.
+        let [header, data, answer] = buffers;
+        if data.len == 0 {
+            self.ring.describe(memory, SLOT, &[header, answer]);
+        } else {
+            self.ring.describe(memory, SLOT, &[header, data, answer]);
+        }
         self.ring.publish(memory, &[SLOT]);
         self.ring.kick_wanted(memory)
     }
 
-    /// The device's answer, if it has come.
-    pub(crate) fn answer(&mut self, memory: &DmaRegion) -> Result<Option<Answer>, RingError> {
+    /// The device's answer to `command`, if it has come.
+    pub(crate) fn answer(
+        &mut self,
+        memory: &DmaRegion,
+        command: &Command,
+    ) -> Result<Option<Answer>, RingError> {
         let Some(used) = self.ring.take(&self.ring.used_view(memory))? else {
             return Ok(None);
         };
         self.ring.suppress(memory);
-        let mut ack = [UNANSWERED];
-        memory.view(self.layout.ack).copy_out(0, &mut ack);
-        Ok(Some(Answer { ack: ack[0], length_good: used.len == 1 }))
+        let mut bytes = vec![UNANSWERED; 1 + command.result];
+        memory.view(self.layout.ack).copy_out(0, &mut bytes);
+        let ack = bytes.remove(0);
+        let written = (used.len as usize).saturating_sub(1);
+        let length_good = used.len >= 1 && written <= command.result;
+        bytes.truncate(written);
+        Ok(Some(Answer { ack, length_good, result: bytes }))
     }
 }

@@ -35,6 +35,12 @@ counters! {
         device_resets,
         /// Recoveries tried after a queue or the device broke.
         recoveries,
+        /// Commands of a driver that runs which were refused, not answered in time, or not sent any more.
+        control_failed,
+        /// Statistics of the device that made no sense.
+        stats_malformed,
+        /// Announcements that the device asked for and that were sent.
+        announcements,
         /// Interrupts on the configuration vector while running.
         config_interrupts,
         /// Configuration changes that could not be read under one generation.

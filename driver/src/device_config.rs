@@ -17,6 +17,8 @@ pub(crate) struct DeviceConfig {
     pub(crate) mac: Option<[u8; 6]>,
     pub(crate) mtu: Option<u16>,
     pub(crate) link_up: bool,
+    /// The device asks the driver to announce itself.
+    pub(crate) announce: bool,
     /// Pairs the device has; 1 unless MQ or RSS is agreed.
     pub(crate) max_queue_pairs: u16,
     rss_max_key: u8,
@@ -77,6 +79,9 @@ fn parse(bytes: &[u8; spec::CONFIG_BYTES], features: u64) -> DeviceConfig {
         // A device that cannot tell is assumed to be up (5.1.5).
         link_up: !has(spec::NET_F_STATUS)
             || u16::from_le_bytes([s0, s1]) & spec::NET_S_LINK_UP != 0,
+        announce: has(spec::NET_F_STATUS)
+            && has(spec::NET_F_GUEST_ANNOUNCE)
+            && u16::from_le_bytes([s0, s1]) & spec::NET_S_ANNOUNCE != 0,
         max_queue_pairs: if multi { u16::from_le_bytes([p0, p1]) } else { 1 },
         mtu: has(spec::NET_F_MTU).then_some(u16::from_le_bytes([u0, u1])),
         rss_max_key: key,

@@ -36,6 +36,19 @@ pub enum Event {
         /// 0 is success.
         ack: u8,
     },
+    /// A command of a driver that runs came to nothing: refused, not answered in time, or not sent because
+    /// the control queue is dead.
+    ControlFailed {
+        /// Its class.
+        class: u8,
+        /// Its number in the class.
+        command: u8,
+    },
+    /// The device asked the driver to announce itself, and it did.
+    Announced {
+        /// The announcement was given to the device; otherwise there was no room for it.
+        sent: bool,
+    },
     /// A receive queue's interrupt was taken and the queue scheduled.
     InterruptTaken {
         /// The receive queue.
@@ -218,6 +231,8 @@ impl Event {
             Self::DriverFailed { .. } => "driver_failed",
             Self::ControlSent { .. } => "control_sent",
             Self::ControlDone { .. } => "control_done",
+            Self::ControlFailed { .. } => "control_failed",
+            Self::Announced { .. } => "announced",
             Self::InterruptTaken { .. } => "interrupt_taken",
             Self::AlreadyScheduled { .. } => "already_scheduled",
             Self::SpuriousInterrupt { .. } => "spurious_interrupt",
@@ -258,7 +273,8 @@ impl Event {
                 visit("queue_pairs", Num(queue_pairs.into()));
             }
             Self::DriverFailed { error } => visit("error", Name(error)),
-            Self::ControlSent { class, command } => {
+            Self::Announced { sent } => visit("sent", Num(sent.into())),
+            Self::ControlSent { class, command } | Self::ControlFailed { class, command } => {
                 visit("class", Num(class.into()));
                 visit("command", Num(command.into()));
             }

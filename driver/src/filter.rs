@@ -98,15 +98,11 @@ impl ReceiveFilter {
     /// The commands that set it, of a device just reset. Promiscuous mode is ended last, so that nothing
     /// which is to be taken is missed in between.
     pub(crate) fn commands(&self) -> Vec<Command> {
-        let mode = |command: u8, on: bool| Command {
-            class: spec::CTRL_RX,
-            command,
-            data: vec![on.into()],
-        };
+        let mode = |command: u8, on: bool| Command::set(spec::CTRL_RX, command, vec![on.into()]);
         let mut commands = Vec::new();
         for vlan in self.vlans.iter().flatten() {
             let data = vlan.to_le_bytes().to_vec();
-            commands.push(Command { class: spec::CTRL_VLAN, command: spec::CTRL_VLAN_ADD, data });
+            commands.push(Command::set(spec::CTRL_VLAN, spec::CTRL_VLAN_ADD, data));
         }
         if self.has_tables() {
             let mut data = Vec::new();
@@ -115,11 +111,7 @@ impl ReceiveFilter {
                 data.extend((table.len() as u32).to_le_bytes());
                 data.extend(table.iter().flatten());
             }
-            commands.push(Command {
-                class: spec::CTRL_MAC,
-                command: spec::CTRL_MAC_TABLE_SET,
-                data,
-            });
+            commands.push(Command::set(spec::CTRL_MAC, spec::CTRL_MAC_TABLE_SET, data));
         }
         if self.all_multicast {
             commands.push(mode(spec::CTRL_RX_ALLMULTI, true));

@@ -97,12 +97,16 @@ impl Driver {
         }
         // Only the link may change while running; all else was agreed on at bring-up and stays.
         match device_config::read(transport, self.features) {
-            Ok(device) if device.link_up != self.device.link_up => {
-                self.device.link_up = device.link_up;
-                self.counters.link_changes += 1;
-                host.event(now, Event::LinkChanged { up: device.link_up });
+            Ok(device) => {
+                if device.link_up != self.device.link_up {
+                    self.device.link_up = device.link_up;
+                    self.counters.link_changes += 1;
+                    host.event(now, Event::LinkChanged { up: device.link_up });
+                }
+                if device.announce {
+                    self.announce(now, transport, host);
+                }
             }
-            Ok(_) => {}
             Err(_) => {
                 self.counters.config_unstable += 1;
                 host.event(now, Event::ConfigUnstable);

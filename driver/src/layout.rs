@@ -79,7 +79,7 @@ impl Layout {
             ring: end.ring(CONTROL_RING, command::CHAIN),
             header: end.take(command::HEADER_BYTES),
             data: end.take(command::largest_command(config)),
-            ack: end.take(1),
+            ack: end.take(1 + command::largest_result(config)),
         };
         Self { rx, tx, control, total: end.end as u64 }
     }

@@ -29,8 +29,11 @@
 
 #![forbid(unsafe_code)]
 
+mod announce;
 mod bring_up;
+mod coalesce;
 mod command;
+mod commanding;
 mod config;
 mod config_error;
 mod control;
@@ -53,12 +56,14 @@ mod reset;
 mod ring;
 pub mod spec;
 mod staging;
+mod stats;
 mod take;
 mod timer;
 mod transmit;
 mod transport;
 
 pub use bring_up::Progress;
+pub use coalesce::{Coalesce, CoalesceSettings};
 pub use config::{
     DriverConfig, HashSettings, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings,
     TxHeader,
@@ -77,18 +82,18 @@ pub use poll::{Finished, Polled};
 pub use reset::ResetError;
 pub use ring::RingError;
 pub use staging::BATCH;
+pub use stats::{DeviceStats, Stat};
 pub use timer::Due;
 pub use transmit::TransmitError;
 pub use transport::{QueueSetup, Transport, TransportError};
 
-use command::Command;
+use commanding::Commanding;
 use control::ControlQueue;
 use device_config::DeviceConfig;
 use layout::Layout;
 use ring::rx::RxQueue;
 use ring::tx::TxQueue;
 use staging::Staging;
-use std::collections::VecDeque;
 use timer::Timers;
 
 /// The MSI-X vector of configuration changes.
@@ -133,8 +138,7 @@ pub struct Driver {
     rx: Vec<RxQueue>,
     tx: Vec<TxQueue>,
     control: ControlQueue,
-    /// Commands to send before the driver runs.
-    pending: VecDeque<Command>,
+    commanding: Commanding,
     staging: Staging,
     timers: Timers,
     counters: DriverCounters,
@@ -147,12 +151,8 @@ enum State {
     Resetting {
         deadline: u64,
     },
-    /// DRIVER_OK is set, frames flow; waits for the answer to a control command.
-    Commanding {
-        deadline: u64,
-        class: u8,
-        command: u8,
-    },
+    /// DRIVER_OK is set, frames flow; waits for the answers to the commands of the bring-up.
+    Commanding,
     Running,
     Broken(DriverError),
 }
@@ -175,8 +175,8 @@ impl Driver {
             rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, buffer_size)).collect(),
             tx: layout.tx.into_iter().map(|queue| TxQueue::new(queue, config.tx_header)).collect(),
             control: ControlQueue::new(layout.control),
-            pending: VecDeque::new(),
             staging: Staging::new(&config),
+            commanding: Commanding::default(),
             timers: Timers::default(),
             counters: DriverCounters::default(),
             config,
@@ -249,6 +249,6 @@ impl Driver {
     /// DRIVER_OK is set and nothing is known to be wrong with the device.
     #[inline]
     fn is_live(&self) -> bool {
-        matches!(self.state, State::Running | State::Commanding { .. })
+        matches!(self.state, State::Running | State::Commanding)
     }
 }

@@ -39,6 +39,14 @@ pub const NET_F_CTRL_RX_EXTRA: u64 = 1 << 20;
 pub const NET_F_MQ: u64 = 1 << 22;
 /// Feature: the header tells the frame's hash; should not be without `NET_F_CTRL_VQ` (5.1.4.2).
 pub const NET_F_HASH_REPORT: u64 = 1 << 57;
+/// Feature: the device may ask the driver to announce itself; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_GUEST_ANNOUNCE: u64 = 1 << 21;
+/// Feature: statistics of the device by command; needs `NET_F_CTRL_VQ` (1.4, 5.1.3).
+pub const NET_F_DEVICE_STATS: u64 = 1 << 50;
+/// Feature: interrupt coalescing by command, per virtqueue; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_VQ_NOTF_COAL: u64 = 1 << 52;
+/// Feature: interrupt coalescing by command; needs `NET_F_CTRL_VQ` (5.1.3.1).
+pub const NET_F_NOTF_COAL: u64 = 1 << 53;
 /// Feature: receive-side scaling; needs `NET_F_CTRL_VQ` (5.1.3.1).
 pub const NET_F_RSS: u64 = 1 << 60;
 /// Feature: chains may lie in a table of their own (2.7.5.3, 2.8.7; 6).
@@ -76,7 +84,11 @@ pub const SUPPORTED_FEATURES: u64 = NET_F_MTU
     | F_ACCESS_PLATFORM
     | F_RING_PACKED
     | F_IN_ORDER
-    | F_RING_RESET;
+    | F_RING_RESET
+    | NET_F_GUEST_ANNOUNCE
+    | NET_F_DEVICE_STATS
+    | NET_F_VQ_NOTF_COAL
+    | NET_F_NOTF_COAL;
 
 /// The features to ask for unless something else is wanted: [`SUPPORTED_FEATURES`] without those that
 /// change how rings are laid out or read, or received frames.
@@ -89,7 +101,9 @@ pub const DEFAULT_FEATURES: u64 = SUPPORTED_FEATURES
         | NET_F_HASH_REPORT
         | NET_F_CTRL_RX
         | NET_F_CTRL_RX_EXTRA
-        | NET_F_CTRL_VLAN);
+        | NET_F_CTRL_VLAN
+        | NET_F_NOTF_COAL
+        | NET_F_VQ_NOTF_COAL);
 
 /// The features that are of no use without the control queue, so that this driver takes none of them without
 /// it (5.1.3.1, 5.1.4.2).
@@ -98,12 +112,18 @@ pub const NEED_CTRL_VQ: u64 = NET_F_MQ
     | NET_F_CTRL_RX
     | NET_F_CTRL_VLAN
     | NET_F_CTRL_RX_EXTRA
-    | NET_F_HASH_REPORT;
+    | NET_F_HASH_REPORT
+    | NET_F_GUEST_ANNOUNCE
+    | NET_F_DEVICE_STATS
+    | NET_F_VQ_NOTF_COAL
+    | NET_F_NOTF_COAL;
 
 /// Bytes of the device configuration this driver reads: up to and with `supported_hash_types` (5.1.4).
 pub const CONFIG_BYTES: usize = 24;
 /// Bit of the configuration's `status` field: the link is up (5.1.4).
 pub const NET_S_LINK_UP: u16 = 1;
+/// Bit of the same field: the driver is to announce itself (5.1.4).
+pub const NET_S_ANNOUNCE: u16 = 2;
 /// Bits of `hash_types` with a meaning: IPv4 .. UDPex (5.1.6.4.3.1).
 pub const HASH_TYPES: u32 = 0x1ff;
 
@@ -208,5 +228,39 @@ pub const CTRL_MQ_VQ_PAIRS_SET: u8 = 0;
 pub const CTRL_MQ_RSS_CONFIG: u8 = 1;
 /// Command of `CTRL_MQ`: `virtio_net_hash_config` (5.1.6.5.6.4).
 pub const CTRL_MQ_HASH_CONFIG: u8 = 2;
+/// Control class: announcements (5.1.6.5.4).
+pub const CTRL_ANNOUNCE: u8 = 3;
+/// Command of `CTRL_ANNOUNCE`: done; no data (5.1.6.5.4).
+pub const CTRL_ANNOUNCE_ACK: u8 = 0;
+/// Control class: interrupt coalescing (5.1.6.5.9).
+pub const CTRL_NOTF_COAL: u8 = 6;
+/// Command of `CTRL_NOTF_COAL`: packets le32, microseconds le32, for all transmit queues (5.1.6.5.9).
+pub const CTRL_NOTF_COAL_TX_SET: u8 = 0;
+/// Command of `CTRL_NOTF_COAL`: the same for all receive queues (5.1.6.5.9).
+pub const CTRL_NOTF_COAL_RX_SET: u8 = 1;
+/// Command of `CTRL_NOTF_COAL`: virtqueue le16, two reserved bytes, and the same for it (5.1.6.5.9).
+pub const CTRL_NOTF_COAL_VQ_SET: u8 = 2;
+/// Control class: statistics of the device (1.4, 5.1.6.5.10).
+pub const CTRL_STATS: u8 = 8;
+/// Command of `CTRL_STATS`: which types there are, le64 in the result (1.4, 5.1.6.5.10).
+pub const CTRL_STATS_QUERY: u8 = 0;
+/// Command of `CTRL_STATS`: those of the virtqueues and types named (1.4, 5.1.6.5.10).
+pub const CTRL_STATS_GET: u8 = 1;
+/// Type of statistics, a bit number: control queue (1.4, 5.1.6.5.10).
+pub const STATS_CVQ: u8 = 32;
+/// Type of statistics: receive queue (1.4, 5.1.6.5.10).
+pub const STATS_RX_BASIC: u8 = 0;
+/// Type of statistics: checksums of a receive queue (1.4, 5.1.6.5.10).
+pub const STATS_RX_CSUM: u8 = 1;
+/// Type of statistics: rate of a receive queue (1.4, 5.1.6.5.10).
+pub const STATS_RX_SPEED: u8 = 3;
+/// Type of statistics: transmit queue (1.4, 5.1.6.5.10).
+pub const STATS_TX_BASIC: u8 = 16;
+/// Type of statistics: checksums of a transmit queue (1.4, 5.1.6.5.10).
+pub const STATS_TX_CSUM: u8 = 17;
+/// Type of statistics: segmentation of a transmit queue (1.4, 5.1.6.5.10).
+pub const STATS_TX_GSO: u8 = 18;
+/// Type of statistics: rate of a transmit queue (1.4, 5.1.6.5.10).
+pub const STATS_TX_SPEED: u8 = 19;
 /// Acknowledgement: done (5.1.6.5).
 pub const CTRL_OK: u8 = 0;

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::interrupt;
 use crate::ring::rx::RxQueue;
 use crate::transport::Transport;
-use crate::{Driver, Host};
+use crate::{Driver, Host, State};
 
 /// No timer is set.
 const NEVER: u64 = u64::MAX;
@@ -118,6 +118,9 @@ impl Driver {
             self.timers.watchdog = now.saturating_add(self.config.watchdog_ps);
         }
         self.timers.next = self.timers.watchdog;
+        if self.state == State::Running {
+            self.command_while_running(now, transport, host);
+        }
         let mut resetting = 0u64;
         for (queue, rx) in (0..).zip(&mut self.rx) {
             if rx.resetting.is_some() {

@@ -72,6 +72,8 @@ pub struct Fake {
     pub control: Answer,
     /// Commands seen: class, command, data.
     pub commands: Vec<(u8, u8, Vec<u8>)>,
+    /// What is written behind the next answers.
+    pub results: VecDeque<Vec<u8>>,
     pub sent: Vec<Vec<u8>>,
     /// Transmit completions are held back.
     pub hold_transmit: bool,
@@ -128,6 +130,7 @@ impl Fake {
             mute: 0,
             control: Answer::Ack(0),
             commands: Vec::new(),
+            results: VecDeque::new(),
             sent: Vec::new(),
             hold_transmit: false,
             wants_kicks: true,

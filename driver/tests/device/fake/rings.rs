@@ -75,12 +75,13 @@ impl Fake {
             let setup = self.setup_of(index as u16);
             let mut readable = Vec::new();
             let mut id = head;
-            let ack = loop {
+            let (ack, room) = loop {
                 let (address, len, flags, next) = self.raw_descriptor(&setup, id);
                 if flags & spec::DESC_F_WRITE != 0 {
-                    assert_eq!((len, flags & spec::DESC_F_NEXT), (1, 0));
-                    break address;
+                    assert!(len >= 1 && flags & spec::DESC_F_NEXT == 0);
+                    break (address, len as usize);
                 }
+                assert_ne!(len, 0, "a buffer without bytes");
                 let mut bytes = vec![0; len as usize];
                 self.read(address, &mut bytes);
                 readable.extend(bytes);
@@ -90,8 +91,11 @@ impl Fake {
             self.commands.push((readable[0], readable[1], readable[2..].to_vec()));
             match self.control {
                 Answer::Ack(value) => {
-                    self.write(ack, &[value]);
-                    self.complete(index as u16, head.into(), 1);
+                    let mut answer = vec![value];
+                    answer.extend(self.results.pop_front().unwrap_or_default());
+                    answer.truncate(room);
+                    self.write(ack, &answer);
+                    self.complete(index as u16, head.into(), answer.len() as u32);
                 }
                 Answer::Silence => self.complete(index as u16, head.into(), 0),
                 Answer::WrongId => self.complete(index as u16, 7, 1),
