@@ -31,6 +31,7 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::RING_RESET
     | feature::NOTF_COAL
     | feature::VQ_NOTF_COAL
+    | feature::INDIRECT_DESC
     | feature::RING_PACKED
     | feature::IN_ORDER;
 
