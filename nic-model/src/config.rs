@@ -1,6 +1,7 @@
 //! What the device is built with, and what makes such a description impossible.
 
 use crate::features::{FeatureRule, broken_rule};
+use crate::ring::RingKind;
 use crate::spec::{ethernet, feature, ring};
 use std::fmt;
 
@@ -33,6 +34,7 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::VQ_NOTF_COAL
     | feature::INDIRECT_DESC
     | feature::RING_PACKED
+    | feature::INDIRECT_DESC
     | feature::IN_ORDER;
 
 /// What a device offers unless something else is wanted: [`SUPPORTED_FEATURES`] without those that change
@@ -60,6 +62,8 @@ pub struct DeviceConfig {
     pub queue_size_max: u16,
     /// Offered features, out of [`SUPPORTED_FEATURES`]. With one pair MQ is left out of the offer.
     pub features: u64,
+    /// How the device does split virtqueues.
+    pub ring: RingKind,
     /// Packet buffer in front of the DMA engine, in bytes of frames; 0 = a frame that cannot go straight
     /// to the DMA engine is dropped at once.
     pub fifo_bytes: u64,
@@ -178,6 +182,7 @@ impl Default for DeviceConfig {
             max_queue_pairs: 1,
             queue_size_max: 256,
             features: DEFAULT_FEATURES,
+            ring: RingKind::default(),
             fifo_bytes: 0,
             min_frame: 60,
             dma_frame_ps: 0,

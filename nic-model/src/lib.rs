@@ -72,4 +72,4 @@ pub use event::{Event, Value};
 pub use fault::{Fault, FaultError, Lie};
 pub use features::{FEATURE_RULES, FeatureRule, broken_rule};
 pub use host::Host;
-pub use ring::{ChainFault, DeviceError, QueueError, QueueSetup, RingFault};
+pub use ring::{ChainFault, DeviceError, QueueError, QueueSetup, RingFault, RingKind};

@@ -154,6 +154,8 @@ pub mod ring {
     pub const EVENT_LEN: u64 = 4;
     /// VIRTQ_AVAIL_F_NO_INTERRUPT: the driver wants no interrupt. 2.7.6
     pub const AVAIL_F_NO_INTERRUPT: u16 = 1;
+    /// VIRTQ_USED_F_NO_NOTIFY: the device wants no kick. 2.7.8
+    pub const USED_F_NO_NOTIFY: u16 = 1;
     /// Largest queue size. 2.7
     pub const SIZE_MAX: u16 = 32768;
     /// Bytes of one descriptor, and alignment of the table. 2.7

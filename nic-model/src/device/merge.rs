@@ -55,7 +55,7 @@ impl Merged {
                     self.parts.push(Used { head: into.head, len: into.writable_len });
                     room += u64::from(into.writable_len);
                     if !first {
-                        chain.segments.append(&mut self.next.segments);
+                        chain.merge(&self.next);
                     }
                 }
             }

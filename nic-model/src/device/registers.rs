@@ -181,8 +181,8 @@ where
         if let Some(vector) = setup.vector.filter(|vector| !self.msix.exists(*vector)) {
             return Err(QueueError::NoSuchVector(vector));
         }
-        let ring =
-            Virtqueue::new(setup, agreed).ok_or(QueueError::Size { size: setup.size, max })?;
+        let ring = Virtqueue::new(self.config.ring, setup, agreed)
+            .ok_or(QueueError::Size { size: setup.size, max })?;
         let state = &mut self.queues[usize::from(queue)];
         let in_reset = state.in_reset;
         *state = Queue { ring: Some(ring), vector: setup.vector, in_reset, ..Queue::default() };

@@ -5,13 +5,14 @@
 //! guest memory that behaves so to whatever is written against [`GuestMemory`], `virtio-queue` included.
 
 use std::iter::FusedIterator;
+use std::sync::atomic::Ordering;
 use vm_memory::bitmap::{BS, MS};
 use vm_memory::guest_memory::{
     GuestMemoryBackendSliceIterator, GuestMemorySliceIterator, MemoryRegionAddress, Result,
 };
 use vm_memory::{
-    Bytes, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryRegion, Permissions,
-    VolatileSlice,
+    ByteValued, Bytes, GuestAddress, GuestMemory, GuestMemoryBackend, GuestMemoryRegion,
+    Permissions, VolatileMemory, VolatileSlice,
 };
 
 /// Evaluates an expression with guest memory replaced by its [`Direct`] form, where there is no translation
@@ -109,6 +110,65 @@ impl<'a, P: GuestMemoryBackend + ?Sized> Iterator for Spans<'a, P> {
 impl<P: GuestMemoryBackend + ?Sized> FusedIterator for Spans<'_, P> {}
 
 impl<'a, P: GuestMemoryBackend + ?Sized> GuestMemorySliceIterator<'a, MS<'a, P>> for Spans<'a, P> {}
+
+/// A table or ring of a virtqueue: translated once, if it lies within one region, as it nearly always does.
+pub(super) struct View<'m, G: GuestMemory> {
+    memory: &'m G,
+    address: u64,
+    whole: Option<VolatileSlice<'m, BS<'m, G::Bitmap>>>,
+}
+
+impl<'m, G: GuestMemory> View<'m, G> {
+    /// `len` bytes from `address`, which were found to be in memory when the queue was set up.
+    #[inline(always)]
+    pub(super) fn new(memory: &'m G, address: u64, len: usize, access: Permissions) -> Self {
+        Self { memory, address, whole: whole(memory, address, len, access) }
+    }
+
+    /// The guest address of an offset.
+    pub(super) fn address(&self, offset: usize) -> u64 {
+        self.address.wrapping_add(offset as u64)
+    }
+
+    /// Reads a value, in one piece if all of this is in one.
+    #[inline(always)]
+    pub(super) fn read<T: ByteValued>(&self, offset: usize) -> Option<T> {
+        match &self.whole {
+            Some(whole) => whole.get_ref::<T>(offset).ok().map(|there| there.load()),
+            None => self.memory.read_obj(GuestAddress(self.address(offset))).ok(),
+        }
+    }
+
+    /// Writes a value.
+    #[inline(always)]
+    pub(super) fn write<T: ByteValued>(&self, offset: usize, value: T) -> Option<()> {
+        match &self.whole {
+            Some(whole) => whole.get_ref::<T>(offset).ok().map(|there| there.store(value)),
+            None => self.memory.write_obj(value, GuestAddress(self.address(offset))).ok(),
+        }
+    }
+
+    /// Loads a le16 at once.
+    #[inline(always)]
+    pub(super) fn load(&self, offset: usize, order: Ordering) -> Option<u16> {
+        let loaded = match &self.whole {
+            Some(whole) => whole.load::<u16>(offset, order).ok(),
+            None => self.memory.load(GuestAddress(self.address(offset)), order).ok(),
+        };
+        loaded.map(u16::from_le)
+    }
+
+    /// Stores a le16 at once.
+    #[inline(always)]
+    pub(super) fn store(&self, offset: usize, value: u16, order: Ordering) -> Option<()> {
+        match &self.whole {
+            Some(whole) => whole.store(value.to_le(), offset, order).ok(),
+            None => {
+                self.memory.store(value.to_le(), GuestAddress(self.address(offset)), order).ok()
+            }
+        }
+    }
+}
 
 /// Reads the whole of `out`; false if that is not possible.
 #[inline(always)]

@@ -42,9 +42,9 @@ pub enum RingFault {
 pub enum ChainFault {
     /// Head or `next` is not below the queue size.
     IndexOutOfRange(u16),
-    /// The chain is longer than the queue, so it must be a loop (2.7.5.2).
+    /// The chain is longer than the queue or its indirect table, so it must be a loop (2.7.5.2).
     Loop,
-    /// A descriptor is indirect; the feature was not offered.
+    /// A descriptor is indirect; VIRTIO_F_INDIRECT_DESC was not negotiated (2.7.5.3.1).
     Indirect,
     /// An indirect descriptor in a chain with others: packed rings forbid it (2.8.19).
     IndirectInChain,
@@ -52,6 +52,14 @@ pub enum ChainFault {
     IndirectLength(u32),
     /// The chain goes on at a descriptor that is not available. Packed rings only (2.8.18).
     Incomplete,
+    /// An indirect descriptor has a `next` (2.7.5.3.1).
+    IndirectWithNext,
+    /// A descriptor in an indirect table is indirect (2.7.5.3.1).
+    NestedIndirect,
+    /// `next` is not below the entries of the indirect table.
+    IndirectIndexOutOfRange(u16),
+    /// The chain, with what is in its indirect table, has more descriptors than the queue (2.7.5.3.1).
+    LongerThanQueue,
     /// A buffer is empty.
     Empty,
     /// A buffer lies wholly or partly outside guest memory.
@@ -85,6 +93,10 @@ impl RingFault {
                 ChainFault::IndirectInChain => "indirect_in_chain",
                 ChainFault::IndirectLength(_) => "indirect_length",
                 ChainFault::Incomplete => "incomplete",
+                ChainFault::IndirectWithNext => "indirect_with_next",
+                ChainFault::NestedIndirect => "nested_indirect",
+                ChainFault::IndirectIndexOutOfRange(_) => "indirect_index_out_of_range",
+                ChainFault::LongerThanQueue => "longer_than_queue",
                 ChainFault::Empty => "empty_buffer",
                 ChainFault::OutsideMemory { .. } => "outside_memory",
                 ChainFault::TooLong => "chain_too_long",
@@ -137,6 +149,12 @@ impl fmt::Display for ChainFault {
             Self::Incomplete => {
                 write!(f, "goes on at a descriptor that was not made available")
             }
+            Self::IndirectWithNext => write!(f, "goes on after an indirect descriptor"),
+            Self::NestedIndirect => write!(f, "has an indirect descriptor in an indirect table"),
+            Self::IndirectIndexOutOfRange(index) => {
+                write!(f, "names descriptor {index}, which its indirect table does not have")
+            }
+            Self::LongerThanQueue => write!(f, "has more descriptors than the queue"),
             Self::Empty => write!(f, "has an empty buffer"),
             Self::OutsideMemory { address, len } => {
                 write!(f, "has a buffer of {len} bytes at {address:#x}, outside guest memory")

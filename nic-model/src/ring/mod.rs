@@ -4,32 +4,37 @@
 //!
 //! - a [`Chain`] was read once, descriptor by descriptor, and only what was read counts from then on: the
 //!   driver may change the table afterwards, and nothing is fetched twice;
-//! - it ends properly, is no longer than the queue, has no empty, indirect or misplaced descriptor, and
-//!   every byte of it lies in guest memory;
+//! - it ends properly, is no longer than the queue, has no empty or misplaced descriptor and no indirect one
+//!   that breaks a rule (2.7.5.3), and every byte of it lies in guest memory;
 //! - [`Ring::put_used`] writes all elements, then stores the index once, with release ordering;
 //! - a fault leaves the ring as it is; the device stops using it.
 //!
-//! [`Reference`] does this with the `virtio-queue` crate. Another implementation must give the same
-//! chains and leave the same bytes in the used ring.
+//! [`split::Split`] does this with up to 64 chains in a pass, [`reference::Reference`] chain by chain with the
+//! `virtio-queue` crate: both give the same chains and leave the same bytes in the used ring. Packed
+//! virtqueues are [`packed::Packed`]. A [`Virtqueue`] is one of them.
 //!
 //! Not checked: that chains do not share descriptors or buffers, and that rings do not overlap; a driver
 //! that does so harms itself only.
 
 mod access;
+mod chain;
 mod fault;
 mod packed;
 mod queue;
 mod reference;
 mod setup;
+mod split;
 mod validate;
 
+pub(crate) use chain::{Chain, Segment};
 pub use fault::{ChainFault, DeviceError, RingFault};
+pub use queue::RingKind;
 pub(crate) use queue::{RingFeatures, Virtqueue};
 pub use setup::{QueueError, QueueSetup};
 
 use vm_memory::GuestMemory;
 
-/// A split virtqueue, from the device's side.
+/// A virtqueue, from the device's side.
 pub(crate) trait Ring {
     /// Entries of the queue.
     fn size(&self) -> u16;
@@ -102,104 +107,9 @@ pub(crate) enum Shape {
     Control,
 }
 
-/// Part of a chain: guest memory from `address`, `len` bytes, all of it there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) address: u64,
-    pub(crate) len: u32,
-}
-
-/// A validated chain. Reused from fetch to fetch, so that nothing is allocated once it has grown.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Chain {
-    pub(crate) head: u16,
-    /// Segments to read first, then those to write.
-    pub(crate) segments: Vec<Segment>,
-    /// How many are to read.
-    pub(crate) readable: usize,
-    /// Bytes to read.
-    pub(crate) readable_len: u32,
-    /// Bytes to write.
-    pub(crate) writable_len: u32,
-}
-
 /// A used element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
     pub(crate) head: u16,
     pub(crate) len: u32,
-}
-
-impl Chain {
-    /// Forgets everything.
-    #[inline(always)]
-    fn clear(&mut self) {
-        self.segments.clear();
-        (self.readable, self.readable_len, self.writable_len) = (0, 0, 0);
-    }
-
-    /// Writes `bytes` into the segments to write: with one copy, if the first has room for them.
-    #[inline]
-    pub(crate) fn write_one<G: GuestMemory>(
-        &self,
-        memory: &G,
-        bytes: &[u8],
-    ) -> Result<(), RingFault> {
-        match self.segments.get(self.readable) {
-            Some(first) if first.len as usize >= bytes.len() => {
-                if access::direct!(memory => access::write(memory, first.address, bytes)) {
-                    Ok(())
-                } else {
-                    Err(RingFault::memory("a buffer", first.address))
-                }
-            }
-            _ => self.write(memory, std::iter::once(bytes)),
-        }
-    }
-
-    /// Writes the pieces one after the other into the segments to write.
-    #[inline]
-    pub(crate) fn write<'a, G: GuestMemory>(
-        &self,
-        memory: &G,
-        pieces: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(), RingFault> {
-        let mut segments = self.segments[self.readable..].iter();
-        let mut room = Segment { address: 0, len: 0 };
-        for mut piece in pieces {
-            while !piece.is_empty() {
-                if room.len == 0 {
-                    // The caller asked for enough room when it fetched.
-                    let Some(next) = segments.next() else { return Ok(()) };
-                    room = *next;
-                }
-                let (part, rest) = piece.split_at(piece.len().min(room.len as usize));
-                if !access::direct!(memory => access::write(memory, room.address, part)) {
-                    return Err(RingFault::memory("a buffer", room.address));
-                }
-                // Within a validated segment: neither address nor length can wrap.
-                room.address += part.len() as u64;
-                room.len -= part.len() as u32;
-                piece = rest;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the segments to read into `out`, as far as it reaches; the bytes read.
-    pub(crate) fn read<G: GuestMemory>(
-        &self,
-        memory: &G,
-        out: &mut [u8],
-    ) -> Result<usize, RingFault> {
-        let mut at = 0;
-        for segment in &self.segments[..self.readable] {
-            let len = (segment.len as usize).min(out.len() - at);
-            if !access::read(memory, segment.address, &mut out[at..at + len]) {
-                return Err(RingFault::memory("a buffer", segment.address));
-            }
-            at += len;
-        }
-        Ok(at)
-    }
 }

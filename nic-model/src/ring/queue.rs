@@ -3,9 +3,20 @@
 
 use super::packed::{self, Packed};
 use super::reference::Reference;
+use super::split::Split;
 use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
 use crate::spec::feature;
 use vm_memory::GuestMemory;
+
+/// How a device does split virtqueues. The results are the same, the speed is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RingKind {
+    /// With the `virtio-queue` crate, a chain at a time.
+    Reference,
+    /// Up to 64 chains in a pass.
+    #[default]
+    Batched,
+}
 
 /// What driver and device have agreed about rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +46,8 @@ impl RingFeatures {
 pub(crate) enum Virtqueue {
     /// Split, by way of `virtio-queue`.
     Reference(Reference),
+    /// Split, a pass at a time.
+    Split(Split),
     /// Packed.
     Packed(Packed),
 }
@@ -44,20 +57,24 @@ macro_rules! each {
     ($queue:expr, $ring:ident => $call:expr) => {
         match $queue {
             Self::Reference($ring) => $call,
+            Self::Split($ring) => $call,
             Self::Packed($ring) => $call,
         }
     };
 }
 
 impl Virtqueue {
-    /// The queue of a setup that was validated; `None` where `virtio-queue` refuses it all the same.
-    pub(crate) fn new(setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
+    /// The queue of a setup that was validated, done so if it is split; `None` where `virtio-queue` refuses it all the same.
+    pub(crate) fn new(kind: RingKind, setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
         let RingFeatures { packed, event_idx, indirect, in_order } = agreed;
         if packed {
             let agreed = packed::Agreed { event_idx, indirect, in_order };
             return Some(Self::Packed(Packed::new(setup, agreed)));
         }
-        Reference::new(setup, event_idx).map(Self::Reference)
+        match kind {
+            RingKind::Reference => Reference::new(setup, agreed).map(Self::Reference),
+            RingKind::Batched => Some(Self::Split(Split::new(setup, agreed))),
+        }
     }
 }
 

@@ -3,31 +3,34 @@
 //! Two things that crate does not do are done here: chains are validated ([`super::validate`]), and
 //! VIRTQ_AVAIL_F_NO_INTERRUPT is obeyed.
 
-use super::access::direct;
-use super::validate::read_chain;
-use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used, WRONG_ID};
-use crate::spec::ring::AVAIL_F_NO_INTERRUPT;
+use super::access::{View, direct};
+use super::validate::{Rules, read_chain};
+use super::{
+    Chain, False, Fetched, QueueSetup, Ring, RingFault, RingFeatures, Shape, Used, WRONG_ID,
+};
+use crate::spec::ring::{AVAIL_F_NO_INTERRUPT, descriptor_table_len};
 use std::sync::atomic::{Ordering, fence};
 use virtio_queue::{Error, Queue, QueueOwnedT, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemory};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 /// A virtqueue in use.
 #[derive(Debug)]
 pub(crate) struct Reference {
     queue: Queue,
+    indirect: bool,
 }
 
 impl Reference {
     /// The queue of a setup that was validated; `None` where the crate refuses it all the same.
-    pub(crate) fn new(setup: &QueueSetup, event_idx: bool) -> Option<Self> {
+    pub(crate) fn new(setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
         let mut queue = Queue::new(setup.size).ok()?;
         queue.try_set_size(setup.size).ok()?;
         queue.try_set_desc_table_address(GuestAddress(setup.descriptor_table)).ok()?;
         queue.try_set_avail_ring_address(GuestAddress(setup.available_ring)).ok()?;
         queue.try_set_used_ring_address(GuestAddress(setup.used_ring)).ok()?;
-        queue.set_event_idx(event_idx);
+        queue.set_event_idx(agreed.event_idx);
         queue.set_ready(true);
-        Some(Self { queue })
+        Some(Self { queue, indirect: agreed.indirect })
     }
 
     /// The next chain's head, taken out of the available ring.
@@ -93,7 +96,12 @@ impl Ring for Reference {
             return Ok(Fetched::Empty);
         };
         let (table, size) = (self.queue.desc_table(), self.queue.size());
-        direct!(memory => read_chain(memory, table, size, head, shape, chain))?;
+        let rules = Rules { size, indirect: self.indirect, shape };
+        let len = descriptor_table_len(size) as usize;
+        direct!(memory => {
+            let table = View::new(memory, table, len, Permissions::Read);
+            read_chain(memory, &table, head, rules, chain)
+        })?;
         if chain.writable_len < need {
             self.unfetch();
             return Ok(Fetched::TooSmall { capacity: chain.writable_len });

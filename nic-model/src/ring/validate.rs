@@ -3,45 +3,123 @@
 //! Done here and not with `virtio-queue`'s chain iterator, because that one ends a malformed chain
 //! silently, so that a truncated chain looks like a whole one, and follows indirect descriptors whether or
 //! not they were negotiated.
+//!
+//! Not checked: that a chain is not in flight already. A driver that offers it twice gets it used twice.
 
-use super::{Chain, ChainFault, RingFault, Segment, Shape, access};
+use super::access::View;
+use super::{Chain, ChainFault, RingFault, Segment, Shape};
 use crate::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, DESCRIPTOR_LEN};
 use virtio_queue::desc::split::Descriptor;
-use vm_memory::{ByteValued, GuestAddress, GuestMemory, Permissions};
+use vm_memory::{GuestAddress, GuestMemory, Permissions};
 
-/// Reads the chain at `head` of the table at `table` with `size` entries into `chain`. Each descriptor is
-/// read exactly once.
+/// What the descriptors of a queue may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Entries of the queue.
+    pub(super) size: u16,
+    /// VIRTIO_F_INDIRECT_DESC was negotiated.
+    pub(super) indirect: bool,
+    /// Which way the bytes go.
+    pub(super) shape: Shape,
+}
+
+/// Reads the chain at `head` of the descriptor table into `chain`. Each descriptor is read exactly once.
 #[inline(always)]
 pub(super) fn read_chain<G: GuestMemory>(
     memory: &G,
-    table: u64,
-    size: u16,
+    table: &View<'_, G>,
     head: u16,
-    shape: Shape,
+    rules: Rules,
     chain: &mut Chain,
 ) -> Result<(), RingFault> {
     chain.clear();
     chain.head = head;
     let malformed = |fault| RingFault::Chain { head, fault };
     let mut index = head;
-    for _ in 0..size {
-        if index >= size {
+    for _ in 0..rules.size {
+        if index >= rules.size {
             return Err(malformed(ChainFault::IndexOutOfRange(index)));
         }
-        // The table was checked to lie in memory when the queue was set up: no overflow.
-        let address = table + u64::from(index) * DESCRIPTOR_LEN;
-        let mut descriptor = Descriptor::default();
-        if !access::read(memory, address, descriptor.as_mut_slice()) {
-            return Err(RingFault::memory("a descriptor", address));
+        let descriptor = read_descriptor(table, index)?;
+        if descriptor.flags() & DESC_F_INDIRECT != 0 {
+            return read_indirect(memory, &descriptor, rules, chain);
         }
         let buffer = (descriptor.addr().0, descriptor.len());
-        append(memory, buffer, descriptor.flags(), shape, chain).map_err(malformed)?;
+        append(memory, buffer, descriptor.flags(), rules.shape, chain).map_err(malformed)?;
         if descriptor.flags() & DESC_F_NEXT == 0 {
-            return finish(shape, chain).map_err(malformed);
+            return finish(rules.shape, chain).map_err(malformed);
         }
         index = descriptor.next();
     }
     Err(malformed(ChainFault::Loop))
+}
+
+/// Reads the chain in the table that an indirect descriptor names, which is where it ends (2.7.5.3.1). The
+/// descriptor's write flag means nothing (2.7.5.3.2).
+#[inline(never)]
+fn read_indirect<G: GuestMemory>(
+    memory: &G,
+    indirect: &Descriptor,
+    rules: Rules,
+    chain: &mut Chain,
+) -> Result<(), RingFault> {
+    let head = chain.head;
+    let malformed = |fault| RingFault::Chain { head, fault };
+    let (address, len) = (indirect.addr(), indirect.len());
+    let entries = indirect_entries(memory, indirect, rules).map_err(malformed)?;
+    // Descriptors of the ring before the table are part of the chain, which has the queue's size for all.
+    let room = u32::from(rules.size) - chain.segments_len();
+    let table = View::new(memory, address.0, len as usize, Permissions::Read);
+    let mut index = 0;
+    for _ in 0..room.min(entries) {
+        if u32::from(index) >= entries {
+            return Err(malformed(ChainFault::IndirectIndexOutOfRange(index)));
+        }
+        let descriptor = read_descriptor(&table, index)?;
+        if descriptor.flags() & DESC_F_INDIRECT != 0 {
+            return Err(malformed(ChainFault::NestedIndirect));
+        }
+        let buffer = (descriptor.addr().0, descriptor.len());
+        append(memory, buffer, descriptor.flags(), rules.shape, chain).map_err(malformed)?;
+        if descriptor.flags() & DESC_F_NEXT == 0 {
+            return finish(rules.shape, chain).map_err(malformed);
+        }
+        index = descriptor.next();
+    }
+    let fault = if entries <= room { ChainFault::Loop } else { ChainFault::LongerThanQueue };
+    Err(malformed(fault))
+}
+
+/// Entries of an indirect table, if the descriptor may name one at all.
+fn indirect_entries<G: GuestMemory>(
+    memory: &G,
+    indirect: &Descriptor,
+    rules: Rules,
+) -> Result<u32, ChainFault> {
+    let (address, len) = (indirect.addr(), indirect.len());
+    if !rules.indirect {
+        return Err(ChainFault::Indirect);
+    }
+    if indirect.flags() & DESC_F_NEXT != 0 {
+        return Err(ChainFault::IndirectWithNext);
+    }
+    if len == 0 || u64::from(len) % DESCRIPTOR_LEN != 0 {
+        return Err(ChainFault::IndirectLength(len));
+    }
+    if !memory.check_range(address, len as usize, Permissions::Read) {
+        return Err(ChainFault::OutsideMemory { address: address.0, len });
+    }
+    Ok(len / DESCRIPTOR_LEN as u32)
+}
+
+#[inline(always)]
+fn read_descriptor<G: GuestMemory>(
+    table: &View<'_, G>,
+    index: u16,
+) -> Result<Descriptor, RingFault> {
+    // The table was checked to lie in memory: no overflow.
+    let offset = usize::from(index) * DESCRIPTOR_LEN as usize;
+    table.read(offset).ok_or_else(|| RingFault::memory("a descriptor", table.address(offset)))
 }
 
 /// Adds a buffer to a chain, if it belongs there by `shape`, its flags and those before it.
@@ -59,7 +137,8 @@ pub(super) fn append<G: GuestMemory>(
     if len == 0 {
         return Err(ChainFault::Empty);
     }
-    let permission = if flags & DESC_F_WRITE != 0 {
+    let writable = flags & DESC_F_WRITE != 0;
+    let permission = if writable {
         if shape == Shape::Transmit {
             return Err(ChainFault::WritableNotAllowed);
         }
@@ -77,13 +156,7 @@ pub(super) fn append<G: GuestMemory>(
     if total.is_none() {
         return Err(ChainFault::TooLong);
     }
-    if permission == Permissions::Write {
-        chain.writable_len += len;
-    } else {
-        chain.readable_len += len;
-        chain.readable += 1;
-    }
-    chain.segments.push(Segment { address, len });
+    chain.push(Segment { address, len }, writable);
     Ok(())
 }
 

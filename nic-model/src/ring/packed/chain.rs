@@ -59,7 +59,7 @@ fn read_table<G: GuestMemory>(
         return Err(malformed(ChainFault::IndirectLength(len)));
     }
     if entries > size as u64 {
-        return Err(malformed(ChainFault::Loop));
+        return Err(malformed(ChainFault::LongerThanQueue));
     }
     if !memory.check_range(GuestAddress(address), len as usize, Permissions::Read) {
         return Err(malformed(ChainFault::OutsideMemory { address, len }));

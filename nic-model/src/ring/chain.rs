@@ -1,0 +1,175 @@
+//! A validated descriptor chain, and the bytes it leads to.
+//!
+//! Most chains have one segment, which lies in the [`Chain`] itself. The others keep the rest in a vector
+//! that is reused from fetch to fetch, so that nothing is allocated once it has grown.
+//!
+//! Not checked here: anything. [`super::validate`] makes chains, and only right ones.
+
+use super::{RingFault, access};
+use vm_memory::GuestMemory;
+
+/// Part of a chain: guest memory from `address`, `len` bytes, all of it there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Guest address.
+    pub(crate) address: u64,
+    /// Bytes; more than 0.
+    pub(crate) len: u32,
+}
+
+/// A validated chain.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// Number of its first descriptor, as the available ring had it; on a packed ring its buffer id.
+    pub(crate) head: u16,
+    /// Segments.
+    count: u32,
+    /// How many of them are to read; they come first.
+    readable: u32,
+    /// Bytes to read.
+    pub(crate) readable_len: u32,
+    /// Bytes to write.
+    pub(crate) writable_len: u32,
+    first: Segment,
+    /// The second segment and so on.
+    rest: Vec<Segment>,
+}
+
+impl Chain {
+    /// The segments to read.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = Segment> + '_ {
+        self.segments().take(self.readable as usize)
+    }
+
+    /// The segments to write.
+    pub(crate) fn writable(&self) -> impl Iterator<Item = Segment> + '_ {
+        self.segments().skip(self.readable as usize)
+    }
+
+    /// Appends another chain's segments, which are all to write, as this one's are. The head
+    /// stays this one's.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.rest.extend(other.segments());
+        self.count += other.count;
+        self.writable_len = self.writable_len.saturating_add(other.writable_len);
+    }
+
+    /// Writes `bytes` into the segments to write: with one copy, if the first has room for them.
+    #[inline]
+    pub(crate) fn write_one<G: GuestMemory>(
+        &self,
+        memory: &G,
+        bytes: &[u8],
+    ) -> Result<(), RingFault> {
+        if self.readable > 0 || (self.first.len as usize) < bytes.len() {
+            return self.write(memory, std::iter::once(bytes));
+        }
+        let address = self.first.address;
+        if access::direct!(memory => access::write(memory, address, bytes)) {
+            Ok(())
+        } else {
+            Err(RingFault::memory("a buffer", address))
+        }
+    }
+
+    /// Writes the pieces one after the other into the segments to write, as far as these reach.
+    #[inline]
+    pub(crate) fn write<'a, G: GuestMemory>(
+        &self,
+        memory: &G,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(), RingFault> {
+        let mut segments = self.writable();
+        let mut room = Segment::default();
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                if room.len == 0 {
+                    // The caller asked for enough room when it fetched.
+                    let Some(next) = segments.next() else { return Ok(()) };
+                    room = next;
+                }
+                let (part, rest) = piece.split_at(piece.len().min(room.len as usize));
+                if !access::direct!(memory => access::write(memory, room.address, part)) {
+                    return Err(RingFault::memory("a buffer", room.address));
+                }
+                // Within a validated segment: neither address nor length can wrap.
+                room.address += part.len() as u64;
+                room.len -= part.len() as u32;
+                piece = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the segments to read into `out`, as far as it reaches; the bytes read.
+    pub(crate) fn read<G: GuestMemory>(
+        &self,
+        memory: &G,
+        out: &mut [u8],
+    ) -> Result<usize, RingFault> {
+        let mut at = 0;
+        for segment in self.readable() {
+            let len = (segment.len as usize).min(out.len() - at);
+            if !access::read(memory, segment.address, &mut out[at..at + len]) {
+                return Err(RingFault::memory("a buffer", segment.address));
+            }
+            at += len;
+        }
+        Ok(at)
+    }
+
+    /// Segments, both kinds.
+    pub(super) fn segments_len(&self) -> u32 {
+        self.count
+    }
+
+    /// All segments, in order.
+    fn segments(&self) -> impl Iterator<Item = Segment> + '_ {
+        let first = (self.count > 0).then_some(self.first);
+        first.into_iter().chain(self.rest.iter().copied())
+    }
+
+    /// Empties it.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+        self.readable = 0;
+        self.readable_len = 0;
+        self.writable_len = 0;
+        self.rest.clear();
+    }
+
+    /// Appends a segment; the caller has seen that the sum of lengths does not overflow, and that none to
+    /// read comes after one to write. No chain has more segments than a queue has entries.
+    #[inline]
+    pub(super) fn push(&mut self, segment: Segment, writable: bool) {
+        if writable {
+            self.writable_len += segment.len;
+        } else {
+            self.readable_len += segment.len;
+            self.readable += 1;
+        }
+        if self.count == 0 {
+            self.first = segment;
+        } else {
+            self.rest.push(segment);
+        }
+        self.count += 1;
+    }
+
+    /// Takes over what another holds, and keeps its own vector.
+    #[inline]
+    pub(super) fn copy_of(&mut self, other: &Self) {
+        let Self { head, count, readable, readable_len, writable_len, first, rest } = other;
+        self.head = *head;
+        self.count = *count;
+        self.readable = *readable;
+        self.readable_len = *readable_len;
+        self.writable_len = *writable_len;
+        self.first = *first;
+        self.rest.clear();
+        if !rest.is_empty() {
+            self.rest.extend_from_slice(rest);
+        }
+    }
+}
