@@ -91,6 +91,26 @@ fn debug_and_release_write_the_same_bytes() {
     assert_same(&debug_out, &release_out);
 }
 
+/// How the device reads its rings is a matter of speed: nothing that happens depends on it.
+#[test]
+fn both_implementations_of_the_rings_give_the_same_events() {
+    let folder = folder("ring_kinds");
+    let scenario = common::scenario(&folder, BUSY);
+    for more in
+        [["nic.event_idx=true", "nic.indirect_desc=true"], ["nic.event_idx=false", "ring.rx=256"]]
+    {
+        let [reference, batched] = ["reference", "batched"].map(|ring| {
+            let set = format!("nic.ring=\"{ring}\"");
+            let mut args = vec!["run", &scenario, "--set", &set];
+            args.extend(more.iter().flat_map(|set| ["--set", set]));
+            let result = common::result(&args);
+            (result["digest"].clone(), result["account"].clone())
+        });
+        assert!(reference.0.is_string());
+        assert_eq!(reference, batched, "{more:?}");
+    }
+}
+
 #[test]
 fn the_digest_changes_with_the_seed_and_with_nothing_else() {
     let digest = |args: &[&str]| {

@@ -43,7 +43,7 @@ pub use handle::{
 pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
 pub use network::{
     Channels, Coalesce, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring,
-    RingFormat, TxHeader, Window, Wire,
+    RingFormat, RingKind, TxHeader, Window, Wire,
 };
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};
 pub use traffic::{Capture, Generator, Mix, Rate, Size, Skew, Timing, Traffic, WeightedSize};

@@ -135,6 +135,8 @@ pub struct Nic {
     pub in_order: bool,
     /// VIRTIO_F_INDIRECT_DESC: a chain of several buffers takes one descriptor, and a table of its own.
     pub indirect_desc: bool,
+    /// How the device does split virtqueues: a matter of speed, not of results.
+    pub ring: RingKind,
 }
 
 impl Default for Nic {
@@ -146,8 +148,19 @@ impl Default for Nic {
             event_idx: true,
             in_order: false,
             indirect_desc: false,
+            ring: RingKind::Batched,
         }
     }
+}
+
+/// `nic.ring`: the device's implementation of split virtqueues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RingKind {
+    /// The `virtio-queue` crate, a chain at a time.
+    Reference,
+    /// Up to 64 chains in a pass.
+    Batched,
 }
 
 /// An Ethernet address; written `"02:00:00:00:00:01"`.

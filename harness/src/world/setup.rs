@@ -23,7 +23,7 @@ use crate::scenario::{
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
-use nic_model::{Coalesce, DeviceConfig};
+use nic_model::{Coalesce, DeviceConfig, RingKind};
 use npf_core::filter::{Filter, Program};
 use npf_core::{Adapter, ControlError, HandleOptions, ViewError, ZeroCopyReader};
 use std::cell::RefCell;
@@ -242,6 +242,10 @@ fn device_config(scenario: &Scenario) -> DeviceConfig {
         max_queue_pairs: scenario.channels.combined,
         queue_size_max: scenario.ring.rx.max(scenario.ring.tx),
         features,
+        ring: match scenario.nic.ring {
+            scenario::RingKind::Reference => RingKind::Reference,
+            scenario::RingKind::Batched => RingKind::Batched,
+        },
         fifo_bytes: scenario.nic.fifo.0,
         min_frame: scenario.min_frame().0 as u16,
         dma_frame_ps: scenario.dma.frame.0,

@@ -202,6 +202,7 @@ prop_compose! {
         if flags[6] {
             scenario.driver.tx_header = TxHeader::Apart;
         }
+        scenario.nic.ring = if flags[2] { RingKind::Reference } else { RingKind::Batched };
         scenario.output.events = if flags[2] { EventsOutput::Losses } else { EventsOutput::None };
         if let Some((size, queue)) = table {
             scenario.rxfh.indirection = Indirection::Table(vec![queue % combined; 1 << size]);
