@@ -18,6 +18,9 @@ mod split;
 mod table;
 pub(crate) mod tx;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::RingError;
 
 use crate::dma::{DmaRegion, View};

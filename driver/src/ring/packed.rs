@@ -174,14 +174,14 @@ impl Packed {
         let flags = ring.load_u16(at + spec::PACKED_FLAGS, Ordering::Acquire);
         let both = spec::DESC_F_AVAIL | spec::DESC_F_USED;
         // What is there until the device uses it: as the driver made it available, or, in a ring
-        // without chains, as it was used one round before.
+        // without chains, as either side left it one round before.
         let untouched = match self.outstanding {
-            0 => self.used.turned().used_flags(),
-            _ => self.used.available_flags(),
+            0 => (flags ^ self.used.used_flags()) & spec::DESC_F_AVAIL != 0,
+            _ => flags & both == self.used.available_flags(),
         };
         if flags & both == self.used.used_flags() {
             Ok(Some(flags))
-        } else if flags & both == untouched {
+        } else if untouched {
             Ok(None)
         } else {
             Err(RingError::DescriptorFlags { position: self.used.at, flags })
@@ -260,10 +260,6 @@ impl Cursor {
             self.at -= size;
             self.wrap = !self.wrap;
         }
-    }
-
-    fn turned(self) -> Self {
-        Self { wrap: !self.wrap, ..self }
     }
 
     fn available_flags(self) -> u16 {
