@@ -200,7 +200,12 @@ impl Driver {
         let (features, queue_pairs) = (self.features, self.config.queue_pairs);
         host.event(now, Event::DriverOk { features, queue_pairs });
         // The buffers are there since before DRIVER_OK, but a kick is allowed only after it (3.1.1).
+        let again = self.counters.starts > 1;
         for (pair, rx) in (0..).zip(&mut self.rx) {
+            if again {
+                let (entries, posted) = (rx.ring.size(), rx.ring.outstanding());
+                host.event(now, Event::QueueRestarted { queue: pair, entries, posted });
+            }
             if rx.ring.kick_wanted(&self.memory) {
                 rx.counters.receive.kicks += 1;
                 host.event(now, Event::Kicked { queue: pair });

@@ -126,7 +126,8 @@ impl Driver {
             rx.resetting = Some(Resetting { deadline: now, entries });
             return Err(ResetError::Transport(error));
         }
-        host.event(now, Event::QueueRestarted { queue, entries, posted: entries });
+        let posted = rx.ring.outstanding();
+        host.event(now, Event::QueueRestarted { queue, entries, posted });
         if rx.ring.kick_wanted(&self.memory) {
             rx.counters.receive.kicks += 1;
             host.event(now, Event::Kicked { queue });
@@ -167,6 +168,7 @@ impl Driver {
     pub(crate) fn harvest_all<H: Host>(&mut self, now: u64, host: &mut H) {
         for queue in 0..self.rx.len() as u16 {
             self.harvest(now, queue, host);
+            self.rx[usize::from(queue)].consumed = 0;
         }
         for tx in &mut self.tx {
             tx.counters.reset_in_flight += u64::from(tx.ring.outstanding());

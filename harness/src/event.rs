@@ -68,6 +68,13 @@ pub enum WorldEvent {
         /// Handle.
         handle: u32,
     },
+    /// Something was done to the driver.
+    DriverControl {
+        /// Which of the scenario's controls of the driver.
+        index: u32,
+        /// The driver did it.
+        accepted: bool,
+    },
     /// The scenario ends a reader for good.
     ReaderStops {
         /// Handle.
@@ -99,6 +106,7 @@ impl WorldEvent {
             Self::Forked { .. } => "forked",
             Self::SendRefused { .. } => "send_refused",
             Self::ControlRefused { .. } => "control_refused",
+            Self::DriverControl { .. } => "driver_control",
             Self::ReaderStops { .. } => "reader_stops",
             Self::FaultInjected { .. } => "fault",
             Self::SourceEnded { .. } => "source_ended",
@@ -126,6 +134,10 @@ impl WorldEvent {
             | Self::SendRefused { handle }
             | Self::ControlRefused { handle }
             | Self::ReaderStops { handle } => num("handle", handle.into()),
+            Self::DriverControl { index, accepted } => {
+                num("index", index.into());
+                num("accepted", accepted.into());
+            }
             Self::Forked { handle, child } => {
                 num("handle", handle.into());
                 num("child", child.into());

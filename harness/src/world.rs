@@ -8,6 +8,7 @@
 //! - [`dump`]: capture files that the driver or a reading program writes.
 //! - [`latency`]: from the wire to the reader.
 //! - [`control`]: what a program changes on its handle while it runs.
+//! - [`driver_control`]: what is done to the driver while it runs.
 //! - [`reader`]: the rhythm of each reading application.
 //! - [`laboratory`]: the world for a program of one's own, written with npf-core's capture API.
 //! - [`outcome`]: what a run leaves behind.
@@ -16,6 +17,7 @@ pub mod book;
 pub mod capture;
 pub mod control;
 pub mod cpu;
+pub mod driver_control;
 pub mod dump;
 pub mod embedded;
 mod engine;

@@ -158,3 +158,38 @@ fn every_cost_in_the_table_is_charged() {
         assert_ne!(digest(more, Some(name)), digest(more, None), "costs.{name} changes nothing");
     }
 }
+
+/// Under Linux's names each frame is counted once, as in the account.
+#[test]
+fn ethtool_statistics_are_the_account() {
+    for scenario in shipped() {
+        let result = short(&scenario);
+        let of = |name: &str| result["ethtool"][name].as_u64().unwrap();
+        let account = &result["account"];
+        let offered = account["offered"].as_u64().unwrap() - account["sent"].as_u64().unwrap();
+        let fifo: u64 = result["queues"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|queue| {
+                let held = &queue["held_in"];
+                held["fifo"].as_u64().unwrap() + held["ring"].as_u64().unwrap()
+            })
+            .sum();
+        let names = [
+            "rx_packets",
+            "rx_dropped",
+            "rx_missed_errors",
+            "rx_fifo_errors",
+            "rx_crc_errors",
+            "rx_length_errors",
+            "rx_nic_other",
+        ];
+        assert_eq!(names.map(of).iter().sum::<u64>() + fifo, offered, "{scenario}");
+        let missed = account["dropped"]["no_descriptor"].as_u64().unwrap_or(0);
+        assert_eq!(of("rx_missed_errors"), missed, "{scenario}");
+        let queues = 0..result["queues"].as_array().unwrap().len();
+        let packets: u64 = queues.map(|queue| of(&format!("rx_queue_{queue}_packets"))).sum();
+        assert_eq!(packets, of("rx_packets"), "{scenario}");
+    }
+}

@@ -259,6 +259,20 @@ impl Ledger {
         self.touch(queue);
     }
 
+    /// The driver has brought the device up: positions in the rings count from 0. What was in them must have
+    /// met its fate before.
+    pub fn restarted(&mut self) {
+        for (queue, book) in self.queues.iter_mut().enumerate() {
+            book.taken = 0;
+            if !book.ring.is_empty() {
+                let left = book.ring.len();
+                self.fault.get_or_insert(format!(
+                    "the driver started anew and left {left} frames in the ring of queue {queue}"
+                ));
+            }
+        }
+    }
+
     /// The driver took the used element at `position` of `queue`: gives the frame's tag.
     #[inline]
     pub fn taken(&mut self, queue: u16, position: u64) -> Option<u64> {

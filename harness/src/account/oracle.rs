@@ -42,6 +42,8 @@ pub struct Oracle {
     cpu: u16,
     link_up: bool,
     ready: bool,
+    /// The device is being reset at this moment.
+    resets: bool,
     bad_fcs: bool,
     /// Why the device drops everything, if a fault has stopped it.
     halted: Option<Nic>,
@@ -83,6 +85,7 @@ impl Oracle {
             cpu: 0,
             link_up: true,
             ready: false,
+            resets: false,
             bad_fcs: false,
             halted: None,
             lied: 0,
@@ -98,6 +101,16 @@ impl Oracle {
     /// The driver has reached DRIVER_OK, or the device was reset.
     pub fn ready(&mut self, ready: bool) {
         self.ready = ready;
+    }
+
+    /// The driver has the device reset at this moment: it loses every descriptor, and what it holds.
+    pub fn resetting(&mut self, at_work: bool) {
+        self.resets = at_work;
+        if at_work {
+            self.ready = false;
+            self.available.fill(0);
+            self.in_reset.fill(false);
+        }
     }
 
     /// The driver reset virtqueue `virtqueue`: if it is a receive queue, the device has no descriptor of it.
@@ -314,11 +327,12 @@ impl Oracle {
             Nic::NeedsReset | Nic::Removed => {
                 (self.halted == Some(reason), "no fault has stopped the device".into())
             }
+            Nic::Reset => (self.resets, "nobody resets the device".into()),
             Nic::QueueReset => (
                 claim.queue.is_some_and(|queue| self.in_reset[usize::from(queue)]),
                 "its queue is in use".into(),
             ),
-            // No scenario resets the device, disables a queue, breaks a ring or has frames sent.
+            // No scenario disables a queue, breaks a ring or has frames sent.
             _ => (false, "nothing in this world can cause it".into()),
         }
     }

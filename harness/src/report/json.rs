@@ -3,6 +3,7 @@
 //! Contract: all but `wall_s` is a function of (scenario, seed); `wall_s` stands on a line of its own
 //! and is null when the caller asks for it. Field names of events and reasons come from the enums.
 
+use super::ethtool;
 use crate::account::Tally;
 use crate::fault::{Kind, Notices};
 use crate::scenario::Scenario;
@@ -31,6 +32,7 @@ pub struct ResultFile<'a> {
     queues: Vec<Value>,
     handles: Vec<Value>,
     cpus: Vec<Value>,
+    ethtool: Map<String, Value>,
     first_drops: Vec<Value>,
     faults: Value,
     notices: &'a [String],
@@ -67,6 +69,10 @@ impl<'a> ResultFile<'a> {
                         "stolen_ps": cpu.stolen,
                     })
                 })
+                .collect(),
+            ethtool: ethtool::statistics(outcome)
+                .into_iter()
+                .map(|(name, count)| (name, count.into()))
                 .collect(),
             first_drops: outcome.first_drops.iter().map(first_drop).collect(),
             faults: faults(&outcome.faults),

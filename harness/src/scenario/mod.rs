@@ -10,6 +10,7 @@
 mod compare;
 mod de;
 mod decimal;
+mod driver_control;
 mod engine;
 mod error;
 mod fault;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use compare::Compare;
+pub use driver_control::{DriverControl, Recover};
 pub use engine::{
     BufferMode, CpuClamp, Engine, ForkedPages, PacketQueue, Process, Ring as RingEngine,
     SegmentChoice, Segments, StoreHold, WordSize, Worker, ZeroCopy,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::driver_control::{DriverControl, Recover};
 use super::rxfh::{parse_hex, write_hex};
 use super::units::{BitRate, Bytes, Duration, Ratio, text_form};
 
@@ -208,7 +209,7 @@ impl Default for Dma {
 }
 
 /// `[driver]`: the guest's network driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Driver {
     /// Frames one poll takes at most.
@@ -239,6 +240,13 @@ pub struct Driver {
     pub tx_header: TxHeader,
     /// How long a control command may take.
     pub control_timeout: Duration,
+    /// What happens when a queue breaks, or the device asks for a reset.
+    pub recover: Recover,
+    /// How often at most.
+    pub recover_limit: u64,
+    /// What is done to it while the run goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<DriverControl>,
 }
 
 impl Default for Driver {
@@ -257,6 +265,9 @@ impl Default for Driver {
             masking: Masking::Ring,
             tx_header: TxHeader::WithFrame,
             control_timeout: Duration(1_000_000_000_000),
+            recover: Recover::None,
+            recover_limit: 8,
+            control: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Contract: each rule stands here once; [`Scenario::resolved`] writes the outcome of all of them
 //! into a copy, so that printing the copy shows every value, and loading that changes nothing.
 
-use super::{Bytes, Duration, Handle, Scenario, Traffic};
+use super::{Bytes, DriverControl, Duration, Handle, Recover, Scenario, Traffic};
 
 impl Scenario {
     /// A copy with every default filled in. What stays open has no value to show: a filter that
@@ -24,6 +24,14 @@ impl Scenario {
             Traffic::Generator(_) => Bytes(60),
             Traffic::Capture(_) => Bytes(14),
         })
+    }
+
+    /// Whether a queue may have to be reset by itself.
+    pub fn resets_queues(&self) -> bool {
+        let driver = &self.driver;
+        let asked =
+            |control: &DriverControl| control.queue_reset.is_some() || control.ring_rx.is_some();
+        driver.recover == Recover::Queue || driver.control.iter().any(asked)
     }
 
     /// MSI-X vectors of the device: one for the configuration and one per channel.

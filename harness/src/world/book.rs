@@ -458,8 +458,20 @@ impl Book {
             return;
         }
         let driver::Event::Dropped(record) = event else {
-            if let driver::Event::Refilled { queue, posted, .. } = event {
-                self.oracle.posted(queue, posted.into());
+            match event {
+                driver::Event::Refilled { queue, posted, .. } => {
+                    self.oracle.posted(queue, posted.into());
+                }
+                driver::Event::QueueRestarted { queue, posted, .. } => {
+                    self.oracle.queue_restarted(queue);
+                    self.oracle.posted(queue, posted.into());
+                }
+                // Positions in the rings count from 0 again.
+                driver::Event::DriverOk { .. } => {
+                    self.oracle.ready(true);
+                    self.ledger.restarted();
+                }
+                _ => {}
             }
             return self.record(now, Event::Driver(event), None);
         };

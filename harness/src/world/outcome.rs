@@ -80,6 +80,8 @@ pub struct QueueOutcome {
     pub nic: Counters,
     /// The driver's counters of this queue, by name.
     pub driver: Counters,
+    /// The driver's counters of the transmit queue of the same pair, by name.
+    pub transmit: Counters,
 }
 
 /// How busy one virtual CPU was, in picoseconds.
@@ -249,12 +251,16 @@ impl Components<'_> {
     fn queues(&self, book: &Book) -> Vec<QueueOutcome> {
         let outcome = |(queue, of): (u16, &crate::account::QueueBook)| {
             let (mut nic, mut driver) = (Counters::new(), Counters::new());
+            let mut transmit = Counters::new();
             let counters = self.device.queue_counters(queue);
             counters.visit(&mut |name, count| nic.push((name, count)));
             if let Some(counters) = self.driver.queue_counters(queue) {
                 counters.visit(&mut |name, count| driver.push((name, count)));
             }
-            QueueOutcome { tally: of.tally.clone(), held: of.held, nic, driver }
+            if let Some(counters) = self.driver.transmit_counters(queue) {
+                counters.visit(&mut |name, count| transmit.push((name, count)));
+            }
+            QueueOutcome { tally: of.tally.clone(), held: of.held, nic, driver, transmit }
         };
         (0u16..).zip(&book.ledger.queues).map(outcome).collect()
     }

@@ -57,7 +57,11 @@ impl Transport for Port<'_> {
         if self.is_gone() {
             return;
         }
-        self.device.set_status(self.now, status, &mut *self.book.borrow_mut());
+        let book = &mut *self.book.borrow_mut();
+        // The oracle hears of a reset from the register, not from the device that drops frames for it.
+        book.oracle.resetting(status == 0);
+        self.device.set_status(self.now, status, book);
+        book.oracle.resetting(false);
     }
 
     fn config_generation(&mut self) -> u8 {

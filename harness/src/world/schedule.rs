@@ -35,6 +35,11 @@ pub enum Action {
         /// Which of its controls.
         index: u32,
     },
+    /// Something is done to the driver.
+    DriverControl {
+        /// Which of its controls.
+        index: u32,
+    },
     /// The process that reads a handle forks.
     Fork {
         /// Handle.

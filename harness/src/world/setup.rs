@@ -18,7 +18,7 @@ use crate::event::Recorder;
 use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
 use crate::scenario::{
-    self, FilterEngine, Handle, Masking, Moderation, Rearm, Refill, RingFormat, Scenario, TxHeader,
+    self, FilterEngine, Handle, Masking, Moderation, Rearm, Recover, Refill, RingFormat, Scenario, TxHeader,
 };
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
@@ -236,6 +236,9 @@ fn device_config(scenario: &Scenario) -> DeviceConfig {
         features |= feature::EVENT_IDX;
     }
     features |= ring_features(scenario);
+    if scenario.resets_queues() {
+        features |= feature::RING_RESET;
+    }
     DeviceConfig {
         mac: scenario.nic.mac.0,
         mtu: scenario.wire.mtu as u16,
@@ -291,6 +294,12 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
         },
         moderation: moderation(&scenario.driver),
         watchdog_ps: scenario.driver.watchdog.map_or(0, |period| period.0),
+        recover: match scenario.driver.recover {
+            Recover::None => driver::Recover::None,
+            Recover::Queue => driver::Recover::Queue,
+            Recover::Device => driver::Recover::Device,
+        },
+        recover_limit: scenario.driver.recover_limit,
         mask: match scenario.driver.masking {
             Masking::Ring => driver::Masking::Ring,
             Masking::Msix => driver::Masking::Msix,

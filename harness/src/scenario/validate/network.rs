@@ -128,6 +128,7 @@ fn driver(scenario: &Scenario) -> Result<(), Impossible> {
         return wrong(&["ring.rx", "driver.buffer", "channels.combined"], what, allowed);
     }
     moderation(scenario)?;
+    controls(scenario)?;
     let least = Duration(1_000_000);
     within("driver.control_timeout", driver.control_timeout, least, LONGEST_RUN)
 }
@@ -143,4 +144,29 @@ fn moderation(scenario: &Scenario) -> Result<(), Impossible> {
         Some(period) => within("driver.watchdog", period, Duration(1_000_000), LONGEST_RUN),
         None => Ok(()),
     }
+}
+
+/// Each control does one thing, to queues that exist.
+fn controls(scenario: &Scenario) -> Result<(), Impossible> {
+    for (index, control) in scenario.driver.control.iter().enumerate() {
+        let key = |name: &str| format!("driver.control.{index}.{name}");
+        within(&key("at"), control.at, Duration(0), LONGEST_RUN)?;
+        let things = [control.reset, control.queue_reset.is_some(), control.ring_rx.is_some()];
+        if things.iter().filter(|thing| **thing).count() != 1 {
+            let what = "a control of the driver does exactly one thing";
+            let allowed = "give one of reset = true, queue_reset = N, ring_rx = N";
+            return wrong(&[&key("at")], what, allowed);
+        }
+        if let Some(queue) = control.queue_reset {
+            within(&key("queue_reset"), queue, 0, scenario.channels.combined - 1)?;
+        }
+        if let Some(entries) = control.ring_rx {
+            within(&key("ring_rx"), entries, 16, scenario.ring.rx)?;
+            if !entries.is_power_of_two() {
+                let what = format!("a ring of {entries} descriptors is not possible");
+                return wrong(&[&key("ring_rx")], what, "allowed: a power of two up to ring.rx");
+            }
+        }
+    }
+    Ok(())
 }

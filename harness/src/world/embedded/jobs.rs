@@ -4,9 +4,10 @@
 use super::Embedded;
 use crate::event::WorldEvent;
 use crate::world::cpu::{Next, Work};
+use crate::world::driver_control;
 use crate::world::port::Port;
 use crate::world::schedule::Action;
-use crate::world::tap::{DriverEvents, Tap};
+use crate::world::tap::Tap;
 use driver::{Interrupt, Moderation};
 use npf_core::{DUMP_PERIOD_PS, TapWork};
 
@@ -95,8 +96,11 @@ impl Embedded {
 
     fn serve_interrupt(&mut self, vector: u16) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
-        let mut events = DriverEvents { book: &self.book };
-        let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut events);
+        // A driver that resets its device finds frames there.
+        let (cpu, work) =
+            (self.queue_cpu[usize::from(vector.saturating_sub(1))], TapWork::default());
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut tap);
         if let Interrupt::Poll(queue) = interrupt {
             self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
         }
@@ -105,13 +109,26 @@ impl Embedded {
     /// The driver's timers: a busy poller is on its CPU anyway, all others are interrupted for a poll.
     pub(super) fn driver_timers(&mut self) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
-        let mut events = DriverEvents { book: &self.book };
-        let due = self.driver.advance(self.now, &mut port, &mut events);
+        let (cpu, work) = (self.queue_cpu[0], TapWork::default());
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let due = self.driver.advance(self.now, &mut port, &mut tap);
         let spins = matches!(self.driver.config().moderation, Moderation::BusyPoll { .. });
         for queue in due.iter() {
             let work = if spins { Work::Poll { queue } } else { Work::Timer { queue } };
             self.submit(self.queue_cpu[usize::from(queue)], work);
         }
+    }
+
+    /// Something is done to the driver, which takes no time.
+    pub(super) fn driver_control(&mut self, index: u32) {
+        let control = self.driver_controls[index as usize];
+        let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let (cpu, work) = (self.queue_cpu[0], TapWork::default());
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let driver = &mut self.driver;
+        let accepted = driver_control::carry_out(self.now, control, driver, &mut port, &mut tap);
+        let event = WorldEvent::DriverControl { index, accepted };
+        self.book.get_mut().world_event(self.now, event);
     }
 
     /// The poll takes up to a budget of frames and shows them to the tap.
@@ -136,9 +153,9 @@ impl Embedded {
     /// The poll gives buffers back and either ends with the interrupt unmasked, or goes on.
     fn end_poll(&mut self, queue: u16) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
-        let mut events = DriverEvents { book: &self.book };
-        let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut events);
-        let cpu = self.queue_cpu[usize::from(queue)];
+        let (cpu, work) = (self.queue_cpu[usize::from(queue)], TapWork::default());
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut tap);
         if finished.kicked {
             self.submit(cpu, Work::Kick);
         }

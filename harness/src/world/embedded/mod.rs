@@ -29,7 +29,7 @@ use super::setup::Parts;
 use crate::account::law;
 use crate::event::WorldEvent;
 use crate::fault::Plan;
-use crate::scenario::{Costs, Handle, Process, Scenario};
+use crate::scenario::{Costs, DriverControl, Handle, Process, Scenario};
 use crate::source::{Source, SourceFault};
 use driver::Driver;
 use nic_model::wire::Wire;
@@ -82,6 +82,7 @@ pub struct Embedded {
     pending: Vec<bool>,
     handle_names: Vec<String>,
     controls: Vec<Vec<Control>>,
+    driver_controls: Vec<DriverControl>,
     /// What is left of handles that were closed.
     closed: Vec<Option<Closed>>,
     /// What each handle's program sends.
@@ -133,6 +134,9 @@ impl Embedded {
             for (index, control) in (0u32..).zip(controls) {
                 schedule.add(control.asked.at.0, Action::Control { handle, index });
             }
+        }
+        for (index, control) in (0u32..).zip(&scenario.driver.control) {
+            schedule.add(control.at.0, Action::DriverControl { index });
         }
         for (handle, options) in (0u32..).zip(&scenario.handle) {
             if let Some(at) = options.zero_copy.fork_at {
@@ -187,6 +191,7 @@ impl Embedded {
             pending: vec![false; queues + 1],
             handle_names: parts.handle_names,
             controls: parts.controls,
+            driver_controls: scenario.driver.control.clone(),
             closed: vec![None; scenario.handle.len()],
             sends: scenario.handle.iter().map(sends).collect(),
             child_reads: child_reads.collect(),
@@ -349,6 +354,7 @@ impl Embedded {
             }
             Action::ReaderResumes { handle } => self.resume_reader(handle),
             Action::Control { handle, index } => self.control(handle, index),
+            Action::DriverControl { index } => self.driver_control(index),
             Action::Fork { handle } => self.fork(handle),
             Action::Send { handle, index } => {
                 let cpu = self.readers[handle as usize].cpu;
