@@ -3,6 +3,7 @@
 //! Contract: a [`DriverConfig`] that [`DriverConfig::validate`] accepts is consistent in itself.
 //! Not checked here: whether the device can do it; that is found out at bring-up.
 
+use crate::buffers::Buffers;
 use crate::coalesce::CoalesceSettings;
 use crate::config_error::ConfigError;
 use crate::filter::ReceiveFilter;
@@ -38,6 +39,8 @@ pub struct DriverConfig {
     /// report. With MRG_RXBUF required as little as that header, 12 or 20. Transmit buffers are as
     /// large, and 2048 at least.
     pub buffer_size: u32,
+    /// What becomes of a receive buffer that holds a frame.
+    pub buffers: Buffers,
     /// When free buffers go back to the device.
     pub refill: Refill,
     /// Refill when at least this many descriptors are free, 1..=`rx_ring`; 1 refills at every poll.
@@ -81,6 +84,7 @@ impl Default for DriverConfig {
             rx_ring: 256,
             tx_ring: 256,
             buffer_size: 2048,
+            buffers: Buffers::Copy,
             refill: Refill::Threshold,
             refill_threshold: 1,
             rearm: Rearm::LookAgain,
@@ -118,6 +122,7 @@ impl DriverConfig {
         )?;
         in_range("refill_threshold", self.refill_threshold.into(), 1, self.rx_ring.into())?;
         self.moderation.validate()?;
+        self.buffers.validate()?;
         in_range("control_timeout_ps", self.control_timeout_ps, 1, u64::MAX)?;
         self.coalesce.validate(self.queue_pairs)?;
         self.validate_features()?;

@@ -65,6 +65,16 @@ counters! {
         indicated,
         /// Bytes of these, without virtio headers.
         bytes,
+        /// Bytes that the driver copied, virtio headers included: what the buffer policy costs.
+        copied_bytes,
+        /// Buffers handed to the host.
+        buffers_lent,
+        /// Buffers that came back.
+        buffers_returned,
+        /// The most that were out at once.
+        buffers_out_most,
+        /// Frames whose buffer could not be replaced as no spare was left: copied, or dropped.
+        spares_exhausted,
         /// Polls.
         polls,
         /// Polls that used up their budget.

@@ -2,7 +2,7 @@
 //!
 //! A frame reaches the driver as a completion: one element of a receive queue's used ring. Every
 //! completion taken is either indicated to the [`Host`](crate::Host) or dropped with one of these
-//! reasons; all need a device that errs or lies. Ring starvation is no drop here: the device
+//! reasons; all but the last need a device that errs or lies. Ring starvation is no drop here: the device
 //! finds no descriptor then, and it is the device who drops.
 
 /// Why a completion was not indicated.
@@ -20,6 +20,8 @@ pub enum DropReason {
     BadMerge,
     /// The checksum that is still to be completed lies beyond the frame. The buffer is recycled.
     BadChecksumPlace,
+    /// The frame's buffer was to be handed over, and no spare was left to take its place.
+    NoSpareBuffer,
 }
 
 impl DropReason {
@@ -31,9 +33,10 @@ impl DropReason {
         Self::DriverReset,
         Self::BadMerge,
         Self::BadChecksumPlace,
+        Self::NoSpareBuffer,
     ];
     /// How many there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 
     /// Place in [`DropReason::ALL`] and in arrays of counters.
     #[inline]
@@ -50,6 +53,7 @@ impl DropReason {
             Self::DriverReset => "driver_reset",
             Self::BadMerge => "bad_merge",
             Self::BadChecksumPlace => "bad_checksum_place",
+            Self::NoSpareBuffer => "no_spare_buffer",
         }
     }
 
@@ -73,6 +77,10 @@ impl DropReason {
                 "dropped when csum_start and csum_offset lie beyond the frame whose checksum is to be \
                  completed"
             }
+            Self::NoSpareBuffer => {
+                "dropped when the buffer policy hands buffers over, every spare one is out, and the \
+                 driver is told not to copy instead"
+            }
             Self::DriverReset => {
                 "dropped when its queue is reset after the device broke the ring: what lies behind the \
                  break cannot be believed"
@@ -91,6 +99,7 @@ impl DropReason {
             Self::UnknownId | Self::DuplicateId | Self::DriverReset | Self::BadMerge => {
                 "descriptors"
             }
+            Self::NoSpareBuffer => "buffers",
         }
     }
 
@@ -99,6 +108,9 @@ impl DropReason {
         match self {
             Self::ShortCompletion => {
                 "Linux rtnl rx_length_errors, Linux virtio_net drops, NDIS OID_GEN_RCV_ERROR"
+            }
+            Self::NoSpareBuffer => {
+                "Linux rx_alloc_fail (netdev.yaml qstats), ixgbe alloc_rx_page_failed, NDIS OID_GEN_RCV_NO_BUFFER"
             }
             Self::DriverReset => "NDIS OID_GEN_RCV_ERROR",
             Self::BadMerge => "Linux rtnl rx_length_errors, NDIS OID_GEN_RCV_ERROR",
@@ -118,6 +130,7 @@ impl DropReason {
 /// | unknown_id, duplicate_id | descriptors the device owns | descriptors of the ring | 1 |
 /// | bad_merge | buffers taken | descriptors of the ring | num_buffers |
 /// | bad_checksum_place | bytes of the frame | the same | bytes it would need |
+/// | no_spare_buffer | buffers that are out | spare buffers of the queue | 1 |
 /// | driver_reset | completions left in the ring | descriptors of the ring | 1 |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DropRecord {

@@ -157,6 +157,15 @@ pub enum Event {
     },
     /// A completion was dropped.
     Dropped(DropRecord),
+    /// The buffer of a frame goes to the host, a spare one takes its place.
+    BufferLent {
+        /// The completion's position.
+        tag: u64,
+        /// The receive queue.
+        queue: u16,
+        /// The buffer.
+        buffer: u16,
+    },
     /// The device claims to have written more than the buffer holds; the frame was cut to the buffer.
     LengthClamped {
         /// The completion's position.
@@ -251,6 +260,7 @@ impl Event {
             Self::Refilled { .. } => "refilled",
             Self::Kicked { .. } => "rx_kicked",
             Self::Dropped(_) => "driver_dropped",
+            Self::BufferLent { .. } => "buffer_lent",
             Self::LengthClamped { .. } => "length_clamped",
             Self::HeaderUnexpected { .. } => "header_unexpected",
             Self::QueueBroken { .. } => "queue_broken",
@@ -324,6 +334,11 @@ impl Event {
                 visit("free", Num(free.into()));
             }
             Self::Dropped(record) => record_fields(&record, visit),
+            Self::BufferLent { tag, queue, buffer } => {
+                visit("tag", Num(tag));
+                visit("queue", Num(queue.into()));
+                visit("buffer", Num(buffer.into()));
+            }
             Self::LengthClamped { tag, queue, len, capacity } => {
                 visit("tag", Num(tag));
                 visit("queue", Num(queue.into()));

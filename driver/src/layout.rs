@@ -21,7 +21,7 @@ use crate::spec;
 pub(crate) const CONTROL_RING: u16 = 16;
 
 /// A cache line.
-const ALIGN: usize = 64;
+const ALIGN: usize = spec::CACHE_LINE;
 
 /// All windows of one driver.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub(crate) struct QueueLayout {
     pub(crate) buffers: Window,
     /// Bytes from one buffer to the next; at least a buffer.
     pub(crate) stride: usize,
+    /// A header buffer per slot, if headers are split off; else empty.
+    pub(crate) headers: Window,
 }
 
 /// The control queue.
@@ -72,7 +74,7 @@ impl Layout {
         let mut end = Cursor { end: 0, indirect };
         let (mut rx, mut tx) = (Vec::new(), Vec::new());
         for _ in 0..config.queue_pairs {
-            rx.push(end.queue(config.rx_ring, 1, config.buffer_size));
+            rx.push(end.rx_queue(config));
             tx.push(end.queue(config.tx_ring, config.tx_header.chain(), config.tx_buffer_size()));
         }
         let control = ControlLayout {
@@ -126,7 +128,18 @@ impl Cursor {
     fn queue(&mut self, size: u16, chain: u16, buffer_size: u32) -> QueueLayout {
         let stride = (buffer_size as usize).next_multiple_of(ALIGN);
         let ring = self.ring(size, chain);
-        QueueLayout { ring, buffers: self.take(usize::from(size) * stride), stride }
+        let buffers = self.take(usize::from(size) * stride);
+        QueueLayout { ring, buffers, stride, headers: Window { offset: self.end, len: 0 } }
+    }
+
+    /// With spare buffers, and header buffers if the policy has some.
+    fn rx_queue(&mut self, config: &DriverConfig) -> QueueLayout {
+        let (policy, size) = (config.buffers, usize::from(config.rx_ring));
+        let ring = self.ring(config.rx_ring, policy.chain());
+        let stride = (config.buffer_size as usize).next_multiple_of(ALIGN);
+        let buffers = self.take((size + usize::from(policy.spares())) * stride);
+        let headers = self.take(size * policy.header().next_multiple_of(ALIGN));
+        QueueLayout { ring, buffers, stride, headers }
     }
 }
 

@@ -31,6 +31,7 @@
 
 mod announce;
 mod bring_up;
+mod buffers;
 mod coalesce;
 mod command;
 mod commanding;
@@ -63,6 +64,7 @@ mod transmit;
 mod transport;
 
 pub use bring_up::Progress;
+pub use buffers::{Buffers, Exhausted};
 pub use coalesce::{Coalesce, CoalesceSettings};
 pub use config::{
     DriverConfig, HashSettings, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings,
@@ -125,6 +127,9 @@ pub struct RxFrame<'a> {
     pub checksum: RxChecksum,
     /// The hash the device reports, with VIRTIO_NET_F_HASH_REPORT and if it computed one.
     pub hash: Option<RxHash>,
+    /// The DMA buffer that the host has from now on, if the buffer policy hands buffers over; to be given back
+    /// with [`Driver::give_back`].
+    pub buffer: Option<u16>,
 }
 
 /// The driver of one device.
@@ -166,13 +171,12 @@ impl Driver {
     pub fn new(config: DriverConfig, memory: DmaRegion) -> Result<Self, DriverError> {
         memory.check(config.memory_needed()?)?;
         let layout = Layout::new(&config);
-        let buffer_size = config.buffer_size;
         Ok(Self {
             memory,
             state: State::Stopped,
             features: 0,
             device: DeviceConfig::default(),
-            rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, buffer_size)).collect(),
+            rx: layout.rx.into_iter().map(|queue| RxQueue::new(queue, &config)).collect(),
             tx: layout.tx.into_iter().map(|queue| TxQueue::new(queue, config.tx_header)).collect(),
             control: ControlQueue::new(layout.control),
             staging: Staging::new(&config),

@@ -6,10 +6,10 @@
 //! device must publish the buffers of one together.
 //! Not checked here: the length of the whole, which only the caller can judge.
 
-use crate::dma::View;
 use crate::ring::RingError;
 use crate::ring::rx::RxQueue;
 use crate::staging::Staging;
+use crate::take::Views;
 
 /// What became of the rest of a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Gathered {
 /// Takes the buffers after the first, of `first` bytes, of a frame over `num_buffers`.
 pub(crate) fn gather(
     rx: &mut RxQueue,
-    (used, buffers): (&View<'_>, &View<'_>),
+    (used, buffers, memory): Views<'_>,
     staging: &mut Staging,
     (num_buffers, first): (u16, u32),
 ) -> Gathered {
@@ -42,11 +42,12 @@ pub(crate) fn gather(
             Err(error) => return Gathered::Lost { taken, error },
         };
         rx.free.push(completion.id);
-        good &= last == rx.buffer_size && completion.len <= rx.buffer_size;
+        let room = rx.pool.room();
+        good &= last == room && completion.len <= room;
         last = completion.len;
         if good {
             match staging.extend(completion.len as usize) {
-                Some(copy) => rx.copy_out(buffers, completion.id, copy),
+                Some(copy) => rx.pool.copy_out(memory, buffers, completion.id, copy),
                 None => good = false,
             }
         }

@@ -4,10 +4,9 @@
 //! buffers back and, if nothing is left, lets interrupts through again (see `interrupt.rs` for the race
 //! there). The caller may spend time between the two.
 //!
-//! Buffer policy: copy and recycle. A frame is copied once, from the DMA buffer to a staging area that
-//! the host sees for the length of one call; the buffer is free from then on. So nothing the device does
-//! later can change a frame that has been looked at.
-//! What is taken, and what is dropped on the way, is in `take.rs`.
+//! What becomes of a frame's buffer is the buffer policy's affair (`buffers.rs`). What the host sees is a copy,
+//! so nothing the device does later can change a frame that has been looked at. What is taken, and what
+//! is dropped on the way, is in `take.rs`.
 
 use crate::counters::QueueCounters;
 use crate::dma::DmaRegion;
@@ -30,6 +29,10 @@ pub struct Polled {
     pub dropped: u16,
     /// Bytes of the frames, without virtio headers.
     pub bytes: u64,
+    /// Bytes that the driver copied, virtio headers included.
+    pub copied: u64,
+    /// Buffers handed to the host.
+    pub lent: u64,
     /// The budget is used up; more may be waiting.
     pub exhausted: bool,
 }
@@ -78,6 +81,8 @@ impl Driver {
             polled.frames += batch.frames;
             polled.dropped += batch.dropped;
             polled.bytes += batch.bytes;
+            polled.copied += batch.copied;
+            polled.lent += batch.lent;
             left -= batch.frames + batch.dropped;
             if batch.frames + batch.dropped == 0 {
                 break;

@@ -151,6 +151,8 @@ pub const MIN_RX_BUFFER_BYTES: u32 = 1526;
 /// Bytes of the longest frame that may come in several buffers, its header included (5.1.6.3).
 pub const MAX_MERGED_BYTES: usize = 65589 + HEADER_BYTES + 8;
 
+/// Bytes of a cache line; what the device writes shares none with what the driver writes.
+pub const CACHE_LINE: usize = 64;
 /// Most entries of a split ring (2.7).
 pub const MAX_RING: u16 = 32768;
 /// Bytes of one descriptor: address le64, length le32, flags le16, next le16 (2.7.5).

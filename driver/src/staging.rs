@@ -37,11 +37,12 @@ struct Span {
     end: usize,
     position: u64,
     header: RxHeader,
+    buffer: Option<u16>,
 }
 
 impl Staging {
     pub(crate) fn new(config: &DriverConfig) -> Self {
-        let buffer = (config.buffer_size as usize).next_multiple_of(LINE);
+        let buffer = (config.buffer_size as usize + config.buffers.header()).next_multiple_of(LINE);
         let merging = config.wanted() & spec::NET_F_MRG_RXBUF != 0;
         // A longest frame behind a batch of ordinary ones; or a batch of whole buffers.
         let merged = if merging { spec::MAX_MERGED_BYTES + BATCH * 2048 } else { 0 };
@@ -68,7 +69,8 @@ impl Staging {
     #[inline]
     pub(crate) fn add(&mut self, len: usize, position: u64) -> &mut [u8] {
         let (start, end) = (self.end, self.end + len);
-        self.spans.push(Span { start, end, position, header: RxHeader::default() });
+        let header = RxHeader::default();
+        self.spans.push(Span { start, end, position, header, buffer: None });
         self.end = end.next_multiple_of(LINE);
         &mut self.bytes[start..end]
     }
@@ -99,6 +101,14 @@ impl Staging {
         }
     }
 
+    /// The buffer of the last copy goes to the host.
+    #[inline]
+    pub(crate) fn lend_last(&mut self, buffer: u16) {
+        if let Some(span) = self.spans.last_mut() {
+            span.buffer = Some(buffer);
+        }
+    }
+
     /// Forgets the last copy.
     pub(crate) fn take_back(&mut self) {
         if let Some(span) = self.spans.pop() {
@@ -120,13 +130,19 @@ impl Staging {
 
     #[inline]
     fn indicate_from<const N: usize, H: Host>(&self, now: u64, queue: u16, host: &mut H) {
-        let empty = RxFrame { data: &[], position: 0, checksum: RxChecksum::Unknown, hash: None };
+        let empty = RxFrame {
+            data: &[],
+            position: 0,
+            checksum: RxChecksum::Unknown,
+            hash: None,
+            buffer: None,
+        };
         let mut frames = [empty; N];
         let header_bytes = self.format.header_bytes;
         for (frame, span) in frames.iter_mut().zip(&self.spans) {
             let data = &self.bytes[span.start + header_bytes..span.end];
             let RxHeader { checksum, hash, .. } = span.header;
-            *frame = RxFrame { data, position: span.position, checksum, hash };
+            *frame = RxFrame { data, position: span.position, checksum, hash, buffer: span.buffer };
         }
         host.indicate(now, queue, &frames[..self.spans.len()]);
     }

@@ -8,6 +8,7 @@
 //! not buffers.
 
 use crate::Host;
+use crate::buffers::Plan;
 use crate::dma::{DmaRegion, View};
 use crate::drop::{DropReason, DropRecord};
 use crate::event::Event;
@@ -25,12 +26,16 @@ pub(crate) struct Batch {
     pub(crate) frames: u16,
     pub(crate) dropped: u16,
     pub(crate) bytes: u64,
+    /// Bytes that were copied.
+    pub(crate) copied: u64,
+    /// Buffers that were handed over.
+    pub(crate) lent: u64,
 }
 
 /// A frame that has left the ring.
 enum Taken {
-    /// It is in the staging area: so many bytes without header.
-    Frame { bytes: usize },
+    /// It is in the staging area: so many bytes without header, so many copied, its buffer handed over.
+    Frame { bytes: usize, copied: usize, lent: bool },
     /// It is not; the numbers of its record.
     Dropped(DropReason, Numbers),
 }
@@ -40,6 +45,9 @@ struct Broken {
     error: RingError,
     dropped: Option<(DropReason, Numbers)>,
 }
+
+/// The used ring, the buffers, and the memory that they are in.
+pub(crate) type Views<'a> = (&'a View<'a>, &'a View<'a>, &'a DmaRegion);
 
 /// Occupancy, capacity and need of a [`DropRecord`].
 type Numbers = (u64, u64, u64);
@@ -62,6 +70,8 @@ pub(crate) fn take_all<H: Host>(
         polled.frames += batch.frames;
         polled.dropped += batch.dropped;
         polled.bytes += batch.bytes;
+        polled.copied += batch.copied;
+        polled.lent += batch.lent;
     }
     let receive = &mut rx.counters.receive;
     receive.consumed += u64::from(polled.frames) + u64::from(polled.dropped);
@@ -89,10 +99,12 @@ pub(crate) fn take_batch<H: Host>(
             break;
         }
         let tag = rx.consumed;
-        match take_frame(now, queue, rx, (&used, &buffers), staging, host) {
-            Ok(Some(Taken::Frame { bytes })) => {
+        match take_frame(now, queue, rx, (&used, &buffers, memory), staging, host) {
+            Ok(Some(Taken::Frame { bytes, copied, lent })) => {
                 batch.frames += 1;
                 batch.bytes += bytes as u64;
+                batch.copied += copied as u64;
+                batch.lent += u64::from(lent);
             }
             Ok(Some(Taken::Dropped(reason, numbers))) => {
                 batch.dropped += 1;
@@ -106,6 +118,7 @@ pub(crate) fn take_batch<H: Host>(
         }
         rx.consumed += 1;
     }
+    count_buffers(rx, &batch);
     staging.indicate(now, queue, host);
     if let Some(Broken { error, dropped }) = broken {
         if let Some((reason, numbers)) = dropped {
@@ -124,10 +137,11 @@ fn take_frame<H: Host>(
     now: u64,
     queue: u16,
     rx: &mut RxQueue,
-    (used, buffers): (&View<'_>, &View<'_>),
+    views: Views<'_>,
     staging: &mut Staging,
     host: &mut H,
 ) -> Result<Option<Taken>, Broken> {
+    let (used, buffers, memory) = views;
     let completion = match rx.ring.take(used) {
         Ok(Some(completion)) => completion,
         Ok(None) => return Ok(None),
@@ -141,7 +155,7 @@ fn take_frame<H: Host>(
     let least = format.header_bytes + spec::ETHERNET_HEADER_BYTES;
     let mut len = clamp(now, queue, completion.len, rx, host);
     let short = |len: usize, rx: &RxQueue| {
-        let numbers = (len as u64, rx.buffer_size.into(), least as u64);
+        let numbers = (len as u64, rx.pool.room().into(), least as u64);
         Ok(Some(Taken::Dropped(DropReason::ShortCompletion, numbers)))
     };
     // In the first of several buffers may be as little as the header.
@@ -149,15 +163,17 @@ fn take_frame<H: Host>(
         return short(len, rx);
     }
     let copy = staging.add(len, rx.consumed);
-    rx.copy_out(buffers, completion.id, copy);
+    rx.pool.copy_out(memory, buffers, completion.id, copy);
+    let mut merged = false;
     if format.mergeable {
         let first = (header::num_buffers(copy), completion.len);
         if first.0 != 1
-            && let Some(dropped) = merge_rest(rx, (used, buffers), staging, first)?
+            && let Some(dropped) = merge_rest(rx, views, staging, first)?
         {
             staging.take_back();
             return Ok(Some(dropped));
         }
+        merged = first.0 != 1;
         len = staging.last().len();
         if len < least {
             staging.take_back();
@@ -174,7 +190,13 @@ fn take_frame<H: Host>(
                     host.event(now, Event::HeaderUnexpected { tag: rx.consumed, queue });
                 }
             }
-            Ok(Some(Taken::Frame { bytes }))
+            let plan = if merged {
+                // Over several buffers a frame is copied into one piece in any case.
+                Plan::Copy(len)
+            } else {
+                rx.pool.plan(memory, &mut rx.ring, completion.id, len)
+            };
+            Ok(Some(hand_over(now, queue, plan, bytes, rx, staging, host)))
         }
         Err(need) => {
             staging.take_back();
@@ -184,10 +206,48 @@ fn take_frame<H: Host>(
     }
 }
 
+/// Does with the last frame of the staging area what the buffer policy has decided.
+#[inline]
+fn hand_over<H: Host>(
+    now: u64,
+    queue: u16,
+    plan: Plan,
+    bytes: usize,
+    rx: &mut RxQueue,
+    staging: &mut Staging,
+    host: &mut H,
+) -> Taken {
+    match plan {
+        Plan::Copy(copied) => Taken::Frame { bytes, copied, lent: false },
+        Plan::CopyInstead(copied) => {
+            rx.counters.receive.spares_exhausted += 1;
+            Taken::Frame { bytes, copied, lent: false }
+        }
+        Plan::Lend(buffer, copied) => {
+            host.event(now, Event::BufferLent { tag: rx.consumed, queue, buffer });
+            staging.lend_last(buffer);
+            Taken::Frame { bytes, copied, lent: true }
+        }
+        Plan::Drop => {
+            rx.counters.receive.spares_exhausted += 1;
+            staging.take_back();
+            let numbers = (rx.pool.out().into(), rx.pool.spares().into(), 1);
+            Taken::Dropped(DropReason::NoSpareBuffer, numbers)
+        }
+    }
+}
+
+fn count_buffers(rx: &mut RxQueue, batch: &Batch) {
+    let receive = &mut rx.counters.receive;
+    receive.copied_bytes += batch.copied;
+    receive.buffers_lent += batch.lent;
+    receive.buffers_out_most = receive.buffers_out_most.max(rx.pool.out().into());
+}
+
 /// Takes the buffers after the first of a frame; `Some` if they do not add up.
 fn merge_rest(
     rx: &mut RxQueue,
-    views: (&View<'_>, &View<'_>),
+    views: Views<'_>,
     staging: &mut Staging,
     first: (u16, u32),
 ) -> Result<Option<Taken>, Broken> {
@@ -210,12 +270,12 @@ fn merge_rest(
 /// The length to believe: never more than the buffer that the device was given.
 #[inline]
 fn clamp<H: Host>(now: u64, queue: u16, len: u32, rx: &mut RxQueue, host: &mut H) -> usize {
-    if len > rx.buffer_size {
+    if len > rx.pool.room() {
         rx.counters.receive.length_clamped += 1;
-        let (tag, capacity) = (rx.consumed, rx.buffer_size.into());
+        let (tag, capacity) = (rx.consumed, rx.pool.room().into());
         host.event(now, Event::LengthClamped { tag, queue, len: len.into(), capacity });
     }
-    len.min(rx.buffer_size) as usize
+    len.min(rx.pool.room()) as usize
 }
 
 /// Why the completion that an error has taken is dropped; most errors take none.

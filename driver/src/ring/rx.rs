@@ -1,23 +1,25 @@
 //! A receive queue: the ring, a buffer behind each descriptor, and the list of free ones.
 //!
 //! Contract: a descriptor is either with the device or in the free list, in the order in which it came
-//! back; the two together are always the whole ring, until the device breaks the ring. The descriptor
-//! table is written at reset only: descriptor i means buffer i for ever.
+//! back; the two together are always the whole ring, until the device breaks the ring. Which buffer a
+//! descriptor means is the buffer policy's affair.
 
+use crate::buffers::Pool;
+use crate::config::DriverConfig;
 use crate::counters::QueueCounters;
 use crate::dma::{DmaRegion, View};
 use crate::layout::QueueLayout;
 use crate::moderation::Moderator;
 use crate::policy::Refill;
 use crate::reset::Resetting;
-use crate::ring::{Buffer, Ring, RingError, RingFeatures};
+use crate::ring::{Ring, RingError, RingFeatures};
 use crate::timer::QueueTimer;
 
 #[derive(Debug)]
 pub(crate) struct RxQueue {
     pub(crate) ring: Ring,
     layout: QueueLayout,
-    pub(crate) buffer_size: u32,
+    pub(crate) pool: Pool,
     /// Descriptors to give back to the device, oldest first. Never grows beyond the ring.
     pub(crate) free: Vec<u16>,
     /// An interrupt (or a poll without one) has scheduled the queue; its interrupts are held off.
@@ -41,11 +43,11 @@ pub(crate) struct RxQueue {
 }
 
 impl RxQueue {
-    pub(crate) fn new(layout: QueueLayout, buffer_size: u32) -> Self {
+    pub(crate) fn new(layout: QueueLayout, config: &DriverConfig) -> Self {
         Self {
             ring: Ring::new(layout.ring),
             layout,
-            buffer_size,
+            pool: Pool::new(config, layout),
             free: Vec::with_capacity(layout.ring.size.into()),
             scheduled: false,
             exhausted: false,
@@ -64,17 +66,9 @@ impl RxQueue {
     /// Forgets the device and describes every buffer again. The device must be in reset.
     pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures) {
         self.ring.reset(memory, agreed);
-        let base = memory.address_of(self.layout.buffers);
+        self.pool.describe_all(memory, &mut self.ring);
         self.free.clear();
-        for id in 0..self.ring.slots() {
-            let buffer = Buffer {
-                address: base + (usize::from(id) * self.layout.stride) as u64,
-                len: self.buffer_size,
-                writable: true,
-            };
-            self.ring.describe(memory, id, &[buffer]);
-            self.free.push(id);
-        }
+        self.free.extend(0..self.ring.slots());
         (self.scheduled, self.exhausted, self.broken) = (false, false, None);
         (self.up, self.resetting) = (true, None);
         self.consumed = 0;
@@ -93,7 +87,10 @@ impl RxQueue {
     pub(crate) fn wants_refill(&self, refill: Refill, threshold: u16) -> bool {
         let free = self.free.len();
         match refill {
-            Refill::Threshold | Refill::WithoutKick => free >= usize::from(threshold),
+            // A chain may take more than one entry, so that there are fewer of them.
+            Refill::Threshold | Refill::WithoutKick => {
+                free >= usize::from(threshold.min(self.ring.slots()))
+            }
             Refill::EachPoll => free > 0,
             Refill::WhenEmpty => free == usize::from(self.ring.slots()),
         }
@@ -112,15 +109,9 @@ impl RxQueue {
         posted
     }
 
-    /// All buffers, to be passed to [`RxQueue::copy_out`] for a whole batch.
+    /// All buffers, to be passed to [`Pool::copy_out`] for a whole batch.
     #[inline]
     pub(crate) fn buffers<'a>(&self, memory: &'a DmaRegion) -> View<'a> {
         memory.view(self.layout.buffers)
-    }
-
-    /// Copies the start of buffer `id`. `out` must not be longer than a buffer.
-    #[inline]
-    pub(crate) fn copy_out(&self, buffers: &View<'_>, id: u16, out: &mut [u8]) {
-        buffers.copy_out(usize::from(id) * self.layout.stride, out);
     }
 }

@@ -13,6 +13,8 @@ pub struct Notes {
     pub batches: Vec<usize>,
     /// Checksum and hash of each frame, as the header had them.
     pub said: Vec<(RxChecksum, Option<RxHash>)>,
+    /// Queue and buffer that the driver has handed over.
+    pub lent: Vec<(u16, u16)>,
 }
 
 impl Notes {
@@ -41,6 +43,7 @@ impl Host for Notes {
         for frame in frames {
             self.frames.push((queue, frame.position, frame.data.to_vec()));
             self.said.push((frame.checksum, frame.hash));
+            self.lent.extend(frame.buffer.map(|buffer| (queue, buffer)));
         }
     }
 }
@@ -102,6 +105,13 @@ impl Lab {
     pub fn advance(&mut self, now: u64) -> Vec<u16> {
         self.now = now;
         self.driver.advance(now, &mut self.device, &mut self.notes).iter().collect()
+    }
+
+    /// The host gives back its oldest so many buffers.
+    pub fn give_back(&mut self, count: usize) {
+        for (queue, buffer) in self.notes.lent.drain(..count) {
+            self.driver.give_back(queue, buffer);
+        }
     }
 
     pub fn transmit(&mut self, queue: u16, frame: &[u8]) -> Result<(), TransmitError> {

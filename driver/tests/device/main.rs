@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bring_up;
 #[cfg(test)]
+mod buffers;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod control;

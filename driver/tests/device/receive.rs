@@ -43,7 +43,10 @@ fn a_budget_is_kept_and_batches_are_at_most_64() {
     }
     assert_eq!(lab.deliver(), Some(Interrupt::Poll(0)));
     let polled = lab.poll(0, 150);
-    assert_eq!(polled, Polled { frames: 150, dropped: 0, bytes: 9000, exhausted: true });
+    assert_eq!(
+        polled,
+        Polled { frames: 150, bytes: 9000, copied: 10_800, exhausted: true, ..Polled::default() }
+    );
     assert_eq!(lab.notes.batches, [64, 64, 22]);
     let finished = lab.finish(0);
     assert_eq!(finished, Finished { posted: 150, kicked: true, again: true, later: false });

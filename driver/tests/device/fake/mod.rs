@@ -40,6 +40,8 @@ pub struct Owned {
     pub id: u16,
     pub address: u64,
     pub len: u32,
+    /// The second buffer of the chain, if it has one.
+    pub more: Option<(u64, u32)>,
 }
 
 #[derive(Default)]
@@ -178,8 +180,14 @@ impl Fake {
     pub fn fill(&self, buffer: &Owned, frame: &[u8]) -> u32 {
         let mut bytes = vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
         bytes.extend(frame);
-        assert!(bytes.len() <= buffer.len as usize);
-        self.write(buffer.address, &bytes);
+        let (first, rest) = bytes.split_at(bytes.len().min(buffer.len as usize));
+        self.write(buffer.address, first);
+        if let Some((address, len)) = buffer.more {
+            assert!(rest.len() <= len as usize);
+            self.write(address, rest);
+        } else {
+            assert!(rest.is_empty());
+        }
         bytes.len() as u32
     }
 

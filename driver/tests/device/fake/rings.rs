@@ -39,12 +39,21 @@ impl Fake {
     }
 
     fn descriptor(&self, setup: &QueueSetup, id: u16, receive: bool) -> Owned {
-        let (address, len, flags, _) = self.raw_descriptor(setup, id);
-        assert_eq!(flags, if receive { spec::DESC_F_WRITE } else { 0 });
+        let (address, len, flags, next) = self.raw_descriptor(setup, id);
+        let mut more = None;
         if receive {
             self.write(address, &vec![POISON; len as usize]);
+            if flags & spec::DESC_F_NEXT != 0 {
+                let (address, len, flags, _) = self.raw_descriptor(setup, next);
+                assert_eq!(flags, spec::DESC_F_WRITE, "two buffers at most");
+                self.write(address, &vec![POISON; len as usize]);
+                more = Some((address, len));
+            }
         }
-        Owned { id, address, len }
+        let expected = if receive { spec::DESC_F_WRITE } else { 0 };
+        assert_eq!(flags & !spec::DESC_F_NEXT, expected);
+        assert!(receive || flags == 0);
+        Owned { id, address, len, more }
     }
 
     fn raw_descriptor(&self, setup: &QueueSetup, id: u16) -> (u64, u32, u16, u16) {
