@@ -18,7 +18,8 @@ use crate::event::Recorder;
 use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
 use crate::scenario::{
-    self, FilterEngine, Handle, Masking, Moderation, Rearm, Recover, Refill, RingFormat, Scenario, TxHeader,
+    self, FilterEngine, Handle, Masking, Moderation, Rearm, Recover, Refill, RingFormat, Scenario,
+    TxHeader,
 };
 use crate::source::{self, Source, SourceError};
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
