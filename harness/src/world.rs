@@ -11,6 +11,7 @@
 //! - [`driver_control`]: what is done to the driver while it runs.
 //! - [`reader`]: the rhythm of each reading application.
 //! - [`laboratory`]: the world for a program of one's own, written with npf-core's capture API.
+//! - [`lent`]: buffers that the network stack keeps.
 //! - [`outcome`]: what a run leaves behind.
 
 pub mod book;
@@ -23,6 +24,7 @@ pub mod embedded;
 mod engine;
 mod holdings;
 pub mod laboratory;
+pub mod lent;
 pub mod latency;
 pub mod outcome;
 pub mod port;

@@ -7,6 +7,7 @@
 //! Contract: a scenario that was loaded is possible: the harness need not check it again.
 //! Not checked: that a capture file is there, and that a filter compiles; whoever opens them says.
 
+mod buffer_policy;
 mod compare;
 mod de;
 mod decimal;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use buffer_policy::{BufferPolicy, Exhausted};
 pub use compare::Compare;
 pub use driver_control::{DriverControl, Recover};
 pub use engine::{

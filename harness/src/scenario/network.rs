@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::buffer_policy::{BufferPolicy, Exhausted};
 use super::driver_control::{DriverControl, Recover};
 use super::rxfh::{parse_hex, write_hex};
 use super::units::{BitRate, Bytes, Duration, Ratio, text_form};
@@ -216,6 +217,16 @@ pub struct Driver {
     pub budget: u16,
     /// Bytes of one receive buffer, the 12 bytes of virtio header included.
     pub buffer: Bytes,
+    /// What becomes of a buffer that holds a frame.
+    pub buffer_policy: BufferPolicy,
+    /// With `page-flip` and `header-split`: spare buffers per queue, 1 to 32767.
+    pub spare_buffers: u16,
+    /// With them: how long the network stack keeps a buffer.
+    pub buffer_hold: Duration,
+    /// With them: what happens to a frame when no spare is left.
+    pub spares_exhausted: Exhausted,
+    /// With `header-split`: bytes of a header buffer, 64 to 1024, virtio header included.
+    pub header_buffer: Bytes,
     /// When buffers are posted again.
     pub refill: Refill,
     /// Buffers are posted again when at least so many are free; 1 = after every poll.
@@ -254,6 +265,11 @@ impl Default for Driver {
         Self {
             budget: 64,
             buffer: Bytes(2048),
+            buffer_policy: BufferPolicy::Copy,
+            spare_buffers: 256,
+            buffer_hold: Duration(50_000_000),
+            spares_exhausted: Exhausted::Copy,
+            header_buffer: Bytes(128),
             refill: Refill::Threshold,
             refill_threshold: 16,
             rearm: Rearm::LookAgain,

@@ -18,11 +18,11 @@ use crate::event::Recorder;
 use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
 use crate::scenario::{
-    self, FilterEngine, Handle, Masking, Moderation, Rearm, Recover, Refill, RingFormat, Scenario,
-    TxHeader,
+    self, BufferPolicy, Exhausted, FilterEngine, Handle, Masking, Moderation, Rearm, Recover, Refill,
+    RingFormat, Scenario, TxHeader,
 };
 use crate::source::{self, Source, SourceError};
-use driver::{DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
+use driver::{Buffers, DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig, RingKind};
 use npf_core::filter::{Filter, Program};
@@ -287,6 +287,7 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
         rx_ring: scenario.ring.rx,
         tx_ring: scenario.ring.tx,
         buffer_size: scenario.driver.buffer.0 as u32,
+        buffers: buffers(&scenario.driver),
         refill: refill(scenario.driver.refill),
         refill_threshold: scenario.driver.refill_threshold,
         rearm: match scenario.driver.rearm {
@@ -313,6 +314,22 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
         rss,
         control_timeout_ps: scenario.driver.control_timeout.0,
         ..DriverConfig::default()
+    }
+}
+
+fn buffers(driver: &scenario::Driver) -> Buffers {
+    let spares = driver.spare_buffers;
+    let exhausted = match driver.spares_exhausted {
+        Exhausted::Copy => driver::Exhausted::Copy,
+        Exhausted::Drop => driver::Exhausted::Drop,
+    };
+    match driver.buffer_policy {
+        BufferPolicy::Copy => Buffers::Copy,
+        BufferPolicy::PageFlip => Buffers::PageFlip { spares, exhausted },
+        BufferPolicy::HeaderSplit => {
+            let header = driver.header_buffer.0 as u16;
+            Buffers::HeaderSplit { header, spares, exhausted }
+        }
     }
 }
 

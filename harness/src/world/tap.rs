@@ -1,6 +1,7 @@
 //! Between driver and NPF core: what the driver indicates goes to the tap of the adapter.
 
 use super::book::Book;
+use super::lent::Lent;
 use driver::RxFrame;
 use npf_core::{Adapter, Frame, TapWork};
 use std::cell::RefCell;
@@ -32,6 +33,8 @@ pub struct Tap<'a> {
     pub book: &'a RefCell<Book>,
     /// What the tap did so far; the caller turns it into time.
     pub work: TapWork,
+    /// Buffers that the driver hands over: the world keeps them for the stack.
+    pub lent: &'a mut Lent,
 }
 
 impl driver::Host for Tap<'_> {
@@ -46,6 +49,7 @@ impl driver::Host for Tap<'_> {
             let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; BATCH];
             let mut count = 0;
             for frame in batch {
+                self.lent.take(now, queue, frame.buffer);
                 if book.faulty && book.is_false_frame(queue, frame.position) {
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! Checks of the wire, the NIC and the driver.
 
 use super::super::units::{BitRate, Bytes, Duration};
-use super::super::{Indirection, Scenario};
+use super::super::{BufferPolicy, Indirection, Scenario};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
 
 /// Bytes before the frame in a receive buffer: `struct virtio_net_hdr` (virtio 1.x, 5.1.6).
@@ -120,7 +120,15 @@ fn driver(scenario: &Scenario) -> Result<(), Impossible> {
         return wrong(&["driver.buffer", "wire.mtu"], what, allowed);
     }
     within("driver.buffer", driver.buffer, least, Bytes(1 << 20))?;
-    let buffers = u64::from(scenario.channels.combined) * u64::from(scenario.ring.rx);
+    within("driver.spare_buffers", driver.spare_buffers, 1, 32_767)?;
+    within("driver.header_buffer", driver.header_buffer, Bytes(64), Bytes(1024))?;
+    within("driver.buffer_hold", driver.buffer_hold, Duration(0), LONGEST_RUN)?;
+    let spares = match driver.buffer_policy {
+        BufferPolicy::Copy => 0,
+        BufferPolicy::PageFlip | BufferPolicy::HeaderSplit => u64::from(driver.spare_buffers),
+    };
+    let per_queue = u64::from(scenario.ring.rx) + spares;
+    let buffers = u64::from(scenario.channels.combined) * per_queue;
     let memory = Bytes(buffers * driver.buffer.0);
     if memory > MEMORY_MAX {
         let what = format!("{buffers} receive buffers would take {memory}");

@@ -99,7 +99,7 @@ impl Embedded {
         // A driver that resets its device finds frames there.
         let (cpu, work) =
             (self.queue_cpu[usize::from(vector.saturating_sub(1))], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut tap);
         if let Interrupt::Poll(queue) = interrupt {
             self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
@@ -110,7 +110,7 @@ impl Embedded {
     pub(super) fn driver_timers(&mut self) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[0], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let due = self.driver.advance(self.now, &mut port, &mut tap);
         let spins = matches!(self.driver.config().moderation, Moderation::BusyPoll { .. });
         for queue in due.iter() {
@@ -124,7 +124,7 @@ impl Embedded {
         let control = self.driver_controls[index as usize];
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[0], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let driver = &mut self.driver;
         let accepted = driver_control::carry_out(self.now, control, driver, &mut port, &mut tap);
         let event = WorldEvent::DriverControl { index, accepted };
@@ -133,16 +133,22 @@ impl Embedded {
 
     /// The poll takes up to a budget of frames and shows them to the tap.
     fn begin_poll(&mut self, cpu: u16, queue: u16) -> u64 {
+        self.lent.give_back(self.now, queue, &mut self.driver);
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
+        let work = TapWork::default();
         let mut tap =
-            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work: TapWork::default() };
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let polled = self.driver.poll(self.now, queue, self.budget, &mut port, &mut tap);
         let work = tap.work;
         let costs = &self.costs;
         let frames = u64::from(polled.frames + polled.dropped);
+        // The virtio header of a frame is read, not copied: only what goes on counts. A buffer that is
+        // handed over costs what getting another one costs.
+        let copied = polled.copied.min(polled.bytes);
         costs.poll_entry.0
             + frames * costs.poll_frame.0
-            + polled.bytes * costs.copy_byte.0
+            + copied * costs.copy_byte.0
+            + polled.lent * costs.refill_frame.0
             + u64::from(work.frames) * costs.tap_frame.0
             + work.instructions * costs.filter_instruction.0
             + work.compiled * costs.filter_compiled.0
@@ -154,7 +160,7 @@ impl Embedded {
     fn end_poll(&mut self, queue: u16) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[usize::from(queue)], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work };
+        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut tap);
         if finished.kicked {
             self.submit(cpu, Work::Kick);

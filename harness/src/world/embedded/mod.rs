@@ -21,6 +21,7 @@ use super::book::Book;
 use super::control::{self, Closed, Control};
 use super::cpu::{Cpu, Work};
 use super::holdings::Holding;
+use super::lent::Lent;
 use super::outcome::{Components, End, Finished};
 use super::port::Device;
 use super::reader::{Reader, State};
@@ -83,6 +84,7 @@ pub struct Embedded {
     handle_names: Vec<String>,
     controls: Vec<Vec<Control>>,
     driver_controls: Vec<DriverControl>,
+    lent: Lent,
     /// What is left of handles that were closed.
     closed: Vec<Option<Closed>>,
     /// What each handle's program sends.
@@ -192,6 +194,7 @@ impl Embedded {
             handle_names: parts.handle_names,
             controls: parts.controls,
             driver_controls: scenario.driver.control.clone(),
+            lent: Lent::new(scenario.channels.combined, scenario.driver.buffer_hold.0),
             closed: vec![None; scenario.handle.len()],
             sends: scenario.handle.iter().map(sends).collect(),
             child_reads: child_reads.collect(),
