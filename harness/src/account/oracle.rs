@@ -10,6 +10,7 @@
 
 use super::buffers::{Buffer, HandleLimit};
 use super::{Ledger, Reason};
+use driver::DropReason as Driver;
 use nic_model::DropReason as Nic;
 use npf_core::{DropReason as Npf, DumpLimits};
 
@@ -24,6 +25,8 @@ pub struct Limits {
     pub mtu: u64,
     /// Bytes that one receive buffer takes, virtio header included.
     pub buffer_bytes: u64,
+    /// Spare receive buffers of each queue.
+    pub spare_buffers: u64,
     /// Per handle: design and size of its buffer.
     pub handles: Vec<HandleLimit>,
 }
@@ -35,6 +38,8 @@ pub struct Oracle {
     /// What the FIFO takes now.
     fifo_limit: u64,
     available: Vec<u64>,
+    /// By queue: receive buffers that the stack keeps.
+    lent: Vec<u64>,
     /// The queue was reset by itself and is not in use again.
     in_reset: Vec<bool>,
     buffers: Vec<Buffer>,
@@ -80,6 +85,7 @@ impl Oracle {
             limits,
             fifo_bytes: 0,
             available: vec![0; usize::from(queues)],
+            lent: vec![0; usize::from(queues)],
             in_reset: vec![false; usize::from(queues)],
             buffers,
             cpu: 0,
@@ -111,6 +117,16 @@ impl Oracle {
             self.available.fill(0);
             self.in_reset.fill(false);
         }
+    }
+
+    /// The driver handed a receive buffer of `queue` over.
+    pub fn lent(&mut self, queue: u16) {
+        self.lent[usize::from(queue)] += 1;
+    }
+
+    /// The stack gave one back.
+    pub fn given_back(&mut self, queue: u16) {
+        self.lent[usize::from(queue)] -= 1;
     }
 
     /// The driver reset virtqueue `virtqueue`: if it is a receive queue, the device has no descriptor of it.
@@ -274,6 +290,17 @@ impl Oracle {
                     }
                 }
             }
+            Reason::Driver(Driver::NoSpareBuffer) => {
+                let lent = claim.queue.map_or(0, |queue| self.lent[usize::from(queue)]);
+                let spares = self.limits.spare_buffers;
+                (
+                    lent == spares && (claim.occupancy, claim.capacity) == (spares, spares),
+                    format!(
+                        "{lent} of {spares} spare buffers are out, the record says {} of {}",
+                        claim.occupancy, claim.capacity
+                    ),
+                )
+            }
             // The driver's reasons accuse the device; a model that obeys the specification never
             // gives cause for one, so unless a completion of the queue has lied each of them is a
             // fault of ours.
@@ -360,8 +387,14 @@ mod tests {
             markers: false,
         };
         let handles = vec![limit];
-        let limits =
-            Limits { fifo_bytes: 100, min_frame: 60, mtu: 1500, buffer_bytes: 2048, handles };
+        let limits = Limits {
+            fifo_bytes: 100,
+            min_frame: 60,
+            mtu: 1500,
+            buffer_bytes: 2048,
+            spare_buffers: 2,
+            handles,
+        };
         let mut oracle = Oracle::new(limits, 2);
         oracle.ready(true);
         oracle
@@ -427,5 +460,22 @@ mod tests {
         let mut judge = |tag| oracle.judge(Reason::Nic(Nic::Giant), claim(tag), &ledger);
         assert!(judge(tagged).is_err());
         assert!(judge(plain).is_ok());
+    }
+
+    #[test]
+    fn a_missing_spare_buffer_holds_only_while_all_are_out() {
+        let mut ledger = Ledger::new(2, 1);
+        let tag = ledger.offer(0, &[0; 60]);
+        let mut oracle = oracle();
+        let reason = Reason::Driver(Driver::NoSpareBuffer);
+        let full = Claim { occupancy: 2, capacity: 2, need: 1, ..claim(tag) };
+        oracle.lent(0);
+        oracle.lent(1);
+        assert!(oracle.judge(reason, full, &ledger).is_err(), "one of two is out");
+        oracle.lent(0);
+        assert!(oracle.judge(reason, full, &ledger).is_ok());
+        assert!(oracle.judge(reason, Claim { occupancy: 1, ..full }, &ledger).is_err());
+        oracle.given_back(0);
+        assert!(oracle.judge(reason, full, &ledger).is_err());
     }
 }

@@ -30,7 +30,7 @@ const COUNTS: [Counter; 7] = [
 ];
 
 /// How the driver worked: shown where a key outside the handles is varied.
-const DRIVER: [Shown; 5] = [
+const DRIVER: [Shown; 7] = [
     ("interrupts", |column| count(column.outcome.driver_count("interrupts"))),
     ("polls", |column| count(column.outcome.driver_count("polls"))),
     ("kicks", |column| count(column.outcome.driver_count("kicks"))),
@@ -39,6 +39,8 @@ const DRIVER: [Shown; 5] = [
         let kicks = outcome.driver_count("watchdog_kicks");
         count(outcome.driver_count("watchdog_recovered") + kicks)
     }),
+    ("bytes copied by the driver", |column| count(column.outcome.driver_count("copied_bytes"))),
+    ("spare buffers missing", |column| count(column.outcome.driver_count("spares_exhausted"))),
     ("CPU time of interrupts and polls", |column| {
         time(column.outcome.cpus.iter().map(|cpu| cpu.interrupt + cpu.poll).sum())
     }),

@@ -462,6 +462,7 @@ impl Book {
                 driver::Event::Refilled { queue, posted, .. } => {
                     self.oracle.posted(queue, posted.into());
                 }
+                driver::Event::BufferLent { queue, .. } => self.oracle.lent(queue),
                 driver::Event::QueueRestarted { queue, posted, .. } => {
                     self.oracle.queue_restarted(queue);
                     self.oracle.posted(queue, posted.into());

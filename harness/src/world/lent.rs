@@ -3,6 +3,7 @@
 //! Contract: buffers of a queue come back in the order in which they were taken, each after the same
 //! time. They are looked at when the queue is polled next, as nobody misses them before.
 
+use crate::account::Oracle;
 use driver::Driver;
 use std::collections::VecDeque;
 
@@ -31,10 +32,14 @@ impl Lent {
 
     /// Gives back what is due.
     #[inline]
-    pub fn give_back(&mut self, now: u64, queue: u16, driver: &mut Driver) {
+    pub fn give_back(&mut self, now: u64, queue: u16, driver: &mut Driver, oracle: &mut Oracle) {
         let lent = &mut self.queues[usize::from(queue)];
-        while let Some((_, buffer)) = lent.pop_front_if(|(due, _)| *due <= now) {
+        while let Some(&(due, buffer)) = lent.front()
+            && due <= now
+        {
+            lent.pop_front();
             driver.give_back(queue, buffer);
+            oracle.given_back(queue);
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::event::Recorder;
 use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
 use crate::scenario::{
-    self, BufferPolicy, Exhausted, FilterEngine, Handle, Masking, Moderation, Rearm, Recover, Refill,
-    RingFormat, Scenario, TxHeader,
+    self, BufferPolicy, Exhausted, FilterEngine, Handle, Masking, Moderation, Rearm, Recover,
+    Refill, RingFormat, Scenario, TxHeader,
 };
 use crate::source::{self, Source, SourceError};
 use driver::{Buffers, DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
@@ -446,6 +446,7 @@ fn limits(scenario: &Scenario) -> Limits {
         min_frame: scenario.min_frame().0,
         mtu: scenario.wire.mtu.into(),
         buffer_bytes: scenario.driver.buffer.0,
+        spare_buffers: scenario.driver.spare_buffers.into(),
         handles: scenario.handle.iter().map(limit).collect(),
     }
 }

@@ -99,7 +99,8 @@ impl Embedded {
         // A driver that resets its device finds frames there.
         let (cpu, work) =
             (self.queue_cpu[usize::from(vector.saturating_sub(1))], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
+        let mut tap =
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let interrupt = self.driver.interrupt(self.now, vector, &mut port, &mut tap);
         if let Interrupt::Poll(queue) = interrupt {
             self.submit(self.queue_cpu[usize::from(queue)], Work::Poll { queue });
@@ -110,7 +111,8 @@ impl Embedded {
     pub(super) fn driver_timers(&mut self) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[0], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
+        let mut tap =
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let due = self.driver.advance(self.now, &mut port, &mut tap);
         let spins = matches!(self.driver.config().moderation, Moderation::BusyPoll { .. });
         for queue in due.iter() {
@@ -124,7 +126,8 @@ impl Embedded {
         let control = self.driver_controls[index as usize];
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[0], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
+        let mut tap =
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let driver = &mut self.driver;
         let accepted = driver_control::carry_out(self.now, control, driver, &mut port, &mut tap);
         let event = WorldEvent::DriverControl { index, accepted };
@@ -133,7 +136,8 @@ impl Embedded {
 
     /// The poll takes up to a budget of frames and shows them to the tap.
     fn begin_poll(&mut self, cpu: u16, queue: u16) -> u64 {
-        self.lent.give_back(self.now, queue, &mut self.driver);
+        let oracle = &mut self.book.get_mut().oracle;
+        self.lent.give_back(self.now, queue, &mut self.driver, oracle);
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let work = TapWork::default();
         let mut tap =
@@ -160,7 +164,8 @@ impl Embedded {
     fn end_poll(&mut self, queue: u16) {
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[usize::from(queue)], TapWork::default());
-        let mut tap = Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
+        let mut tap =
+            Tap { cpu, adapter: &mut self.adapter, book: &self.book, work, lent: &mut self.lent };
         let finished = self.driver.finish_poll(self.now, queue, &mut port, &mut tap);
         if finished.kicked {
             self.submit(cpu, Work::Kick);
