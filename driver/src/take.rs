@@ -108,6 +108,8 @@ pub(crate) fn take_batch<H: Host>(
             }
             Ok(Some(Taken::Dropped(reason, numbers))) => {
                 batch.dropped += 1;
+                // Fates are told in ring order: those before it come first.
+                staging.indicate(now, queue, host);
                 drop_it(now, queue, tag, reason, numbers, rx, host);
             }
             Ok(None) => break,

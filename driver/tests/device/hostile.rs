@@ -180,3 +180,15 @@ fn interrupts_before_the_driver_is_up_are_spurious() {
     }
     assert_eq!(lab.driver.counters().spurious_interrupts, 3);
 }
+
+#[test]
+fn frames_before_a_dropped_completion_are_told_before_it() {
+    let mut lab = Lab::running(config());
+    assert!(lab.device.receive(0, &frame(0, 60)));
+    let buffer = lab.device.take_buffer(0).unwrap();
+    lab.device.complete(0, buffer.id.into(), 5);
+    assert!(lab.device.receive(0, &frame(2, 60)));
+    lab.settle(64);
+    assert_eq!(lab.notes.batches, [1, 1], "position 0, the drop of 1, position 2");
+    assert_eq!(lab.notes.drops(), [(1, DropReason::ShortCompletion)]);
+}
