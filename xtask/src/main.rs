@@ -6,6 +6,7 @@
 //!
 //! Plain std and no dependencies: it must build before anything else does.
 
+mod fuzz;
 mod prepare;
 mod step;
 
@@ -13,10 +14,13 @@ use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use fuzz::Fuzz;
 use step::Step;
 
 const HELP: &str = "\
 cargo xtask test [--fast]   check everything: what CI runs
+cargo xtask fuzz [--time 60s] [--target NAME] [--keep]
+                            let each fuzz target run for a while
 cargo xtask help            this text
 
 test
@@ -24,6 +28,9 @@ test
     without them the tests that need them skip and say so
     then: fmt, clippy, test, doc, and the README's first command
     --fast leaves out the installing, the documentation and the release build
+fuzz
+    needs g++; the first build takes some minutes. Findings lie in fuzz/artifacts
+    --keep adds what reaches new code to fuzz/corpus, which the tests run
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +41,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Task::Test { fast }) => test(fast),
+        Ok(Task::Fuzz(fuzz)) => fuzz.run(&workspace_root()),
         Err(unknown) => {
             eprint!("xtask: there is no '{unknown}'\n\n{HELP}");
             ExitCode::from(2)
@@ -45,6 +53,7 @@ fn main() -> ExitCode {
 enum Task {
     Help,
     Test { fast: bool },
+    Fuzz(Fuzz),
 }
 
 /// The task asked for, or what was asked when it makes no sense.
@@ -54,6 +63,7 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
         [] | ["help" | "--help" | "-h"] => Ok(Task::Help),
         ["test"] => Ok(Task::Test { fast: false }),
         ["test", "--fast"] => Ok(Task::Test { fast: true }),
+        ["fuzz", ref rest @ ..] => Fuzz::parse(rest).map(Task::Fuzz),
         _ => Err(words.join(" ")),
     }
 }

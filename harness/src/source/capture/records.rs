@@ -4,15 +4,15 @@
 //! A fault in the file ends it after the records before.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::super::{SourceError, SourceFault};
 use super::{Format, Input, open_file};
 
 /// A capture file, pcap or pcapng, at its next record.
-pub struct Records {
-    input: Input<BufReader<File>>,
+pub struct Records<R = BufReader<File>> {
+    input: Input<R>,
     format: Format,
 }
 
@@ -23,6 +23,18 @@ impl Records {
     /// The file cannot be read, is no capture, or holds no Ethernet frames.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         let mut input = open_file(path)?;
+        let format = Format::open(&mut input)?;
+        Ok(Self { input, format })
+    }
+}
+
+impl<R: Read> Records<R> {
+    /// Takes what `reader` gives for a capture file and reads its head; errors call it `name`.
+    ///
+    /// # Errors
+    /// It is no capture, or holds no Ethernet frames.
+    pub fn read(reader: R, name: &Path) -> Result<Self, SourceFault> {
+        let mut input = Input::new(reader, name);
         let format = Format::open(&mut input)?;
         Ok(Self { input, format })
     }

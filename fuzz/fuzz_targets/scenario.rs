@@ -1,0 +1,4 @@
+//! libFuzzer's way into [`fuzz::scenario`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::scenario::run(bytes));
