@@ -73,6 +73,8 @@ enum Step<'a> {
         vector: Option<u8>,
     },
     Enable(u8),
+    ResetQueue(u8),
+    Link(bool),
     ConfigVector(Option<u8>),
     ReadConfig {
         offset: u8,
@@ -174,6 +176,11 @@ fn take(rig: &mut Rig, step: &Step<'_>) {
             let refused = rig.device.enable_queue(queue.into());
             refused.err().inspect(|error| assert!(!error.to_string().is_empty()));
         }
+        Step::ResetQueue(queue) => {
+            let refused = rig.device.reset_queue(rig.now, queue.into(), &mut rig.ears);
+            refused.err().inspect(|error| assert!(!error.to_string().is_empty()));
+        }
+        Step::Link(up) => rig.device.set_link(rig.now, up, &mut rig.ears),
         Step::ConfigVector(vector) => {
             let refused = rig.device.set_config_vector(vector.map(u16::from));
             refused.err().inspect(|error| assert!(!error.to_string().is_empty()));

@@ -79,6 +79,7 @@ enum Step<'a> {
     Refuse {
         queues: bool,
         vectors: bool,
+        resets_end: bool,
     },
     Gone(bool),
 }
@@ -94,6 +95,7 @@ struct Device {
     queues: Vec<Queue>,
     refuse_queues: bool,
     refuse_vectors: bool,
+    resetting: bool,
     gone: bool,
 }
 
@@ -210,8 +212,9 @@ fn take(driver: &mut Driver, device: &mut Device, ears: &mut Ears, now: &mut u64
             device.generation = device.generation.wrapping_add(u8::from(told));
         }
         Step::Answer(answer) => device.answer(answer),
-        Step::Refuse { queues, vectors } => {
+        Step::Refuse { queues, vectors, resets_end } => {
             (device.refuse_queues, device.refuse_vectors) = (queues, vectors);
+            device.resetting = !resets_end;
         }
         Step::Gone(gone) => device.gone = gone,
     }
@@ -238,6 +241,7 @@ impl Device {
             queues: vec![Queue::default(); usize::from(2 * pairs + 1)],
             refuse_queues: false,
             refuse_vectors: false,
+            resetting: false,
             gone: false,
         }
     }
@@ -364,6 +368,19 @@ impl Transport for Device {
 
     fn enable_queue(&mut self, _queue: u16) -> Result<(), TransportError> {
         Ok(())
+    }
+
+    fn reset_queue(&mut self, queue: u16) -> Result<(), TransportError> {
+        if self.refuse_queues {
+            return Err(TransportError::QueueRefused { queue, why: "the fuzzer's wish" });
+        }
+        let queues = self.queues.len();
+        self.queues[usize::from(queue) % queues] = Queue::default();
+        Ok(())
+    }
+
+    fn queue_resetting(&mut self, _queue: u16) -> bool {
+        self.resetting
     }
 
     fn set_config_vector(&mut self, _vector: Option<u16>) -> Result<(), TransportError> {
