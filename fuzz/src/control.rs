@@ -30,7 +30,7 @@ struct Command<'a> {
 pub fn run(bytes: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
     let pairs = u16::from(input.pairs % 4) + 1;
-    let config = DeviceConfig { max_queue_pairs: pairs, ..DeviceConfig::default() };
+    let config = DeviceConfig { max_queue_pairs: pairs, vectors: 4, ..DeviceConfig::default() };
     let Some(mut rig) = Rig::new(config) else { return };
     // Rings are written in the split format here.
     let keep = spec::feature::VERSION_1 | spec::feature::CTRL_VQ;

@@ -96,7 +96,7 @@ impl Fuzz {
         let binary = folder.join(name);
         run(Command::new(&binary).args(limits.iter().chain(&fixed)).args([&learnt, &kept]))?;
         if self.keep {
-            run(Command::new(&binary).arg("-merge=1").args([&kept, &learnt]))?;
+            run(Command::new(&binary).arg("-set_cover_merge=1").args([&kept, &learnt]))?;
         }
         Ok(())
     }
