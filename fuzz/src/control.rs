@@ -34,7 +34,8 @@ pub fn run(bytes: &[u8]) {
     let Some(mut rig) = Rig::new(config) else { return };
     // Rings are written in the split format here.
     let keep = spec::feature::VERSION_1 | spec::feature::CTRL_VQ;
-    let features = rig.device.device_features() & !input.decline & !(1 << 34) | keep;
+    let features =
+        rig.device.device_features() & !input.decline & !spec::feature::RING_PACKED | keep;
     rig.bring_up(features);
     if rig.device.status() & spec::status::DRIVER_OK == 0 {
         return;

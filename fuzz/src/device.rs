@@ -25,6 +25,7 @@ enum Step<'a> {
         queue: u8,
         index: u8,
     },
+    PostPacked(u8),
     Describe {
         queue: u8,
         index: u8,
@@ -139,6 +140,7 @@ fn take(rig: &mut Rig, step: &Step<'_>) {
             rig.describe(queue, index, (buffer(queue, index), 0x200), write, 0);
             rig.offer(queue, index);
         }
+        Step::PostPacked(queue) => rig.post_packed(queue.into()),
         Step::Describe { queue, index, address, len, flags, next } => {
             let place = (address.get(), len);
             rig.describe(queue.into(), index.into(), place, flags.into(), next.into());

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use nic_model::spec::status;
+use nic_model::spec::{self, status};
 use nic_model::{Device, DeviceConfig, Event, Host, QueueSetup};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -45,6 +45,8 @@ pub struct Rig {
     pub ears: Ears,
     pub now: u64,
     tag: u64,
+    /// Buffers posted, by queue, since the rings were set up; for packed rings.
+    posted: Vec<u16>,
 }
 
 impl Rig {
@@ -52,7 +54,8 @@ impl Rig {
     pub fn new(config: DeviceConfig) -> Option<Self> {
         let memory = Arc::new(GuestMemoryMmap::from_ranges(&REGIONS).expect("memory for the rig"));
         let device = Device::new(config, Arc::clone(&memory)).ok()?;
-        Some(Self { device, memory, ears: Ears::default(), now: 0, tag: 0 })
+        let posted = vec![0; device.num_queues().into()];
+        Some(Self { device, memory, ears: Ears::default(), now: 0, tag: 0, posted })
     }
 
     /// Drives the device as far as DRIVER_OK with these features and all queues.
@@ -121,6 +124,18 @@ impl Rig {
         let index = self.u16_at(ring + 2);
         self.write(ring + 4 + 2 * u64::from(index % SIZE), &head.to_le_bytes());
         self.write(ring + 2, &index.wrapping_add(1).to_le_bytes());
+    }
+
+    /// Posts a whole buffer in the packed format, where the driver's next one belongs.
+    pub fn post_packed(&mut self, queue: u16) {
+        let Some(posted) = self.posted.get_mut(usize::from(queue)) else { return };
+        let (slot, wraps) = (*posted % SIZE, *posted / SIZE % 2);
+        *posted = posted.wrapping_add(1);
+        // AVAIL is the driver's wrap counter, which starts as 1; USED is the other way round.
+        let turn = if wraps == 0 { spec::ring::DESC_F_AVAIL } else { spec::ring::DESC_F_USED };
+        let flags = spec::ring::DESC_F_WRITE | turn;
+        // In the packed format the last two fields are the buffer's id and the flags.
+        self.describe(queue, slot, (buffer(queue, slot), 0x200), slot, flags);
     }
 
     /// The account, in total and per pair.
