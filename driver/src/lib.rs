@@ -93,6 +93,7 @@ use commanding::Commanding;
 use control::ControlQueue;
 use device_config::DeviceConfig;
 use layout::Layout;
+use ring::Ring;
 use ring::rx::RxQueue;
 use ring::tx::TxQueue;
 use staging::Staging;
@@ -195,6 +196,18 @@ impl Driver {
     /// Receive buffers of `queue` that the device owns; 0 for a queue that does not exist.
     pub fn posted(&self, queue: u16) -> u64 {
         self.rx.get(usize::from(queue)).map_or(0, |rx| rx.ring.outstanding().into())
+    }
+
+    /// Chains of a virtqueue that the driver has given away and not got back, by virtqueue index (5.1.2);
+    /// 0 for one that does not exist.
+    pub fn outstanding(&self, virtqueue: u16) -> u16 {
+        let pair = usize::from(virtqueue / 2);
+        let ring = match virtqueue {
+            last if usize::from(last) == 2 * self.rx.len() => Some(&self.control.ring),
+            receive if receive % 2 == 0 => self.rx.get(pair).map(|rx| &rx.ring),
+            _ => self.tx.get(pair).map(|tx| &tx.ring),
+        };
+        ring.map_or(0, Ring::outstanding)
     }
 
     /// Why receive queue `queue` has stopped, if it has.

@@ -11,7 +11,7 @@ mod scenario;
 mod watch;
 
 use crate::exit::{self, Exit};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A laboratory for the packet receive path: NIC, driver, tap, filter, capture buffer, reader.
@@ -89,6 +89,13 @@ struct CompareArgs {
     plot: Option<PathBuf>,
 }
 
+/// What can be traced.
+#[derive(Clone, Copy, ValueEnum)]
+enum Trace {
+    /// Descriptor table, available and used ring of each virtqueue, and who owns what.
+    Rings,
+}
+
 /// What to run and what to write.
 #[derive(Args, Clone, Default)]
 struct RunArgs {
@@ -103,6 +110,12 @@ struct RunArgs {
     /// Print result.json to stdout instead of the report.
     #[arg(long)]
     json: bool,
+    /// Draw every virtqueue after each step that has changed it, before the report.
+    #[arg(long, value_name = "WHAT")]
+    trace: Option<Trace>,
+    /// How many pictures a trace draws.
+    #[arg(long, value_name = "N", default_value_t = crate::trace::PICTURES, requires = "trace")]
+    pictures: u64,
     /// Leave the wall-clock time out of result.json, so that all outputs of two runs are equal.
     #[arg(long)]
     no_wall: bool,

@@ -85,6 +85,17 @@ pub enum WorldEvent {
         /// Its kind.
         fault: &'static str,
     },
+    /// A virtqueue has changed; only in a traced run, and not in its digest.
+    Ring {
+        /// Index of the virtqueue.
+        virtqueue: u16,
+        /// Descriptors of the driver.
+        driver: u16,
+        /// Descriptors of the device.
+        device: u16,
+        /// Descriptors that the device has used and the driver has not taken.
+        used: u16,
+    },
     /// The source has no more frames.
     SourceEnded {
         /// Frames that it gave.
@@ -109,6 +120,7 @@ impl WorldEvent {
             Self::DriverControl { .. } => "driver_control",
             Self::ReaderStops { .. } => "reader_stops",
             Self::FaultInjected { .. } => "fault",
+            Self::Ring { .. } => "ring",
             Self::SourceEnded { .. } => "source_ended",
         }
     }
@@ -145,6 +157,12 @@ impl WorldEvent {
             Self::ReaderStalls { handle, until } => {
                 num("handle", handle.into());
                 num("until", until);
+            }
+            Self::Ring { virtqueue, driver, device, used } => {
+                num("virtqueue", virtqueue.into());
+                num("driver", driver.into());
+                num("device", device.into());
+                num("used", used.into());
             }
             Self::SourceEnded { frames } => num("frames", frames),
             Self::FaultInjected { fault } => visit("fault", Value::Name(fault)),

@@ -21,4 +21,5 @@ pub mod output;
 pub mod report;
 pub mod scenario;
 pub mod source;
+pub mod trace;
 pub mod world;

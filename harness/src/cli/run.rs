@@ -11,6 +11,7 @@ use crate::output::pcapng::PcapngError;
 use crate::output::stdout;
 use crate::report::{json::ResultFile, text};
 use crate::scenario::{CaptureOutput, EventsOutput, Scenario, Traffic};
+use crate::trace::Tracer;
 use crate::world::capture::Capture;
 use crate::world::embedded::Embedded;
 use crate::world::outcome::{End, Outcome};
@@ -44,7 +45,11 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let started = Instant::now();
     let mut watcher = Watcher::new(interrupt, frames(&scenario));
-    let mut finished = Embedded::new(&scenario, parts).run(&mut watcher);
+    let mut world = Embedded::new(&scenario, parts);
+    if args.trace.is_some() {
+        world.trace(Tracer::new(Box::new(std::io::stdout().lock()), args.pictures));
+    }
+    let mut finished = world.run(&mut watcher);
     drop(watcher);
     let wall_s = started.elapsed().as_secs_f64();
     let mut failed = finished.close_outputs();

@@ -47,6 +47,11 @@ impl Recorder {
         self.count += 1;
     }
 
+    /// Writes an event to the file and nowhere else: what only a trace sees is not part of the run.
+    pub fn note(&mut self, now: u64, event: &Event) {
+        self.write(now, event, None);
+    }
+
     /// Events recorded.
     #[must_use]
     pub fn count(&self) -> u64 {

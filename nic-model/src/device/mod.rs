@@ -26,7 +26,7 @@ use crate::filter::Filter;
 use crate::header::Format;
 use crate::host::Host;
 use crate::msix::Msix;
-use crate::ring::{Chain, DeviceError, Ring, RingFault, Used, Virtqueue};
+use crate::ring::{Chain, DeviceError, QueueSetup, Ring, RingFault, Used, Virtqueue};
 use crate::rss::Steering;
 use crate::spec::{header, status};
 use dma::Dma;
@@ -84,6 +84,8 @@ struct Queue {
     /// More chains are there than one call may take; the next call goes on.
     unfinished: bool,
     vector: Option<u16>,
+    /// What the driver set it up with.
+    setup: Option<QueueSetup>,
 }
 
 /// Room for what transmit and control queues are working on.
@@ -228,6 +230,25 @@ where
     #[must_use]
     pub fn broken(&self) -> Option<&DeviceError> {
         self.broken.as_ref()
+    }
+
+    /// What the driver set a virtqueue up with; `None` for one that is not in use.
+    #[must_use]
+    pub fn queue_setup(&self, virtqueue: u16) -> Option<&QueueSetup> {
+        let queue = self.queues.get(usize::from(virtqueue)).filter(|queue| queue.enabled)?;
+        queue.setup.as_ref()
+    }
+
+    /// The features that the driver chose; 0 before.
+    #[must_use]
+    pub fn driver_features(&self) -> u64 {
+        self.registers.driver_features
+    }
+
+    /// The guest's memory.
+    #[must_use]
+    pub fn memory(&self) -> &M::Target {
+        &self.memory
     }
 
     /// What the device was built with.

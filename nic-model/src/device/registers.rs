@@ -185,7 +185,8 @@ where
             .ok_or(QueueError::Size { size: setup.size, max })?;
         let state = &mut self.queues[usize::from(queue)];
         let in_reset = state.in_reset;
-        *state = Queue { ring: Some(ring), vector: setup.vector, in_reset, ..Queue::default() };
+        let (vector, setup) = (setup.vector, Some(*setup));
+        *state = Queue { ring: Some(ring), vector, setup, in_reset, ..Queue::default() };
         Ok(())
     }
 

@@ -32,6 +32,7 @@ use crate::event::WorldEvent;
 use crate::fault::Plan;
 use crate::scenario::{Costs, DriverControl, Handle, Process, Scenario};
 use crate::source::{Source, SourceFault};
+use crate::trace::Tracer;
 use driver::Driver;
 use nic_model::wire::Wire;
 use npf_core::{Adapter, DUMP_PERIOD_PS};
@@ -113,6 +114,7 @@ pub struct Embedded {
     longest_frame: usize,
     steps: u64,
     thorough: bool,
+    tracer: Option<Tracer>,
 }
 
 /// The frame that arrives next; its bytes are in `Embedded::frame`.
@@ -211,12 +213,18 @@ impl Embedded {
             longest_frame: scenario.wire.mtu as usize + 14,
             steps: 0,
             thorough: false,
+            tracer: None,
         }
     }
 
     /// Checks the whole account after every event, not only what the event touched.
     pub fn check_everything(&mut self) {
         self.thorough = true;
+    }
+
+    /// Draws the virtqueues after every step that changes one.
+    pub fn trace(&mut self, tracer: Tracer) {
+        self.tracer = Some(tracer);
     }
 
     /// Plays the scenario to its end.
@@ -259,7 +267,18 @@ impl Embedded {
                 return Some(self.nothing_due());
             }
             self.carry_effects();
+            if self.tracer.is_some() {
+                self.draw();
+            }
         }
+    }
+
+    #[cold]
+    fn draw(&mut self) {
+        let Some(tracer) = &mut self.tracer else { return };
+        let recorder = &mut self.book.get_mut().recorder;
+        let now = self.now;
+        tracer.look(now, &self.device, &self.driver, |event| recorder.note(now, &event));
     }
 
     /// Does what is due next; false if nothing ever is.
