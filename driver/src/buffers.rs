@@ -4,13 +4,13 @@
 //! |---|---|---|---|
 //! | copy | one buffer | the frame | is free at once |
 //! | page flip | one buffer | nothing | stays with the host; a spare one takes its place |
-//! | header split | header buffer, payload buffer | the header | as page flip; free at once if the header is all |
+//! | header split | header buffer, payload buffer | the header | as page flip; free if the header is all |
 //!
-//! A buffer that is handed over comes back by [`Driver::give_back`]. While no spare is left, the next frame is
-//! copied ([`Exhausted::Copy`], as drivers do that keep a page they cannot replace) or dropped
-//! ([`Exhausted::Drop`], as drivers do that cannot allocate). The bytes that the host is shown are a snapshot in any
-//! case: memory that a device may write to cannot be lent as a plain slice. The snapshot stands for looking
-//! at the buffer and is not counted as a copy of the policy.
+//! A buffer that is handed over comes back by [`Driver::give_back`]. While no spare is left, the next
+//! frame is copied ([`Exhausted::Copy`], as drivers do that keep a page they cannot replace) or dropped
+//! ([`Exhausted::Drop`], as drivers do that cannot allocate). The bytes that the host is shown are a
+//! snapshot in any case: memory that a device may write to cannot be lent as a plain slice. The
+//! snapshot stands for looking at the buffer and is not counted as a copy of the policy.
 //!
 //! A frame that the device has spread over several buffers (MRG_RXBUF) is copied into one piece in any case.
 //!
@@ -157,8 +157,8 @@ impl Pool {
         }
     }
 
-    /// Decides how the frame in `slot`, of `len` bytes with its virtio header, is handed to the host; the slot
-    /// has another buffer afterwards if its own is lent.
+    /// Decides how the frame in `slot`, of `len` bytes with its virtio header, is handed to the host;
+    /// the slot has another buffer afterwards if its own is lent.
     #[inline]
     pub(crate) fn plan(
         &mut self,
@@ -257,8 +257,8 @@ impl Pool {
 }
 
 impl Driver {
-    /// The host is done with a buffer that it was handed with [`RxFrame::buffer`](crate::RxFrame). One that it
-    /// does not have is counted as a misdirected call.
+    /// The host is done with a buffer that it was handed with [`RxFrame::buffer`](crate::RxFrame). One
+    /// that it does not have is counted as a misdirected call.
     pub fn give_back(&mut self, queue: u16, buffer: u16) {
         let taken = self.rx.get_mut(usize::from(queue)).is_some_and(|rx| {
             let taken = rx.pool.give_back(buffer);

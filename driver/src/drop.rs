@@ -110,7 +110,8 @@ impl DropReason {
                 "Linux rtnl rx_length_errors, Linux virtio_net drops, NDIS OID_GEN_RCV_ERROR"
             }
             Self::NoSpareBuffer => {
-                "Linux rx_alloc_fail (netdev.yaml qstats), ixgbe alloc_rx_page_failed, NDIS OID_GEN_RCV_NO_BUFFER"
+                "Linux qstats rx-alloc-fail, ixgbe alloc_rx_page_failed, \
+                 NDIS OID_GEN_RCV_NO_BUFFER"
             }
             Self::DriverReset => "NDIS OID_GEN_RCV_ERROR",
             Self::BadMerge => "Linux rtnl rx_length_errors, NDIS OID_GEN_RCV_ERROR",

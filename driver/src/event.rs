@@ -110,7 +110,8 @@ pub enum Event {
         /// The receive queue.
         queue: u16,
     },
-    /// A receive queue was reset, by itself or with the device, and is in use again, its ring full of buffers.
+    /// A receive queue was reset, by itself or with the device, and is in use again, its ring full of
+    /// buffers.
     QueueRestarted {
         /// The receive queue.
         queue: u16,

@@ -128,8 +128,8 @@ pub struct RxFrame<'a> {
     pub checksum: RxChecksum,
     /// The hash the device reports, with VIRTIO_NET_F_HASH_REPORT and if it computed one.
     pub hash: Option<RxHash>,
-    /// The DMA buffer that the host has from now on, if the buffer policy hands buffers over; to be given back
-    /// with [`Driver::give_back`].
+    /// The DMA buffer that the host has from now on, if the buffer policy hands buffers over; to be
+    /// given back with [`Driver::give_back`].
     pub buffer: Option<u16>,
 }
 

@@ -4,9 +4,9 @@
 //! buffers back and, if nothing is left, lets interrupts through again (see `interrupt.rs` for the race
 //! there). The caller may spend time between the two.
 //!
-//! What becomes of a frame's buffer is the buffer policy's affair (`buffers.rs`). What the host sees is a copy,
-//! so nothing the device does later can change a frame that has been looked at. What is taken, and what
-//! is dropped on the way, is in `take.rs`.
+//! What becomes of a frame's buffer is the buffer policy's affair (`buffers.rs`). What the host sees is
+//! a copy, so nothing the device does later can change a frame that has been looked at. What is taken,
+//! and what is dropped on the way, is in `take.rs`.
 
 use crate::counters::QueueCounters;
 use crate::dma::DmaRegion;
@@ -99,8 +99,8 @@ impl Driver {
     }
 
     /// Ends a poll of receive queue `queue`: refills if the policy says so (all free buffers, one index
-    /// publication, one kick at most), then unmasks unless the budget was used up or moderation waits. A queue that is
-    /// not scheduled is left alone.
+    /// publication, one kick at most), then unmasks unless the budget was used up or moderation waits.
+    /// A queue that is not scheduled is left alone.
     pub fn finish_poll<T: Transport, H: Host>(
         &mut self,
         now: u64,

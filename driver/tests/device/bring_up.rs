@@ -144,7 +144,7 @@ fn a_removed_device_is_known_by_its_ones() {
 }
 
 #[test]
-fn needs_reset_breaks_the_driver_until_it_is_started_again() {
+fn checklist_driver_needs_reset() {
     let mut lab = Lab::running(config());
     lab.device.status |= spec::STATUS_NEEDS_RESET;
     lab.device.config_changed();
@@ -174,7 +174,7 @@ fn the_link_follows_the_configuration() {
 }
 
 #[test]
-fn a_configuration_that_changes_midway_is_read_again() {
+fn checklist_driver_configuration_changes_between_reads() {
     let mut lab = Lab::new(DriverConfig { rss: Some(rss()), ..config() });
     let old = lab.device.config;
     // The address lies in the half that is read before the change.

@@ -121,6 +121,17 @@ fn policies_that_cannot_be_are_refused() {
     }
 }
 
+#[test]
+fn checklist_driver_used_id_not_a_chain_head() {
+    let mut lab = split(16);
+    let owned = lab.device.take_buffer(0).unwrap();
+    lab.device.complete(0, u32::from(owned.id) + 1, 72);
+    lab.settle(64);
+    let id = u32::from(owned.id) + 1;
+    assert_eq!(lab.driver.queue_error(0), Some(RingError::DuplicateId { id }));
+    assert_eq!(lab.notes.drops(), [(0, DropReason::DuplicateId)]);
+}
+
 proptest! {
     /// No buffer is in two places, whatever the order of frames, polls, returns and resets: else a frame
     /// would be overwritten, or the fake device given a buffer twice.

@@ -46,7 +46,7 @@ fn a_late_answer_is_waited_for_while_frames_flow() {
 }
 
 #[test]
-fn no_answer_is_an_error_at_the_limit() {
+fn checklist_driver_dead_control_queue() {
     let mut lab = Lab::new(two_pairs());
     lab.device.control = Answer::Never;
     assert!(matches!(lab.start(), Ok(Progress::Waiting { .. })));

@@ -18,7 +18,7 @@ fn with_lie(lie: fn(&mut Lab)) -> Lab {
 }
 
 #[test]
-fn an_unknown_id_is_dropped_and_stops_the_queue() {
+fn checklist_driver_used_id_out_of_range() {
     for id in [16, 0xffff, 0x1_0000, 0x1_0003, u32::MAX] {
         let mut lab = Lab::running(config());
         assert!(lab.device.receive(0, &frame(0, 60)));
@@ -31,7 +31,7 @@ fn an_unknown_id_is_dropped_and_stops_the_queue() {
 }
 
 #[test]
-fn a_duplicate_id_is_dropped_and_stops_the_queue() {
+fn checklist_driver_used_id_not_in_use_or_duplicate() {
     let mut lab = with_lie(|lab| lab.device.complete(0, 1, 72));
     let error = RingError::DuplicateId { id: 1 };
     stopped(&mut lab, 2, Some((2, DropReason::DuplicateId)), error);
@@ -45,7 +45,7 @@ fn a_duplicate_id_is_dropped_and_stops_the_queue() {
 }
 
 #[test]
-fn an_index_jump_takes_nothing_and_stops_the_queue() {
+fn checklist_driver_used_idx_jump() {
     let mut lab = Lab::running(config());
     assert!(lab.device.receive(0, &frame(0, 60)));
     lab.settle(64);
@@ -119,7 +119,7 @@ fn a_short_completion_is_dropped_and_its_buffer_recycled() {
 }
 
 #[test]
-fn a_length_beyond_the_buffer_is_clamped_and_counted() {
+fn checklist_driver_used_len_beyond_posted() {
     for len in [2049, u32::MAX] {
         let mut lab = Lab::running(config());
         let buffer = lab.device.take_buffer(0).unwrap();
@@ -153,7 +153,7 @@ fn a_header_that_speaks_of_the_unagreed_is_counted() {
 }
 
 #[test]
-fn scribbling_over_what_the_driver_wrote_changes_nothing_for_the_driver() {
+fn checklist_driver_keeps_shadow_descriptors() {
     let mut lab = Lab::running(config());
     let setup = lab.device.setup_of(0);
     for seed in 0..100 {
@@ -173,7 +173,7 @@ fn scribbling_over_what_the_driver_wrote_changes_nothing_for_the_driver() {
 }
 
 #[test]
-fn interrupts_before_the_driver_is_up_are_spurious() {
+fn checklist_driver_interrupts_before_driver_ok() {
     let mut lab = Lab::new(config());
     for vector in [0, 1, 2] {
         assert_eq!(lab.interrupt(vector), Interrupt::Spurious);
