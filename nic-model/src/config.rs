@@ -34,7 +34,6 @@ pub const SUPPORTED_FEATURES: u64 = feature::VERSION_1
     | feature::VQ_NOTF_COAL
     | feature::INDIRECT_DESC
     | feature::RING_PACKED
-    | feature::INDIRECT_DESC
     | feature::IN_ORDER;
 
 /// What a device offers unless something else is wanted: [`SUPPORTED_FEATURES`] without those that change

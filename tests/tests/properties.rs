@@ -7,7 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 
-use harness::scenario::{Scenario, ScenarioError};
+use harness::scenario::{RingFormat, Scenario, ScenarioError};
 use harness::world::embedded::{Embedded, Unwatched};
 use harness::world::outcome::{End, Outcome};
 use harness::world::setup;
@@ -300,6 +300,38 @@ fn drains(outcome: &Outcome) -> Result<(), String> {
         return Err(format!("{after} events after the load stopped with {held} frames held"));
     }
     Ok(())
+}
+
+/// The format of the rings, and what they may use, is nobody's business but that of device and driver:
+/// every frame has the same fate at the same time, whatever the format.
+#[test]
+fn the_format_of_the_rings_changes_no_fate() {
+    let drawn = tame().prop_map(|choices| Choices {
+        // A device with packed rings may want a kick more or less, and one that interrupts into a masked
+        // vector another time in each round of the ring.
+        host: choices
+            .host
+            .replace("[costs]\n", "[costs]\nkick = \"0s\"\n")
+            .replace("\"msix\"", "\"ring\""),
+        ..choices
+    });
+    let result = TestRunner::new(config()).run(&drawn, |choices| {
+        let scenario = choices.scenario().unwrap().resolved();
+        let [split, packed] = [RingFormat::Split, RingFormat::Packed].map(|format| {
+            let mut scenario = scenario.clone();
+            scenario.ring.format = format;
+            let outcome = play(&scenario);
+            let drops = format!("{:?}", outcome.first_drops);
+            let handles = format!("{:?}", outcome.handles);
+            (outcome.total, outcome.sim_time_ps, drops, handles)
+        });
+        prop_assert_eq!(split, packed);
+        Ok(())
+    });
+    if let Err(TestError::Fail(reason, choices)) = &result {
+        panic!("{reason}\n{}", choices.toml());
+    }
+    result.unwrap();
 }
 
 /// The search itself works: asked for a scenario with a loss, it finds one, shrinks it, and the file

@@ -103,7 +103,10 @@ impl Ring {
             memory.view(window).zero();
         }
         self.format = if agreed.packed {
-            Format::Packed(Packed::new(self.layout, agreed))
+            let ring = Packed::new(self.layout, agreed);
+            // Zeros mean an interrupt for each completion; in a split ring with EVENT_IDX, for the first.
+            ring.arm(memory);
+            Format::Packed(ring)
         } else {
             Format::Split(Split::new(self.layout, agreed))
         };
