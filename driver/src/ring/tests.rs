@@ -88,7 +88,7 @@ impl Lab {
 
     /// AVAIL and USED in the round of a count of descriptors, available or used.
     fn turn(count: u16, used: bool) -> u16 {
-        match (count / SIZE % 2 == 0, used) {
+        match ((count / SIZE).is_multiple_of(2), used) {
             (true, false) => 0x80,
             (false, false) => 0x8000,
             (true, true) => 0x8080,
