@@ -15,6 +15,7 @@ pub mod law;
 mod ledger;
 mod oracle;
 mod reason;
+mod rx_filter;
 mod tally;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,12 @@
 //! It does not check whether a *filter* was right to refuse a frame; the filter's tests do.
 
 use super::buffers::{Buffer, HandleLimit};
+use super::rx_filter::may_refuse;
 use super::{Ledger, Reason};
+use crate::scenario::RxFilter;
 use driver::DropReason as Driver;
 use nic_model::DropReason as Nic;
+use nic_model::rss::{classify, toeplitz};
 use npf_core::{DropReason as Npf, DumpLimits};
 
 /// What the scenario grants: the capacities that drops are measured against.
@@ -27,6 +30,18 @@ pub struct Limits {
     pub buffer_bytes: u64,
     /// Spare receive buffers of each queue.
     pub spare_buffers: u64,
+    /// Bytes of the virtio header among them.
+    pub header_bytes: u64,
+    /// Descriptors of an RX queue.
+    pub rx_ring: u64,
+    /// A frame may take several buffers.
+    pub mergeable: bool,
+    /// The NIC's own address.
+    pub mac: [u8; 6],
+    /// What the NIC is to take.
+    pub rx_filter: RxFilter,
+    /// Types and key of the hash that the NIC is to report.
+    pub hash_report: Option<(u32, Vec<u8>)>,
     /// Per handle: design and size of its buffer.
     pub handles: Vec<HandleLimit>,
 }
@@ -175,10 +190,10 @@ impl Oracle {
         self.available[usize::from(queue)] += posted;
     }
 
-    /// The device fetched one descriptor chain.
+    /// The device fetched so many descriptor chains.
     #[inline]
-    pub fn fetched(&mut self, queue: u16) -> Result<(), String> {
-        match self.available[usize::from(queue)].checked_sub(1) {
+    pub fn fetched(&mut self, queue: u16, chains: u16) -> Result<(), String> {
+        match self.available[usize::from(queue)].checked_sub(chains.into()) {
             Some(left) => self.available[usize::from(queue)] = left,
             None => return Err(format!("queue {queue} fetched a descriptor that nobody posted")),
         }
@@ -320,6 +335,29 @@ impl Oracle {
         ))
     }
 
+    /// Whether the hash that came with a frame is the one of its bytes, by the plain definition. A frame
+    /// that has none is right to have none: the device may have been reset and not told yet.
+    ///
+    /// # Errors
+    /// What it should have been.
+    pub fn judge_hash(&self, frame: &[u8], reported: (u8, u32)) -> Result<(), String> {
+        let Some((hash_types, key)) = &self.limits.hash_report else {
+            return Err("a hash was reported that nobody asked for".into());
+        };
+        let found = classify(frame, *hash_types);
+        let right = found.map(|found| (found.hash_type().report(), toeplitz(key, found.input())));
+        if right == Some(reported) {
+            return Ok(());
+        }
+        Err(format!("the hash reported is {reported:x?}, that of the frame {right:x?}"))
+    }
+
+    /// Whether so many descriptors do for a frame of `len` bytes.
+    fn would_do(&self, available: u64, len: u64) -> bool {
+        let need = len + self.limits.header_bytes;
+        available > 0 && (!self.limits.mergeable || available * self.limits.buffer_bytes >= need)
+    }
+
     fn judge_nic(&self, reason: Nic, claim: Claim, frame: &[u8]) -> (bool, String) {
         let len = frame.len() as u64;
         let available = claim.queue.map_or(0, |queue| self.available[usize::from(queue)]);
@@ -333,24 +371,31 @@ impl Oracle {
                 (len > limit, format!("{limit} B are allowed"))
             }
             Nic::NotReady => (!self.ready, "the driver is ready".into()),
+            Nic::RxFiltered => (
+                may_refuse(&self.limits.rx_filter, self.limits.mac, frame),
+                "the NIC is to take it".into(),
+            ),
             Nic::NoDescriptor => (
-                available == 0 && no_room && claim.occupancy == claim.capacity,
+                !self.would_do(available, len)
+                    && no_room
+                    && claim.occupancy + available == claim.capacity,
                 format!(
                     "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {} of {} descriptors are used",
                     self.fifo_bytes, self.fifo_limit, claim.occupancy, claim.capacity
                 ),
             ),
             Nic::FifoOverflow => (
-                available > 0 && no_room && claim.occupancy == self.fifo_bytes,
+                self.would_do(available, len) && no_room && claim.occupancy == self.fifo_bytes,
                 format!(
                     "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {}",
                     self.fifo_bytes, self.fifo_limit, claim.occupancy
                 ),
             ),
-            Nic::BufferTooSmall => (
-                len + 12 > self.limits.buffer_bytes,
-                format!("a buffer takes {} B", self.limits.buffer_bytes),
-            ),
+            Nic::BufferTooSmall => {
+                let buffers = if self.limits.mergeable { self.limits.rx_ring } else { 1 };
+                let room = buffers * self.limits.buffer_bytes;
+                (len + self.limits.header_bytes > room, format!("a frame may take {room} B"))
+            }
             Nic::NeedsReset | Nic::Removed => {
                 (self.halted == Some(reason), "no fault has stopped the device".into())
             }
@@ -398,6 +443,12 @@ mod tests {
             mtu: 1500,
             buffer_bytes: 2048,
             spare_buffers: 2,
+            header_bytes: 12,
+            rx_ring: 16,
+            mergeable: false,
+            mac: [2; 6],
+            rx_filter: RxFilter::default(),
+            hash_report: None,
             handles,
         };
         let mut oracle = Oracle::new(limits, 2);
@@ -418,6 +469,59 @@ mod tests {
     }
 
     #[test]
+    fn with_mergeable_buffers_too_few_are_as_good_as_none() {
+        let mut ledger = Ledger::new(2, 1);
+        let tag = ledger.offer(0, &[0; 100]);
+        let mut oracle = oracle();
+        oracle.limits.mergeable = true;
+        oracle.limits.buffer_bytes = 56;
+        oracle.entered_fifo(60);
+        oracle.posted(0, 1);
+        let judge = |oracle: &mut Oracle, reason, occupancy| {
+            let claim = Claim { occupancy, capacity: 16, ..claim(tag) };
+            oracle.judge(Reason::Nic(reason), claim, &ledger).is_ok()
+        };
+        assert!(judge(&mut oracle, Nic::NoDescriptor, 15));
+        assert!(!judge(&mut oracle, Nic::NoDescriptor, 16), "one is there");
+        assert!(!judge(&mut oracle, Nic::FifoOverflow, 60));
+        oracle.posted(0, 1);
+        assert!(!judge(&mut oracle, Nic::NoDescriptor, 14), "112 B do");
+        assert!(judge(&mut oracle, Nic::FifoOverflow, 60));
+        assert!(!judge(&mut oracle, Nic::BufferTooSmall, 0), "the ring has 896 B");
+        oracle.limits.rx_ring = 1;
+        assert!(judge(&mut oracle, Nic::BufferTooSmall, 0));
+    }
+
+    #[test]
+    fn a_frame_is_filtered_only_if_the_nic_was_told_so() {
+        let mut ledger = Ledger::new(2, 1);
+        let tag = ledger.offer(0, &[4; 60]);
+        let mut oracle = oracle();
+        let judge = |oracle: &mut Oracle| {
+            oracle.judge(Reason::Nic(Nic::RxFiltered), claim(tag), &ledger).is_ok()
+        };
+        assert!(!judge(&mut oracle));
+        oracle.limits.rx_filter.promiscuous = false;
+        assert!(judge(&mut oracle));
+    }
+
+    #[test]
+    fn a_reported_hash_is_that_of_the_frame() {
+        let mut frame = vec![0; 60];
+        frame[12..15].copy_from_slice(&[8, 0, 0x45]);
+        frame[26..34].copy_from_slice(&[66, 9, 149, 187, 161, 142, 100, 80]);
+        let mut oracle = oracle();
+        assert!(oracle.judge_hash(&frame, (1, 0x323e_8fc2)).is_err(), "nobody asked");
+        let key = crate::scenario::HashKey::default().0.to_vec();
+        oracle.limits.hash_report = Some((0x1ff, key));
+        // The published vector of these addresses (Microsoft's RSS verification suite).
+        assert_eq!(oracle.judge_hash(&frame, (1, 0x323e_8fc2)), Ok(()));
+        assert!(oracle.judge_hash(&frame, (1, 0x323e_8fc3)).is_err());
+        assert!(oracle.judge_hash(&frame, (2, 0x323e_8fc2)).is_err());
+        assert!(oracle.judge_hash(&[0; 60], (1, 0)).is_err(), "no IP, no hash");
+    }
+
+    #[test]
     fn no_descriptor_holds_only_with_an_empty_ring_and_a_full_fifo() {
         let mut ledger = Ledger::new(2, 1);
         let tag = ledger.offer(0, &[0; 60]);
@@ -430,9 +534,9 @@ mod tests {
         oracle.posted(0, 1);
         let error = judge(&mut oracle).unwrap_err();
         assert!(error.contains("1 descriptors are available"), "{error}");
-        oracle.fetched(0).unwrap();
+        oracle.fetched(0, 1).unwrap();
         assert!(judge(&mut oracle).is_ok());
-        assert!(oracle.fetched(0).is_err());
+        assert!(oracle.fetched(0, 1).is_err());
     }
 
     #[test]

@@ -15,10 +15,12 @@ mod driver_control;
 mod engine;
 mod error;
 mod fault;
+mod features;
 mod handle;
 mod host;
 mod network;
 mod resolved;
+mod rx_filter;
 mod rxfh;
 mod traffic;
 mod tree;
@@ -49,6 +51,7 @@ pub use network::{
     Channels, Coalesce, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring,
     RingFormat, RingKind, TxHeader, Window, Wire,
 };
+pub use rx_filter::{Group, RxFilter};
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};
 pub use traffic::{Capture, Generator, Mix, Rate, Size, Skew, Timing, Traffic, WeightedSize};
 pub use units::{BitRate, Bytes, Duration, PacketRate, Ratio, parse_seed};
@@ -82,6 +85,8 @@ pub struct Scenario {
     pub coalesce: Coalesce,
     /// Receive side scaling.
     pub rxfh: Rxfh,
+    /// What the device takes.
+    pub rx_filter: RxFilter,
     /// The device.
     pub nic: Nic,
     /// Its DMA engine.

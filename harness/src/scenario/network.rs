@@ -139,6 +139,16 @@ pub struct Nic {
     pub indirect_desc: bool,
     /// How the device does split virtqueues: a matter of speed, not of results.
     pub ring: RingKind,
+    /// VIRTIO_NET_F_MRG_RXBUF: a frame may take several receive buffers, so that those may be small.
+    pub mrg_rxbuf: bool,
+    /// VIRTIO_NET_F_HASH_REPORT: each frame comes with its hash, of the types and key of `[rxfh]`. The virtio
+    /// header is 20 bytes then.
+    pub hash_report: bool,
+    /// VIRTIO_NET_F_GUEST_CSUM: the device verifies checksums; `ethtool -K rx on`.
+    pub guest_csum: bool,
+    /// VIRTIO_NET_F_CTRL_VQ: there is a control queue. Several channels, RSS, the hash report and receive
+    /// filters need it.
+    pub ctrl_vq: bool,
 }
 
 impl Default for Nic {
@@ -151,6 +161,10 @@ impl Default for Nic {
             in_order: false,
             indirect_desc: false,
             ring: RingKind::Batched,
+            mrg_rxbuf: false,
+            hash_report: false,
+            guest_csum: false,
+            ctrl_vq: true,
         }
     }
 }
@@ -215,7 +229,8 @@ impl Default for Dma {
 pub struct Driver {
     /// Frames one poll takes at most.
     pub budget: u16,
-    /// Bytes of one receive buffer, the 12 bytes of virtio header included.
+    /// Bytes of one receive buffer, the virtio header included. With `nic.mrg_rxbuf` it need not hold a whole
+    /// frame.
     pub buffer: Bytes,
     /// What becomes of a buffer that holds a frame.
     pub buffer_policy: BufferPolicy,

@@ -18,6 +18,11 @@ impl Scenario {
         full
     }
 
+    /// Bytes of `struct virtio_net_hdr` before each frame in memory (virtio 1.x, 5.1.6).
+    pub fn virtio_header(&self) -> u64 {
+        if self.nic.hash_report { 20 } else { 12 }
+    }
+
     /// Shortest frame, without FCS, that is no runt.
     pub fn min_frame(&self) -> Bytes {
         self.wire.min_frame.unwrap_or(match self.traffic {

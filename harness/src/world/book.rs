@@ -263,12 +263,12 @@ impl nic_model::Host for Book {
         match event {
             Nic::Steered { tag, queue, .. } => self.ledger.steered(tag, queue),
             Nic::Held { tag, .. } => self.enter_fifo(tag),
-            Nic::DmaStart { tag, queue, .. } => {
+            Nic::DmaStart { tag, queue, buffers, .. } => {
                 // A frame that finds the engine idle does not wait; it takes up its room all the same.
                 if self.ledger.flight(tag).is_some_and(Flight::is_on_the_wire) {
                     self.enter_fifo(tag);
                 }
-                if let Err(what) = self.oracle.fetched(queue) {
+                if let Err(what) = self.oracle.fetched(queue, buffers) {
                     self.break_with(what);
                 }
             }
@@ -451,6 +451,18 @@ impl npf_core::Host for Book {
 }
 
 impl Book {
+    /// The driver hands a frame up with this report type and hash. One that a fault has changed is not asked.
+    pub fn check_hash(&mut self, tag: u64, reported: (u8, u32)) {
+        let Some(flight) = self.ledger.flight(tag) else { return };
+        if flight.flip.is_some() || flight.damaged {
+            return;
+        }
+        if let Err(what) = self.oracle.judge_hash(&flight.bytes, reported) {
+            let frame = flight.frame;
+            self.break_with(format!("frame {frame}: {what}"));
+        }
+    }
+
     /// An event of the driver. It names frames by their place in the used ring.
     #[inline]
     pub fn driver_event(&mut self, now: u64, event: driver::Event) {

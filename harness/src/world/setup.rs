@@ -19,10 +19,13 @@ use crate::filter::{self, LoadError};
 use crate::output::file::OutputError;
 use crate::scenario::{
     self, BufferPolicy, Exhausted, FilterEngine, Handle, Masking, Moderation, Rearm, Recover,
-    Refill, RingFormat, Scenario, TxHeader,
+    Refill, RingFormat, RxFilter, Scenario, TxHeader,
 };
 use crate::source::{self, Source, SourceError};
-use driver::{Buffers, DmaRegion, Driver, DriverConfig, DriverError, Progress, RssSettings};
+use driver::{
+    Buffers, DmaRegion, Driver, DriverConfig, DriverError, HashSettings, Progress, ReceiveFilter,
+    RssSettings,
+};
 use nic_model::spec::feature;
 use nic_model::{Coalesce, DeviceConfig, RingKind};
 use npf_core::filter::{Filter, Program};
@@ -226,13 +229,7 @@ fn memory_error(bytes: u64, cause: &dyn std::fmt::Display) -> SetupError {
 }
 
 fn device_config(scenario: &Scenario) -> DeviceConfig {
-    let mut features = feature::VERSION_1
-        | feature::MAC
-        | feature::STATUS
-        | feature::MTU
-        | feature::CTRL_VQ
-        | feature::MQ
-        | feature::RSS;
+    let mut features = scenario.net_features();
     if scenario.nic.event_idx {
         features |= feature::EVENT_IDX;
     }
@@ -310,8 +307,14 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
             TxHeader::WithFrame => driver::TxHeader::WithFrame,
             TxHeader::Apart => driver::TxHeader::Apart,
         },
-        features: driver::spec::DEFAULT_FEATURES | ring_features(scenario),
+        features: driver_features(scenario),
+        required: if scenario.nic.mrg_rxbuf { feature::MRG_RXBUF } else { 0 },
         rss,
+        hash_report: scenario
+            .nic
+            .hash_report
+            .then(|| HashSettings { hash_types: rxfh.hash_type_bits(), key: rxfh.key.0.to_vec() }),
+        filter: receive_filter(&scenario.rx_filter),
         control_timeout_ps: scenario.driver.control_timeout.0,
         ..DriverConfig::default()
     }
@@ -330,6 +333,26 @@ fn buffers(driver: &scenario::Driver) -> Buffers {
             let header = driver.header_buffer.0 as u16;
             Buffers::HeaderSplit { header, spares, exhausted }
         }
+    }
+}
+
+/// What the driver takes if it is offered.
+fn driver_features(scenario: &Scenario) -> u64 {
+    let checksums = if scenario.nic.guest_csum { feature::GUEST_CSUM } else { 0 };
+    driver::spec::DEFAULT_FEATURES | ring_features(scenario) | checksums
+}
+
+fn receive_filter(filter: &RxFilter) -> ReceiveFilter {
+    ReceiveFilter {
+        promiscuous: filter.promiscuous,
+        all_multicast: filter.allmulticast,
+        all_unicast: filter.allunicast,
+        no_multicast: filter.nomulticast,
+        no_unicast: filter.nounicast,
+        no_broadcast: filter.nobroadcast,
+        unicast: filter.unicast.iter().map(|mac| mac.0).collect(),
+        multicast: filter.multicast.iter().map(|group| group.0).collect(),
+        vlans: filter.vlan.clone(),
     }
 }
 
@@ -447,6 +470,15 @@ fn limits(scenario: &Scenario) -> Limits {
         mtu: scenario.wire.mtu.into(),
         buffer_bytes: scenario.driver.buffer.0,
         spare_buffers: scenario.driver.spare_buffers.into(),
+        header_bytes: scenario.virtio_header(),
+        rx_ring: scenario.ring.rx.into(),
+        mergeable: scenario.nic.mrg_rxbuf,
+        mac: scenario.nic.mac.0,
+        rx_filter: scenario.rx_filter.clone(),
+        hash_report: scenario
+            .nic
+            .hash_report
+            .then(|| (scenario.rxfh.hash_type_bits(), scenario.rxfh.key.0.to_vec())),
         handles: scenario.handle.iter().map(limit).collect(),
     }
 }

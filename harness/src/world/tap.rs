@@ -57,6 +57,9 @@ impl driver::Host for Tap<'_> {
                 if book.faulty {
                     book.inspect(queue, frame.position, tag, frame.data);
                 }
+                if let Some(hash) = frame.hash {
+                    book.check_hash(tag, (hash.report, hash.value));
+                }
                 let wire_len = frame.data.len() as u32;
                 shown[count] = Frame { data: frame.data, wire_len, tag };
                 count += 1;

@@ -3,6 +3,7 @@
 use super::*;
 
 mod errors;
+mod features;
 mod round_trip;
 mod sets;
 

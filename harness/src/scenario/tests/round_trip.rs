@@ -176,6 +176,8 @@ prop_compose! {
         costs in [0..1u64 << 39, 0..1u64 << 39],
         handle in proptest::collection::vec(handle(), 0..3),
         flags in any::<[bool; 7]>(),
+        receive in any::<[bool; 7]>(),
+        vlan in proptest::option::of(proptest::collection::vec(0..4096u16, 0..4)),
     ) -> Scenario {
         let [name, description] = texts;
         let (bad_fcs, runt, link_down, min_frame) = wire;
@@ -202,7 +204,14 @@ prop_compose! {
         if flags[6] {
             scenario.driver.tx_header = TxHeader::Apart;
         }
+        let [mrg_rxbuf, hash_report, guest_csum, promiscuous, allmulticast, nounicast, listed] = receive;
+        scenario.nic = Nic { mrg_rxbuf, hash_report, guest_csum, ..scenario.nic };
         scenario.nic.ring = if flags[2] { RingKind::Reference } else { RingKind::Batched };
+        scenario.rx_filter = RxFilter { promiscuous, allmulticast, nounicast, vlan, ..RxFilter::default() };
+        if listed {
+            scenario.rx_filter.unicast = vec![Mac([2; 6])];
+            scenario.rx_filter.multicast = vec![Group([3; 6])];
+        }
         scenario.output.events = if flags[2] { EventsOutput::Losses } else { EventsOutput::None };
         if let Some((size, queue)) = table {
             scenario.rxfh.indirection = Indirection::Table(vec![queue % combined; 1 << size]);

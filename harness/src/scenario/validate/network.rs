@@ -1,11 +1,13 @@
 //! Checks of the wire, the NIC and the driver.
 
 use super::super::units::{BitRate, Bytes, Duration};
-use super::super::{BufferPolicy, Indirection, Scenario};
+use super::super::{BufferPolicy, Indirection, Refill, Scenario};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
 
-/// Bytes before the frame in a receive buffer: `struct virtio_net_hdr` (virtio 1.x, 5.1.6).
-const VIRTIO_HEADER: u64 = 12;
+/// Longest receive buffer that the driver makes.
+const LONGEST_BUFFER: Bytes = Bytes(driver::MAX_BUFFER_BYTES as u64);
+/// Addresses in each table of the receive filter.
+const ADDRESSES_MAX: usize = driver::MAX_ADDRESSES;
 /// Ethernet header, and two VLAN tags that do not count against the MTU.
 const LINK_HEADER: u64 = 14 + 8;
 
@@ -13,6 +15,8 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
     wire(scenario)?;
     queues(scenario)?;
     steering(scenario)?;
+    features(scenario)?;
+    rx_filter(scenario)?;
     device(scenario)?;
     driver(scenario)
 }
@@ -90,6 +94,36 @@ fn steering(scenario: &Scenario) -> Result<(), Impossible> {
     Ok(())
 }
 
+/// The rules between features, from the device's own table.
+fn features(scenario: &Scenario) -> Result<(), Impossible> {
+    match scenario.broken_feature_rule() {
+        Some((rule, key)) => {
+            let mending = if rule.needs == nic_model::spec::feature::CTRL_VQ {
+                "set nic.ctrl_vq = true, or do without what needs it"
+            } else {
+                "ask for both or for neither"
+            };
+            wrong(&[key, "nic.ctrl_vq"], rule.to_string(), mending)
+        }
+        None => Ok(()),
+    }
+}
+
+fn rx_filter(scenario: &Scenario) -> Result<(), Impossible> {
+    let filter = &scenario.rx_filter;
+    let lengths = [
+        ("rx_filter.unicast", filter.unicast.len()),
+        ("rx_filter.multicast", filter.multicast.len()),
+    ];
+    for (key, len) in lengths {
+        within(key, len, 0, ADDRESSES_MAX)?;
+    }
+    for (index, &vlan) in filter.vlan.iter().flatten().enumerate() {
+        within(&format!("rx_filter.vlan.{index}"), vlan, 0, 4095)?;
+    }
+    Ok(())
+}
+
 fn device(scenario: &Scenario) -> Result<(), Impossible> {
     let (channels, vectors) = (scenario.channels.combined, scenario.vectors());
     if vectors <= channels || vectors > 2048 {
@@ -109,17 +143,10 @@ fn device(scenario: &Scenario) -> Result<(), Impossible> {
 }
 
 fn driver(scenario: &Scenario) -> Result<(), Impossible> {
-    let (driver, mtu) = (&scenario.driver, scenario.wire.mtu);
+    let driver = &scenario.driver;
     within("driver.budget", driver.budget, 1, u16::MAX)?;
     within("driver.refill_threshold", driver.refill_threshold, 1, scenario.ring.rx)?;
-    let least = Bytes(VIRTIO_HEADER + LINK_HEADER + u64::from(mtu));
-    if driver.buffer < least {
-        let what = format!("a buffer of {} cannot hold every frame of MTU {mtu}", driver.buffer);
-        let allowed =
-            format!("{least} or more: 12 virtio header, 14 Ethernet, 8 two VLAN tags, {mtu} MTU");
-        return wrong(&["driver.buffer", "wire.mtu"], what, allowed);
-    }
-    within("driver.buffer", driver.buffer, least, Bytes(1 << 20))?;
+    buffer(scenario)?;
     within("driver.spare_buffers", driver.spare_buffers, 1, 32_767)?;
     within("driver.header_buffer", driver.header_buffer, Bytes(64), Bytes(1024))?;
     within("driver.buffer_hold", driver.buffer_hold, Duration(0), LONGEST_RUN)?;
@@ -139,6 +166,44 @@ fn driver(scenario: &Scenario) -> Result<(), Impossible> {
     controls(scenario)?;
     let least = Duration(1_000_000);
     within("driver.control_timeout", driver.control_timeout, least, LONGEST_RUN)
+}
+
+/// Receive buffers must do for the longest frame: each of them, or with mergeable buffers as many as the
+/// driver leaves with the device at least, or the frame would wait for ever.
+fn buffer(scenario: &Scenario) -> Result<(), Impossible> {
+    let (driver, mtu) = (&scenario.driver, scenario.wire.mtu);
+    let header = scenario.virtio_header();
+    let frame = Bytes(header + LINK_HEADER + u64::from(mtu));
+    let most = LONGEST_BUFFER.max(frame);
+    if !scenario.nic.mrg_rxbuf {
+        if driver.buffer >= frame {
+            return within("driver.buffer", driver.buffer, frame, most);
+        }
+        let what = format!("a buffer of {} cannot hold every frame of MTU {mtu}", driver.buffer);
+        let allowed = format!(
+            "{frame} or more: {header} virtio header, 14 Ethernet, 8 two VLAN tags, {mtu} MTU"
+        );
+        return wrong(&["driver.buffer", "wire.mtu"], what, allowed);
+    }
+    // Each buffer must hold the header at least (virtio 5.1.6.3.1).
+    within("driver.buffer", driver.buffer, Bytes(header), most)?;
+    let posted = match driver.refill {
+        Refill::EachPoll => u64::from(scenario.ring.rx),
+        Refill::Threshold | Refill::WithoutKick => {
+            u64::from(scenario.ring.rx - driver.refill_threshold) + 1
+        }
+        Refill::WhenEmpty => 1,
+    };
+    if posted * driver.buffer.0 >= frame.0 {
+        return Ok(());
+    }
+    let what = format!(
+        "{posted} buffers of {}, all that the device may be left with, cannot hold every frame of \
+         MTU {mtu}",
+        driver.buffer
+    );
+    let allowed = format!("{frame} in all: larger buffers, a longer ring, or an earlier refill");
+    wrong(&["driver.buffer", "driver.refill_threshold", "driver.refill", "ring.rx"], what, allowed)
 }
 
 /// Times that let virtual time pass.

@@ -1,0 +1,66 @@
+//! Features that do not go together, and buffers that do not do.
+
+use super::*;
+
+fn refused(sets: &[&str]) -> String {
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    Scenario::parse("", "test.toml", &sets).expect_err("must be refused").to_string()
+}
+
+fn accepted(sets: &[&str]) -> Scenario {
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    Scenario::parse("", "test.toml", &sets).map_err(miette::Report::new).unwrap()
+}
+
+/// One channel, no RSS, no control queue: what is left asks for nothing.
+const BARE: [&str; 3] = ["nic.ctrl_vq=false", "rxfh.enabled=false", "channels.combined=1"];
+
+#[test]
+fn without_a_control_queue_a_bare_scenario_is_possible() {
+    let scenario = accepted(&BARE);
+    let features = scenario.net_features();
+    assert_eq!(nic_model::broken_rule(features), None);
+    assert_eq!(features & nic_model::spec::feature::MQ, 0);
+}
+
+#[test]
+fn what_needs_the_control_queue_is_refused_with_rule_and_section() {
+    for (set, feature, section) in [
+        ("rxfh.enabled=true", "VIRTIO_NET_F_RSS", "5.1.3.1"),
+        ("channels.combined=2", "VIRTIO_NET_F_MQ", "5.1.3.1"),
+        ("nic.hash_report=true", "VIRTIO_NET_F_HASH_REPORT", "5.1.4"),
+        ("rx_filter.promiscuous=false", "VIRTIO_NET_F_CTRL_RX", "5.1.3.1"),
+        ("rx_filter.vlan=[7]", "VIRTIO_NET_F_CTRL_VLAN", "5.1.3.1"),
+    ] {
+        let message = refused(&[&BARE[..], &[set]].concat());
+        assert!(message.contains(feature) && message.contains(section), "{set}: {message}");
+        assert!(message.contains("VIRTIO_NET_F_CTRL_VQ"), "{message}");
+    }
+}
+
+#[test]
+fn buffers_hold_a_frame_or_the_ring_does() {
+    let message = refused(&["driver.buffer=1533B"]);
+    assert!(message.contains("cannot hold every frame"), "{message}");
+    accepted(&["driver.buffer=1534B"]);
+    let message = refused(&["driver.buffer=1541B", "nic.hash_report=true"]);
+    assert!(message.contains("cannot hold every frame"), "{message}");
+    accepted(&["driver.buffer=1542B", "nic.hash_report=true"]);
+    accepted(&["driver.buffer=256B", "nic.mrg_rxbuf=true"]);
+    let threshold = "driver.refill_threshold=256";
+    let message = refused(&["driver.buffer=256B", "nic.mrg_rxbuf=true", threshold]);
+    assert!(message.contains("may be left with"), "{message}");
+    let when_empty = "driver.refill=when-empty";
+    let message = refused(&["driver.buffer=256B", "nic.mrg_rxbuf=true", when_empty]);
+    assert!(message.contains("may be left with"), "{message}");
+    accepted(&["driver.buffer=2KiB", "nic.mrg_rxbuf=true", when_empty]);
+}
+
+#[test]
+fn filters_name_what_exists() {
+    assert!(refused(&["rx_filter.vlan=[1, 4096]"]).contains("4096"));
+    assert!(refused(&["rx_filter.multicast=['02:00:00:00:00:01']"]).contains("not the address"));
+    assert!(refused(&["rx_filter.unicast=['01:00:5e:00:00:01']"]).contains("not the address"));
+    let scenario = accepted(&["rx_filter.multicast=['01:00:5e:00:00:01']"]);
+    assert_eq!(scenario.rx_filter.multicast, [Group([1, 0, 0x5e, 0, 0, 1])]);
+}
