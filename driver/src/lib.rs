@@ -1,8 +1,8 @@
 //! A guest-side virtio-net driver, as a state machine over a [`Transport`].
 //!
 //! It brings the device up, posts receive buffers, takes interrupts, polls with a budget, hands frames in
-//! batches to its [`Host`], refills, unmasks, and sends frames. Split rings, one buffer per frame, no
-//! offloads.
+//! batches to its [`Host`], refills, unmasks, and sends frames. Rings are split or packed; see
+//! [`spec::SUPPORTED_FEATURES`] for what else it can agree to.
 //!
 //! ```text
 //! start .. step .. Running          interrupt -> Poll(queue) -> poll .. finish_poll -> again? poll : done

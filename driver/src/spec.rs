@@ -62,7 +62,7 @@ pub const F_ACCESS_PLATFORM: u64 = 1 << 33;
 
 /// Feature: packed rings instead of split ones (2.8; 6).
 pub const F_RING_PACKED: u64 = 1 << 34;
-/// Feature: the device uses chains in the order given (2.7.9, 2.8.6; 6).
+/// Feature: the device uses chains in the order given (2.7.9, 2.8.8; 6).
 pub const F_IN_ORDER: u64 = 1 << 35;
 
 /// All features this driver can work with; asking for any other is a configuration error.
@@ -159,7 +159,7 @@ pub const MAX_RING: u16 = 32768;
 pub const DESCRIPTOR_BYTES: usize = 16;
 /// Descriptor flag: `next` names the following descriptor of the chain (2.7.5).
 pub const DESC_F_NEXT: u16 = 1;
-/// Descriptor flag: the device writes this buffer (2.7.5); in a used packed one: it has written (2.8.4).
+/// Descriptor flag: the device writes this buffer (2.7.5); in a used packed one: it has written (2.8.3).
 pub const DESC_F_WRITE: u16 = 2;
 /// Descriptor flag: the buffer holds a table of descriptors (2.7.5.3, 2.8.7).
 pub const DESC_F_INDIRECT: u16 = 4;

@@ -36,7 +36,7 @@
 //!
 //! # Not modelled
 //!
-//! Indirect descriptors, mergeable buffers, packed rings, offloads, hash reports, receive filters. Two queues of a driver that share memory are its own affair.
+//! Two queues of a driver that share memory: they are its own affair.
 #![forbid(unsafe_code)]
 
 mod checksum;

@@ -55,19 +55,19 @@ fn nic() -> impl Strategy<Value = String> {
         1u16..=8,
         4u32..=9,
         prop_oneof![Just(0u64), 3200u64..=65_536],
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
         1500u32..=3000,
     );
     let coalesce = (0u64..=200, 0u32..=70, any::<bool>(), 0u64..=500, 0u64..=4000);
     (sizes, coalesce).prop_map(|((queues, ring, fifo, flags, mtu), coalesce)| {
-        let [event_idx, in_order, packed] = flags;
+        let [event_idx, in_order, packed, indirect] = flags;
         let format = if packed { "packed" } else { "split" };
         let (usecs, frames, rss, dma_frame, dma_byte) = coalesce;
         // Coalescing needs both limits or neither.
         let frames = if usecs == 0 { 0 } else { frames.max(1) };
         format!(
             "[channels]\ncombined = {queues}\n[ring]\nrx = {}\nformat = \"{format}\"\n\
-             [nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\nin_order = {in_order}\n\
+             [nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\nin_order = {in_order}\nindirect_desc = {indirect}\n\
              [wire]\nmtu = {mtu}\nbad_fcs = \"1/50\"\nrunt = \"1/60\"\ngiant = \"1/70\"\n\
              [coalesce]\nrx_usecs = \"{usecs}us\"\nrx_frames = {frames}\n[rxfh]\nenabled = {rss}\n\
              [dma]\nframe = \"{dma_frame}ns\"\nbyte = \"{dma_byte}ps\"\n",
@@ -98,11 +98,13 @@ fn traffic() -> impl Strategy<Value = String> {
 }
 
 fn host() -> impl Strategy<Value = String> {
-    (1u16..=200, 1u16..=16, any::<bool>(), 1u16..=9, 0u64..=5000).prop_map(
-        |(budget, refill, msix, cpus, poll_frame)| {
+    (1u16..=200, 1u16..=16, any::<[bool; 2]>(), 1u16..=9, 0u64..=5000).prop_map(
+        |(budget, refill, [msix, apart], cpus, poll_frame)| {
             let masking = if msix { "msix" } else { "ring" };
+            let header = if apart { "apart" } else { "with-frame" };
             format!(
                 "[driver]\nbuffer = \"4096B\"\nbudget = {budget}\nrefill_threshold = {refill}\nmasking = \"{masking}\"\n\
+                 tx_header = \"{header}\"\n\
                  [cpus]\ncount = {cpus}\n[costs]\npoll_frame = \"{poll_frame}ns\"\n"
             )
         },

@@ -1,4 +1,4 @@
-//! The order in which chains were given to the device, for VIRTIO_F_IN_ORDER (2.7.9, 2.8.7).
+//! The order in which chains were given to the device, for VIRTIO_F_IN_ORDER (2.7.9, 2.8.8).
 //!
 //! A device that uses chains in order may return the last of several only; that one stands for all
 //! before it. What it says of their lengths is nothing, and means: used completely.

@@ -209,7 +209,7 @@ impl Packed {
     fn descriptor(&mut self, ring: &View<'_>, flags: u16) -> Result<Used, RingError> {
         let at = usize::from(self.used.at) * spec::DESCRIPTOR_BYTES;
         let slot = ring.read_u16(at + spec::PACKED_ID);
-        // Without WRITE the device has written nothing, and the field means nothing (2.8.5).
+        // Without WRITE the device has written nothing, and the field means nothing (2.8.4).
         let wrote = flags & spec::DESC_F_WRITE != 0;
         let len = if wrote { ring.read_u32(at + spec::PACKED_LENGTH) } else { 0 };
         let id = u32::from(slot);
@@ -220,7 +220,7 @@ impl Packed {
         }
         let used = Used { id: slot, len };
         Ok(match &mut self.order {
-            // One descriptor may stand for all chains up to this one (2.8.6).
+            // One descriptor may stand for all chains up to this one (2.8.8).
             Some(order) => order.start(used),
             None => used,
         })

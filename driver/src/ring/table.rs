@@ -1,4 +1,4 @@
-//! Descriptors as 16 bytes, and the indirect tables that both formats have (2.7.5.3, 2.8.8).
+//! Descriptors as 16 bytes, and the indirect tables that both formats have (2.7.5.3, 2.8.7).
 //!
 //! Contract: a slot has room for one chain of the layout's length, in the ring or in its indirect table.
 
@@ -32,7 +32,7 @@ impl Descriptor {
 
 /// Writes the indirect table of `slot`, and gives the descriptor that refers to it. A split table is
 /// chained by `next`; in a packed one the order of the entries is the order of the chain, and of the
-/// flags only WRITE counts (2.8.8).
+/// flags only WRITE counts (2.8.7).
 pub(super) fn write_indirect(
     memory: &DmaRegion,
     layout: &RingLayout,

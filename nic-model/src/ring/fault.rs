@@ -50,7 +50,7 @@ pub enum ChainFault {
     IndirectInChain,
     /// An indirect table is empty, or not of whole descriptors (2.7.5.3.2).
     IndirectLength(u32),
-    /// The chain goes on at a descriptor that is not available. Packed rings only (2.8.18).
+    /// The chain goes on at a descriptor that is not available. Packed rings only (2.8.17).
     Incomplete,
     /// An indirect descriptor has a `next` (2.7.5.3.1).
     IndirectWithNext,

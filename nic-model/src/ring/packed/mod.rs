@@ -147,7 +147,7 @@ impl Packed {
         self.check_end()
     }
 
-    /// The driver makes the first descriptor of a chain available last (2.8.18), so where a chain begins
+    /// The driver makes the first descriptor of a chain available last (2.8.17), so where a chain begins
     /// it also ends.
     #[inline(always)]
     fn check_end(&self) -> Result<u16, RingFault> {
@@ -252,7 +252,7 @@ impl Packed {
         first.map_or(Ok(()), |flags| Self::store_flags(memory, flags, Ordering::Release))
     }
 
-    /// Of chains used in order the last stands for all, if there is nothing to say of the others (2.8.7).
+    /// Of chains used in order the last stands for all, if there is nothing to say of the others (2.8.8).
     fn put_last<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
         let Some(last) = used.last() else { return Ok(()) };
         let flags = self.put(memory, last.head, last.len)?;
