@@ -124,8 +124,13 @@ fn queue(index: u16, of: &QueueOutcome) -> Value {
     let counters = |of: &Counters| -> Map<String, Value> {
         of.iter().map(|(name, count)| ((*name).into(), (*count).into())).collect()
     };
-    let counters = json!({ "nic": counters(&of.nic), "driver": counters(&of.driver) });
-    queue.insert("counters".into(), counters);
+    let mut all = Map::new();
+    all.insert("nic".into(), counters(&of.nic).into());
+    all.insert("driver".into(), counters(&of.driver).into());
+    if !of.told.is_empty() {
+        all.insert("device_stats".into(), counters(&of.told).into());
+    }
+    queue.insert("counters".into(), all.into());
     queue.into()
 }
 

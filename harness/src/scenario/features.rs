@@ -30,7 +30,7 @@ impl Scenario {
     }
 
     /// What keys ask for: whether they do, the feature, the key.
-    fn asked_features(&self) -> [(bool, u64, &'static str); 8] {
+    fn asked_features(&self) -> [(bool, u64, &'static str); 12] {
         let (nic, filter) = (&self.nic, &self.rx_filter);
         [
             (self.rxfh.enabled, feature::RSS, "rxfh.enabled"),
@@ -41,6 +41,10 @@ impl Scenario {
             (filter.modes(), feature::CTRL_RX, "rx_filter.promiscuous"),
             (filter.extra(), feature::CTRL_RX_EXTRA, "rx_filter.nobroadcast"),
             (filter.vlan.is_some(), feature::CTRL_VLAN, "rx_filter.vlan"),
+            (nic.notf_coal, feature::NOTF_COAL, "nic.notf_coal"),
+            (nic.vq_notf_coal, feature::VQ_NOTF_COAL, "nic.vq_notf_coal"),
+            (nic.device_stats, feature::DEVICE_STATS, "nic.device_stats"),
+            (!nic.announce.is_empty(), feature::GUEST_ANNOUNCE, "nic.announce"),
         ]
     }
 }

@@ -8,6 +8,7 @@
 //! Not checked: that a capture file is there, and that a filter compiles; whoever opens them says.
 
 mod buffer_policy;
+mod coalesce;
 mod compare;
 mod de;
 mod decimal;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use buffer_policy::{BufferPolicy, Exhausted};
+pub use coalesce::{Coalesce, QueueCoalesce};
 pub use compare::Compare;
 pub use driver_control::{DriverControl, Recover};
 pub use engine::{
@@ -48,8 +50,8 @@ pub use handle::{
 };
 pub use host::{CaptureOutput, Costs, Cpus, EventsOutput, Output, RunOptions};
 pub use network::{
-    Channels, Coalesce, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring,
-    RingFormat, RingKind, TxHeader, Window, Wire,
+    Channels, Dma, Driver, Mac, Masking, Moderation, Nic, Rearm, Refill, Ring, RingFormat,
+    RingKind, TxHeader, Window, Wire,
 };
 pub use rx_filter::{Group, RxFilter};
 pub use rxfh::{HashKey, HashType, Indirection, Rxfh};

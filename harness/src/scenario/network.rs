@@ -110,16 +110,6 @@ pub enum RingFormat {
     Packed,
 }
 
-/// `[coalesce]`: interrupt coalescing (`ethtool -c`); either value 0 notifies for each frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Coalesce {
-    /// Longest delay of an RX interrupt, e.g. `"50us"`.
-    pub rx_usecs: Duration,
-    /// Frames after which it is sent without waiting longer.
-    pub rx_frames: u32,
-}
-
 /// `[nic]`: the device model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -149,6 +139,17 @@ pub struct Nic {
     /// VIRTIO_NET_F_CTRL_VQ: there is a control queue. Several channels, RSS, the hash report and receive
     /// filters need it.
     pub ctrl_vq: bool,
+    /// VIRTIO_NET_F_NOTF_COAL: the driver sets `[coalesce]` by command, for all queues of a direction.
+    pub notf_coal: bool,
+    /// VIRTIO_NET_F_VQ_NOTF_COAL: and for single queues, `[[coalesce.queue]]`.
+    pub vq_notf_coal: bool,
+    /// VIRTIO_NET_F_DEVICE_STATS (virtio 1.4): at the end the driver asks for the device's statistics, and
+    /// the run is broken if they are not those of the account.
+    pub device_stats: bool,
+    /// When the device asks the driver to announce itself (VIRTIO_NET_F_GUEST_ANNOUNCE, agreed if there is
+    /// such a time): the driver sends a RARP frame and acknowledges.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub announce: Vec<Duration>,
 }
 
 impl Default for Nic {
@@ -165,6 +166,10 @@ impl Default for Nic {
             hash_report: false,
             guest_csum: false,
             ctrl_vq: true,
+            notf_coal: false,
+            vq_notf_coal: false,
+            device_stats: false,
+            announce: Vec::new(),
         }
     }
 }

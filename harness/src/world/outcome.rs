@@ -82,6 +82,8 @@ pub struct QueueOutcome {
     pub driver: Counters,
     /// The driver's counters of the transmit queue of the same pair, by name.
     pub transmit: Counters,
+    /// What the device told the driver of its two virtqueues (virtio 1.4 statistics); empty unless asked.
+    pub told: Counters,
 }
 
 /// How busy one virtual CPU was, in picoseconds.
@@ -260,7 +262,8 @@ impl Components<'_> {
             if let Some(counters) = self.driver.transmit_counters(queue) {
                 counters.visit(&mut |name, count| transmit.push((name, count)));
             }
-            QueueOutcome { tally: of.tally.clone(), held: of.held, nic, driver, transmit }
+            let told = Counters::new();
+            QueueOutcome { tally: of.tally.clone(), held: of.held, nic, driver, transmit, told }
         };
         (0u16..).zip(&book.ledger.queues).map(outcome).collect()
     }

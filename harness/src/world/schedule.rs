@@ -57,6 +57,8 @@ pub enum Action {
         /// Which of its sends.
         index: u32,
     },
+    /// The device asks the driver to announce itself.
+    Announce,
     /// The adapter is removed under its handles.
     Detach,
     /// The link goes up or down.

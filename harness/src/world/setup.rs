@@ -253,10 +253,7 @@ fn device_config(scenario: &Scenario) -> DeviceConfig {
         dma_byte_ps: scenario.dma.byte.0,
         vectors: scenario.vectors(),
         tx_coalesce: Coalesce::default(),
-        rx_coalesce: Coalesce {
-            max_ps: scenario.coalesce.rx_usecs.0,
-            max_frames: scenario.coalesce.rx_frames,
-        },
+        rx_coalesce: scenario.coalesce.start(&scenario.nic),
     }
 }
 
@@ -315,6 +312,7 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
             .hash_report
             .then(|| HashSettings { hash_types: rxfh.hash_type_bits(), key: rxfh.key.0.to_vec() }),
         filter: receive_filter(&scenario.rx_filter),
+        coalesce: scenario.coalesce.settings(&scenario.nic),
         control_timeout_ps: scenario.driver.control_timeout.0,
         ..DriverConfig::default()
     }

@@ -188,7 +188,11 @@ prop_compose! {
             wire: Wire { bad_fcs, runt, link_down, min_frame: Some(Bytes(min_frame)), ..Wire::default() },
             channels: Channels { combined },
             ring: Ring { rx: 1 << ring.0, tx: 1 << (ring.1.min(15)), ..Ring::default() },
-            coalesce: Coalesce { rx_usecs: Duration(coalesce.0), rx_frames: coalesce.1 },
+            coalesce: Coalesce {
+                rx_usecs: Duration(coalesce.0),
+                rx_frames: coalesce.1,
+                ..Coalesce::default()
+            },
             handle,
             folder: "folder".into(),
             ..Scenario::default()

@@ -21,7 +21,7 @@ use super::{Bytes, Scenario};
 const LONGEST_RUN: Duration = Duration(100 * 86_400 * SECOND);
 /// Longest time of one piece of work.
 const LONGEST_COST: Duration = Duration(SECOND);
-const SECOND: u64 = 1_000_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000_000;
 /// Largest memory of one kind: a mistake in the file shall not take the machine down.
 const MEMORY_MAX: Bytes = Bytes(1 << 30);
 
@@ -73,7 +73,7 @@ fn steps(key: &str) -> Vec<Step> {
     key.split('.').map(step).collect()
 }
 
-fn wrong<T>(
+pub(super) fn wrong<T>(
     keys: &[&str],
     what: impl Into<String>,
     allowed: impl Into<String>,
@@ -83,7 +83,7 @@ fn wrong<T>(
 }
 
 /// `low <= value <= high`.
-fn within<T: Copy + PartialOrd + fmt::Display>(
+pub(super) fn within<T: Copy + PartialOrd + fmt::Display>(
     key: &str,
     value: T,
     low: T,

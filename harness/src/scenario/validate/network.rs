@@ -1,5 +1,6 @@
 //! Checks of the wire, the NIC and the driver.
 
+use super::super::coalesce;
 use super::super::units::{BitRate, Bytes, Duration};
 use super::super::{BufferPolicy, Indirection, Refill, Scenario};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
@@ -47,18 +48,7 @@ fn queues(scenario: &Scenario) -> Result<(), Impossible> {
             return wrong(&[key], what, "allowed: a power of two from 16 to 32768");
         }
     }
-    let coalesce = &scenario.coalesce;
-    within("coalesce.rx_usecs", coalesce.rx_usecs, Duration(0), Duration(10 * super::SECOND))?;
-    if (coalesce.rx_usecs.0 == 0) != (coalesce.rx_frames == 0) {
-        let (keys, missing) = if coalesce.rx_frames == 0 {
-            (["coalesce.rx_usecs", "coalesce.rx_frames"], "rx_frames")
-        } else {
-            (["coalesce.rx_frames", "coalesce.rx_usecs"], "rx_usecs")
-        };
-        let what = format!("nothing is coalesced while {missing} is 0");
-        return wrong(&keys, what, format!("set {missing} too, or neither"));
-    }
-    Ok(())
+    coalesce::check(scenario)
 }
 
 fn steering(scenario: &Scenario) -> Result<(), Impossible> {
@@ -138,6 +128,9 @@ fn device(scenario: &Scenario) -> Result<(), Impossible> {
         return wrong(&["nic.fifo", "wire.mtu"], what, allowed);
     }
     within("nic.fifo", scenario.nic.fifo, Bytes(0), MEMORY_MAX)?;
+    for (index, at) in scenario.nic.announce.iter().enumerate() {
+        within(&format!("nic.announce.{index}"), *at, Duration(0), LONGEST_RUN)?;
+    }
     within("dma.frame", scenario.dma.frame, Duration(0), LONGEST_COST)?;
     within("dma.byte", scenario.dma.byte, Duration(0), Duration(1_000_000))
 }

@@ -16,13 +16,14 @@ mod jobs;
 mod program;
 mod reading;
 mod sending;
+mod stats;
 
 use super::book::Book;
 use super::control::{self, Closed, Control};
 use super::cpu::{Cpu, Work};
 use super::holdings::Holding;
 use super::lent::Lent;
-use super::outcome::{Components, End, Finished};
+use super::outcome::{Components, Counters, End, Finished};
 use super::port::Device;
 use super::reader::{Reader, State};
 use super::schedule::{Action, Schedule};
@@ -112,6 +113,8 @@ pub struct Embedded {
     cable_up: bool,
     /// Bytes of the longest frame without VLAN tags.
     longest_frame: usize,
+    /// What the device says of each queue, by name; empty unless it was asked.
+    device_stats: Vec<Counters>,
     steps: u64,
     thorough: bool,
     tracer: Option<Tracer>,
@@ -133,6 +136,9 @@ impl Embedded {
         for window in &scenario.wire.link_down {
             schedule.add(window.at.0, Action::Link { up: false });
             schedule.add(window.end_ps(), Action::Link { up: true });
+        }
+        for at in &scenario.nic.announce {
+            schedule.add(at.0, Action::Announce);
         }
         for (handle, controls) in (0u32..).zip(&parts.controls) {
             for (index, control) in (0u32..).zip(controls) {
@@ -211,6 +217,7 @@ impl Embedded {
             flip: None,
             cable_up: true,
             longest_frame: scenario.wire.mtu as usize + 14,
+            device_stats: Vec::new(),
             steps: 0,
             thorough: false,
             tracer: None,
@@ -383,6 +390,9 @@ impl Embedded {
                 self.submit(cpu, Work::Send { handle, index });
             }
             Action::DumpPeriod { handle } => self.dump_period(handle),
+            Action::Announce => {
+                self.device.ask_to_announce(self.now, self.book.get_mut());
+            }
             Action::Detach => self.adapter.remove(self.now, self.book.get_mut()),
             Action::Link { up } => {
                 self.cable_up = up;
@@ -484,6 +494,10 @@ impl Embedded {
             End::Complete => self.book.get_mut().end_of_faults().map_or(End::Complete, End::Broken),
             end => end,
         };
+        let end = match end {
+            End::Complete => self.ask_for_stats().map_or_else(End::Broken, |()| End::Complete),
+            end => end,
+        };
         let end = match (end, self.source_fault) {
             (End::Complete, Some(fault)) => End::SourceFault(fault),
             (end, _) => end,
@@ -502,6 +516,9 @@ impl Embedded {
         outcome.notices =
             self.source.notices().iter().map(|n| format!("{} {}", n.count, n.text)).collect();
         outcome.at_source_end = self.at_source_end;
+        for (queue, told) in outcome.queues.iter_mut().zip(self.device_stats) {
+            queue.told = told;
+        }
         Finished { outcome, book }
     }
 
