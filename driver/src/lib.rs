@@ -13,7 +13,7 @@
 //!
 //! - Time comes in as `now`, picoseconds of the caller's clock. Effects go out through the transport, the
 //!   host, and return values. No thread, clock, lock, or random number; no allocation after `new` but for
-//!   the control command of a start.
+//!   control commands and announcements.
 //! - The device is not trusted. Whatever it writes or answers is checked; the driver then drops a frame with a
 //!   reason, stops a queue, or is broken, always with a counter and an event, never with a panic.
 //! - **A stopped queue** (the device broke the rules of its ring) stays masked and yields nothing until the

@@ -36,7 +36,8 @@
 //!
 //! # Not modelled
 //!
-//! Two queues of a driver that share memory: they are its own affair.
+//! Receive coalescing (GUEST_TSO and the like), UDP fragmentation, RSS contexts, migration. Two queues of a
+//! driver that share memory are its own affair.
 #![forbid(unsafe_code)]
 
 mod checksum;

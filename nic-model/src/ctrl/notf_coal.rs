@@ -1,7 +1,7 @@
 //! Class VIRTIO_NET_CTRL_NOTF_COAL: interrupt coalescing (5.1.6.5.9).
 //!
 //! `struct virtio_net_ctrl_coal` is two le32: packets, then microseconds. VQ_GET is the one command of all
-//! whose data has a part that the device writes, in front of the answer's byte; [`data_written`] is its size.
+//! whose data has a part that the device writes, in front of the answer's byte; [`DATA_WRITTEN`] is its size.
 
 use super::{Agreed, Order, Refusal};
 use crate::config::Coalesce;

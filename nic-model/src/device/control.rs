@@ -81,8 +81,8 @@ where
         self.write_answer(before, ack)
     }
 
-    /// Writes `before` bytes of data, the answer's byte, and the result, as far as the chain has room; without
-    /// room for the answer behind the data, the answer is the last byte.
+    /// Writes `before` bytes of data, the answer's byte, and the result, as far as the chain has room;
+    /// without room for the answer behind the data, the answer is the last byte.
     fn write_answer(&mut self, before: usize, ack: u8) -> Result<(), RingFault> {
         let Scratch { chain, reply, used, .. } = &mut self.scratch;
         // A chain has room for one byte at least.

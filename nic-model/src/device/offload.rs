@@ -1,7 +1,7 @@
 //! Offloads of frames to transmit: what the header asks for is done, then the frames leave.
 //!
-//! A frame whose header asks for what was not negotiated or cannot be done is dropped `tx_malformed`. With the
-//! link down one frame is counted, however many segments it would have given.
+//! A frame whose header asks for what was not negotiated or cannot be done is dropped `tx_malformed`. With
+//! the link down one frame is counted, however many segments it would have given.
 
 use super::Device;
 use crate::event::Event;

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | in the FIFO, or on the DMA engine and not yet published | a drop, `queue_reset` |
 //! | steered there by RSS before the queue is enabled again | a drop, `queue_reset` (5.1.6.5.7.3) |
-//! | steered there by the automatic rule | another queue, or the same drop if all are in reset (5.1.6.5.6.1) |
+//! | steered there by the automatic rule | another queue; the same drop if all are in reset (5.1.6.5.6.1) |
 //!
 //! A chain to transmit that was not fetched is the driver's affair; it was never the device's.
 

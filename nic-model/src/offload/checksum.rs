@@ -8,7 +8,7 @@ pub(crate) fn checksum(sum: u64) -> u16 {
     !fold(sum)
 }
 
-/// The same for TCP and UDP: all ones instead of zero, which in UDP would mean "none" and is as good elsewhere.
+/// The same for TCP and UDP: all ones instead of zero, which in UDP would mean "none", and is as good in TCP.
 pub(crate) fn transport_checksum(sum: u64) -> u16 {
     match checksum(sum) {
         0 => 0xffff,
