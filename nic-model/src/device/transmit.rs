@@ -2,8 +2,8 @@
 //!
 //! A chain holds the virtio header and a frame of at least an Ethernet header and at most a giant's limit;
 //! one that is to be segmented may be longer. A chain that is none of that, or asks for what was not
-//! negotiated or cannot be done (`device/offload.rs`), is counted `tx_malformed` and completed like the others.
-//! One call takes at most as many chains as the queue is long; if the driver adds faster than that, the rest is
+//! negotiated or cannot be done (`device/offload.rs`), is counted `tx_malformed`, and completed all the same.
+//! One call takes at most as many chains as the queue is long; if the driver adds faster, the rest is
 //! due at once ([`Device::next_deadline`]), so that no queue can keep the device for itself.
 
 use super::{BATCH, Device, one_frame};

@@ -82,6 +82,7 @@ mod tests {
     /// More than one CPU can take, in two queues with coalescing of their own, and two announcements.
     const TEXT: &str = r#"
         [traffic]
+        source = "generator"
         frames = 20_000
         rate = "3Mpps"
         size = "64B"
