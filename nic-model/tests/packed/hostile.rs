@@ -85,9 +85,9 @@ fn each_broken_rule_has_its_name() {
             lab.rings[queue].descriptor(place, *address, *len, [7, flags | 0x80]);
         }
         if queue == 0 {
-            lab.frame(60)
+            lab.frame(60);
         } else {
-            lab.kick(1)
+            lab.kick(1);
         }
         lab.fault()
     };
