@@ -102,7 +102,7 @@ fn an_indirect_table_is_a_chain_of_one_descriptor() {
         (RING_PACKED, 32, 4, "indirect"),
         (RING_PACKED | INDIRECT_DESC, 0, 4, "indirect_length"),
         (RING_PACKED | INDIRECT_DESC, 33, 4, "indirect_length"),
-        (RING_PACKED | INDIRECT_DESC, 16 * 9, 4, "loop"),
+        (RING_PACKED | INDIRECT_DESC, 16 * 9, 4, "longer_than_queue"),
         (RING_PACKED | INDIRECT_DESC, 48, 4, "empty_buffer"),
     ];
     for (features, len, flags, name) in bad {
