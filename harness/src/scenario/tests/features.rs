@@ -31,6 +31,10 @@ fn what_needs_the_control_queue_is_refused_with_rule_and_section() {
         ("nic.hash_report=true", "VIRTIO_NET_F_HASH_REPORT", "5.1.4"),
         ("rx_filter.promiscuous=false", "VIRTIO_NET_F_CTRL_RX", "5.1.3.1"),
         ("rx_filter.vlan=[7]", "VIRTIO_NET_F_CTRL_VLAN", "5.1.3.1"),
+        ("nic.notf_coal=true", "VIRTIO_NET_F_NOTF_COAL", "5.1.3.1"),
+        ("nic.vq_notf_coal=true", "VIRTIO_NET_F_VQ_NOTF_COAL", "5.1.3.1"),
+        ("nic.device_stats=true", "VIRTIO_NET_F_DEVICE_STATS", "5.1.6.5.10"),
+        ("nic.announce=['1ms']", "VIRTIO_NET_F_GUEST_ANNOUNCE", "5.1.3.1"),
     ] {
         let message = refused(&[&BARE[..], &[set]].concat());
         assert!(message.contains(feature) && message.contains(section), "{set}: {message}");
