@@ -155,6 +155,8 @@ enum BenchCommand {
     /// Nanoseconds per frame stored and read, by capture engine and number of threads, beside a plain
     /// copy; memory per queued frame.
     Engine(bench::EngineArgs),
+    /// Nanoseconds per frame of a virtqueue: the device's rings, beside `virtio-queue`, and the driver's.
+    Ring(bench::RingArgs),
 }
 
 /// Runs the program.
@@ -178,6 +180,7 @@ pub fn main() -> Exit {
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
         Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),
         Command::Bench(BenchCommand::Engine(args)) => bench::engine(&args),
+        Command::Bench(BenchCommand::Ring(args)) => bench::ring(&args),
     }
 }
 

@@ -57,7 +57,7 @@ mod header;
 mod host;
 mod msix;
 mod offload;
-mod ring;
+pub mod ring;
 pub mod rss;
 pub mod spec;
 pub mod wire;

@@ -10,26 +10,26 @@ use vm_memory::GuestMemory;
 
 /// Part of a chain: guest memory from `address`, `len` bytes, all of it there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Segment {
+pub struct Segment {
     /// Guest address.
-    pub(crate) address: u64,
+    pub address: u64,
     /// Bytes; more than 0.
-    pub(crate) len: u32,
+    pub len: u32,
 }
 
 /// A validated chain.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Chain {
+pub struct Chain {
     /// Number of its first descriptor, as the available ring had it; on a packed ring its buffer id.
-    pub(crate) head: u16,
+    pub head: u16,
     /// Segments.
     count: u32,
     /// How many of them are to read; they come first.
     readable: u32,
     /// Bytes to read.
-    pub(crate) readable_len: u32,
+    pub readable_len: u32,
     /// Bytes to write.
-    pub(crate) writable_len: u32,
+    pub writable_len: u32,
     first: Segment,
     /// The second segment and so on.
     rest: Vec<Segment>,
@@ -37,30 +37,29 @@ pub(crate) struct Chain {
 
 impl Chain {
     /// The segments to read.
-    pub(crate) fn readable(&self) -> impl Iterator<Item = Segment> + '_ {
+    pub fn readable(&self) -> impl Iterator<Item = Segment> + '_ {
         self.segments().take(self.readable as usize)
     }
 
     /// The segments to write.
-    pub(crate) fn writable(&self) -> impl Iterator<Item = Segment> + '_ {
+    pub fn writable(&self) -> impl Iterator<Item = Segment> + '_ {
         self.segments().skip(self.readable as usize)
     }
 
     /// Appends another chain's segments, which are all to write, as this one's are. The head
     /// stays this one's.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         self.rest.extend(other.segments());
         self.count += other.count;
         self.writable_len = self.writable_len.saturating_add(other.writable_len);
     }
 
     /// Writes `bytes` into the segments to write: with one copy, if the first has room for them.
+    ///
+    /// # Errors
+    /// The memory is there no longer.
     #[inline]
-    pub(crate) fn write_one<G: GuestMemory>(
-        &self,
-        memory: &G,
-        bytes: &[u8],
-    ) -> Result<(), RingFault> {
+    pub fn write_one<G: GuestMemory>(&self, memory: &G, bytes: &[u8]) -> Result<(), RingFault> {
         if self.readable > 0 || (self.first.len as usize) < bytes.len() {
             return self.write(memory, std::iter::once(bytes));
         }
@@ -73,8 +72,11 @@ impl Chain {
     }
 
     /// Writes the pieces one after the other into the segments to write, as far as these reach.
+    ///
+    /// # Errors
+    /// The memory is there no longer.
     #[inline]
-    pub(crate) fn write<'a, G: GuestMemory>(
+    pub fn write<'a, G: GuestMemory>(
         &self,
         memory: &G,
         pieces: impl Iterator<Item = &'a [u8]>,
@@ -102,11 +104,10 @@ impl Chain {
     }
 
     /// Reads the segments to read into `out`, as far as it reaches; the bytes read.
-    pub(crate) fn read<G: GuestMemory>(
-        &self,
-        memory: &G,
-        out: &mut [u8],
-    ) -> Result<usize, RingFault> {
+    ///
+    /// # Errors
+    /// The memory is there no longer.
+    pub fn read<G: GuestMemory>(&self, memory: &G, out: &mut [u8]) -> Result<usize, RingFault> {
         let mut at = 0;
         for segment in self.readable() {
             let len = (segment.len as usize).min(out.len() - at);

@@ -9,9 +9,9 @@
 //! - [`Ring::put_used`] writes all elements, then stores the index once, with release ordering;
 //! - a fault leaves the ring as it is; the device stops using it.
 //!
-//! [`split::Split`] does this with up to 64 chains in a pass, [`reference::Reference`] chain by chain with the
+//! [`Split`] does this with up to 64 chains in a pass, [`Reference`] chain by chain with the
 //! `virtio-queue` crate: both give the same chains and leave the same bytes in the used ring. Packed
-//! virtqueues are [`packed::Packed`]. A [`Virtqueue`] is one of them.
+//! virtqueues are [`Packed`]. A [`Virtqueue`] is one of them.
 //!
 //! Not checked: that chains do not share descriptors or buffers, and that rings do not overlap; a driver
 //! that does so harms itself only.
@@ -26,28 +26,39 @@ mod setup;
 mod split;
 mod validate;
 
-pub(crate) use chain::{Chain, Segment};
+pub use chain::{Chain, Segment};
 pub use fault::{ChainFault, DeviceError, RingFault};
-pub use queue::RingKind;
-pub(crate) use queue::{RingFeatures, Virtqueue};
+pub use packed::Packed;
+pub use queue::{RingFeatures, RingKind, Virtqueue};
+pub use reference::Reference;
 pub use setup::{QueueError, QueueSetup};
+pub use split::Split;
 
 use vm_memory::GuestMemory;
 
 /// A virtqueue, from the device's side.
-pub(crate) trait Ring {
+pub trait Ring {
     /// Entries of the queue.
     fn size(&self) -> u16;
 
     /// Chains the driver offers that have not been fetched.
+    ///
+    /// # Errors
+    /// The index cannot be read, or is too far ahead.
     fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault>;
 
     /// The same; what it has cost to find out is not spent again.
+    ///
+    /// # Errors
+    /// As of [`Ring::available`].
     fn look<G: GuestMemory>(&mut self, memory: &G) -> Result<u16, RingFault> {
         self.available(memory)
     }
 
     /// Fetches the next chain into `chain`, if there is one and it has at least `need` bytes to write.
+    ///
+    /// # Errors
+    /// The ring or the chain is malformed.
     fn fetch<G: GuestMemory>(
         &mut self,
         memory: &G,
@@ -60,22 +71,34 @@ pub(crate) trait Ring {
     fn unfetch(&mut self);
 
     /// Publishes used entries in this order, all at once.
+    ///
+    /// # Errors
+    /// The ring cannot be written.
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault>;
 
     /// Publishes one element that is a lie, for a fault.
+    ///
+    /// # Errors
+    /// The ring cannot be read and written.
     fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault>;
 
     /// Does the driver want an interrupt for what was published since the last call? By `used_event` with
     /// VIRTIO_F_EVENT_IDX, otherwise by VIRTQ_AVAIL_F_NO_INTERRUPT.
+    ///
+    /// # Errors
+    /// The driver's wish cannot be read.
     fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault>;
 
     /// Asks the driver for notifications, or not to bother. Having asked: have chains come meanwhile?
+    ///
+    /// # Errors
+    /// The wish cannot be written, or the ring not be read.
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault>;
 }
 
 /// A completion that is a lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum False {
+pub enum False {
     /// It names a descriptor that no ring has, with this length.
     WrongId(u32),
     /// What has stood in its place since a lap ago.
@@ -83,22 +106,25 @@ pub(crate) enum False {
 }
 
 /// The descriptor number of [`False::WrongId`]: beyond the largest queue (2.7).
-pub(crate) const WRONG_ID: u16 = u16::MAX;
+const WRONG_ID: u16 = u16::MAX;
 
 /// What [`Ring::fetch`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fetched {
+pub enum Fetched {
     /// The ring is empty.
     Empty,
     /// The next chain has only so many bytes to write; it stays in the ring.
-    TooSmall { capacity: u32 },
+    TooSmall {
+        /// Those bytes.
+        capacity: u32,
+    },
     /// The chain was taken out of the ring.
     Chain,
 }
 
 /// Which descriptors belong in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub enum Shape {
     /// The device writes them all.
     Receive,
     /// The device reads them all.
@@ -109,7 +135,9 @@ pub(crate) enum Shape {
 
 /// A used element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Used {
-    pub(crate) head: u16,
-    pub(crate) len: u32,
+pub struct Used {
+    /// Head of the chain; with a packed ring its buffer id.
+    pub head: u16,
+    /// Bytes written into it.
+    pub len: u32,
 }

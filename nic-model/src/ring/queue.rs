@@ -20,16 +20,21 @@ pub enum RingKind {
 
 /// What driver and device have agreed about rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RingFeatures {
-    pub(crate) packed: bool,
-    pub(crate) event_idx: bool,
-    pub(crate) indirect: bool,
-    pub(crate) in_order: bool,
+pub struct RingFeatures {
+    /// VIRTIO_F_RING_PACKED.
+    pub packed: bool,
+    /// VIRTIO_F_EVENT_IDX.
+    pub event_idx: bool,
+    /// VIRTIO_F_INDIRECT_DESC.
+    pub indirect: bool,
+    /// VIRTIO_F_IN_ORDER.
+    pub in_order: bool,
 }
 
 impl RingFeatures {
     /// Those among the features agreed.
-    pub(crate) fn of(features: u64) -> Self {
+    #[must_use]
+    pub fn of(features: u64) -> Self {
         Self {
             packed: features & feature::RING_PACKED != 0,
             event_idx: features & feature::EVENT_IDX != 0,
@@ -43,7 +48,7 @@ impl RingFeatures {
 // There is one per virtqueue, so what the smaller kind wastes is nothing.
 #[allow(clippy::large_enum_variant, reason = "a box would be one more step to every chain")]
 #[derive(Debug)]
-pub(crate) enum Virtqueue {
+pub enum Virtqueue {
     /// Split, by way of `virtio-queue`.
     Reference(Reference),
     /// Split, a pass at a time.
@@ -65,7 +70,8 @@ macro_rules! each {
 
 impl Virtqueue {
     /// The queue of a setup that was validated, done so if it is split; `None` where `virtio-queue` refuses it all the same.
-    pub(crate) fn new(kind: RingKind, setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
+    #[must_use]
+    pub fn new(kind: RingKind, setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
         let RingFeatures { packed, event_idx, indirect, in_order } = agreed;
         if packed {
             let agreed = packed::Agreed { event_idx, indirect, in_order };

@@ -15,7 +15,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 /// A virtqueue in use.
 #[derive(Debug)]
-pub(crate) struct Reference {
+pub struct Reference {
     queue: Queue,
     indirect: bool,
 }

@@ -33,7 +33,7 @@ const INDEX: usize = 2;
 
 /// A virtqueue in use.
 #[derive(Debug)]
-pub(crate) struct Split {
+pub struct Split {
     size: u16,
     table: u64,
     available: u64,

@@ -6,8 +6,10 @@
 mod engine;
 mod filter;
 mod machine;
+mod ring;
 mod sim;
 
 pub(super) use engine::{EngineArgs, engine};
 pub(super) use filter::{FilterArgs, filter};
+pub(super) use ring::{RingArgs, ring};
 pub(super) use sim::{SimArgs, sim};

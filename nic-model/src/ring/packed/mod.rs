@@ -48,7 +48,7 @@ pub(crate) struct Agreed {
 
 /// A packed virtqueue in use.
 #[derive(Debug)]
-pub(crate) struct Packed {
+pub struct Packed {
     setup: QueueSetup,
     agreed: Agreed,
     /// Copies of the descriptors from `used` to `seen`, by place.

@@ -19,7 +19,9 @@ use crate::libpcap::{self, Prepared, RawInstruction};
 use crate::output::stdout;
 use frames::Frame;
 use predicates::{Predicate, SUBJECTS, Subject};
-use report::{Engines, Measured, Ratios, Spread, Table};
+use report::{Engines, Measured, Ratios, Table};
+
+pub(super) use report::Spread;
 
 /// What to measure.
 #[derive(Args)]

@@ -9,7 +9,7 @@ use crate::cli::bench::machine;
 
 /// Median, least and most of what the rounds gave.
 #[derive(Serialize, Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
+pub(in crate::cli::bench) struct Spread {
     median: f64,
     min: f64,
     max: f64,
@@ -17,11 +17,16 @@ pub(super) struct Spread {
 
 impl Spread {
     /// `None` of nothing.
-    pub(super) fn of(values: &[f64]) -> Option<Self> {
+    pub(in crate::cli::bench) fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         Some(Self { median: sorted[sorted.len() / 2], min, max })
+    }
+
+    /// The median, and the least in brackets.
+    pub(in crate::cli::bench) fn with_least(&self) -> String {
+        format!("{:.2} ({:.2})", self.median, self.min)
     }
 
     /// Of the ratios round by round: a machine that slows down slows both sides.
@@ -116,7 +121,7 @@ fn row(expression: &str, cells: [Option<String>; 4]) -> String {
 }
 
 fn with_least(times: &Option<Spread>) -> Option<String> {
-    times.map(|Spread { median, min, .. }| format!("{median:.2} ({min:.2})"))
+    times.as_ref().map(Spread::with_least)
 }
 
 fn ratio(ratios: &Option<Spread>) -> Option<String> {
