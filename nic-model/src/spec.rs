@@ -138,6 +138,8 @@ pub mod ring {
     pub const DESC_F_USED: u16 = 1 << 15;
     /// Offset of the length in a packed descriptor. 2.8.13
     pub const PACKED_LEN_AT: u64 = 8;
+    /// Offset of the buffer id in a packed descriptor. 2.8.13
+    pub const PACKED_ID_AT: u64 = 12;
     /// Offset of the flags in a packed descriptor. 2.8.13
     pub const PACKED_FLAGS_AT: u64 = 14;
     /// RING_EVENT_FLAGS_ENABLE: notify of everything. 2.8.10

@@ -19,21 +19,21 @@
 //!
 //! Not checked: buffer ids. They are the driver's own (2.8.1), any will do, and come back as they were.
 
+mod ahead;
 mod chain;
 mod cursor;
+mod used;
 
-use super::access::{direct, read, write};
-use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used, WRONG_ID};
-use crate::ring::ChainFault;
+use super::access::{View, direct};
+use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
 use crate::spec::ring::{
-    DESC_F_AVAIL, DESC_F_NEXT, DESC_F_USED, DESC_F_WRITE, DESCRIPTOR_LEN, EVENT_DESC,
-    EVENT_DISABLE, EVENT_ENABLE, EVENT_FLAGS, PACKED_FLAGS_AT, PACKED_LEN_AT,
+    DESCRIPTOR_LEN, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, EVENT_FLAGS, descriptor_table_len,
 };
 use chain::read_chain;
 use cursor::{Cursor, need_event};
 use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
-use vm_memory::{Bytes, GuestAddress, GuestMemory};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 /// Chains that one fetch reads ahead.
 const AHEAD: u16 = 64;
@@ -106,59 +106,12 @@ impl Packed {
         self.setup.descriptor_table + u64::from(place) * DESCRIPTOR_LEN
     }
 
-    /// Whether the driver has made the descriptor at `cursor` available.
+    /// The descriptor ring, translated.
     #[inline(always)]
-    fn is_available<G: GuestMemory>(
-        &self,
-        memory: &G,
-        cursor: Cursor,
-    ) -> Result<Option<u16>, RingFault> {
-        let at = self.at(cursor.place());
-        // Acquire: pairs with the driver's store of the flags, so that the rest is seen when read next.
-        let flags = memory
-            .load::<u16>(GuestAddress(at + PACKED_FLAGS_AT), Ordering::Acquire)
-            .map(u16::from_le)
-            .map_err(|_| RingFault::memory("a descriptor", at))?;
-        Ok((flags & (DESC_F_AVAIL | DESC_F_USED) == cursor.available_flags()).then_some(flags))
-    }
-
-    /// Reads ahead until there are `enough` chains or no more available descriptors; the chains ahead.
-    #[inline(always)]
-    fn read_ahead<G: GuestMemory>(&mut self, memory: &G, enough: u16) -> Result<u16, RingFault> {
-        while self.chains < enough && self.in_flight + self.ahead < self.setup.size {
-            let Some(flags) = self.is_available(memory, self.seen)? else { break };
-            let at = self.at(self.seen.place());
-            let mut bytes = [0; PACKED_FLAGS_AT as usize];
-            if !read(memory, at, &mut bytes) {
-                return Err(RingFault::memory("a descriptor", at));
-            }
-            let [address @ .., l0, l1, l2, l3, i0, i1] = bytes;
-            self.copies[usize::from(self.seen.place())] = Descriptor {
-                address: u64::from_le_bytes(address),
-                len: u32::from_le_bytes([l0, l1, l2, l3]),
-                id: u16::from_le_bytes([i0, i1]),
-                flags,
-            };
-            self.seen.advance(1);
-            self.ahead += 1;
-            self.open = flags & DESC_F_NEXT != 0;
-            self.chains += u16::from(!self.open);
-        }
-        self.check_end()
-    }
-
-    /// The driver makes the first descriptor of a chain available last (2.8.17), so where a chain begins
-    /// it also ends.
-    #[inline(always)]
-    fn check_end(&self) -> Result<u16, RingFault> {
-        if self.chains == 0 && self.open {
-            let fault = match self.in_flight + self.ahead < self.setup.size {
-                true => ChainFault::Incomplete,
-                false => ChainFault::Loop,
-            };
-            return Err(RingFault::Chain { head: self.fetched.place(), fault });
-        }
-        Ok(self.chains)
+    fn view<'m, G: GuestMemory>(&self, memory: &'m G) -> View<'m, G> {
+        // At most 512 KiB.
+        let len = descriptor_table_len(self.setup.size) as usize;
+        View::new(memory, self.setup.descriptor_table, len, Permissions::ReadWrite)
     }
 
     /// Takes the next chain out of those ahead, of which there is one.
@@ -179,90 +132,6 @@ impl Packed {
         Ok(count)
     }
 
-    /// Writes a used descriptor but for its flags, which are returned with its place.
-    #[inline(always)]
-    fn put<G: GuestMemory>(
-        &mut self,
-        memory: &G,
-        id: u16,
-        len: u32,
-    ) -> Result<(u64, u16), RingFault> {
-        let at = self.at(self.used.place());
-        let wrote = if len > 0 { DESC_F_WRITE } else { 0 };
-        let [l0, l1, l2, l3] = len.to_le_bytes();
-        let [i0, i1] = id.to_le_bytes();
-        if !write(memory, at + PACKED_LEN_AT, &[l0, l1, l2, l3, i0, i1]) {
-            return Err(RingFault::memory("a descriptor", at));
-        }
-        Ok((at + PACKED_FLAGS_AT, self.used.used_flags() | wrote))
-    }
-
-    /// Goes on behind the used descriptor of a chain that has `count`.
-    #[inline(always)]
-    fn pass(&mut self, count: u16) {
-        self.used.advance(count);
-        // A completion that is a lie stands for no chain.
-        self.in_flight = self.in_flight.saturating_sub(count);
-        self.added = self.added.saturating_add(count);
-    }
-
-    /// How many descriptors the chain with this id takes; one that is not in flight is a lie and takes 1.
-    #[inline(always)]
-    fn land(&mut self, id: u16) -> u16 {
-        match self.flying.front() {
-            Some((front, count)) if *front == id => {
-                let count = *count;
-                self.flying.pop_front();
-                count
-            }
-            _ => self.land_out_of_order(id),
-        }
-    }
-
-    #[cold]
-    fn land_out_of_order(&mut self, id: u16) -> u16 {
-        let place = self.flying.iter().position(|(other, _)| *other == id);
-        place.and_then(|place| self.flying.remove(place)).map_or(1, |(_, count)| count)
-    }
-
-    fn store_flags<G: GuestMemory>(
-        memory: &G,
-        (at, flags): (u64, u16),
-        order: Ordering,
-    ) -> Result<(), RingFault> {
-        memory
-            .store(flags.to_le(), GuestAddress(at), order)
-            .map_err(|_| RingFault::memory("a descriptor", at))
-    }
-
-    #[inline(always)]
-    fn put_all<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
-        let mut first = None;
-        for Used { head, len } in used {
-            let flags = self.put(memory, *head, *len)?;
-            match first {
-                None => first = Some(flags),
-                // Relaxed: the first one's store orders it.
-                Some(_) => Self::store_flags(memory, flags, Ordering::Relaxed)?,
-            }
-            let count = self.land(*head);
-            self.pass(count);
-        }
-        // Release: who sees these flags also sees the whole batch, and what it speaks of.
-        first.map_or(Ok(()), |flags| Self::store_flags(memory, flags, Ordering::Release))
-    }
-
-    /// Of chains used in order the last stands for all, if there is nothing to say of the others (2.8.8).
-    fn put_last<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
-        let Some(last) = used.last() else { return Ok(()) };
-        let flags = self.put(memory, last.head, last.len)?;
-        for Used { head, .. } in used {
-            let count = self.land(*head);
-            self.pass(count);
-        }
-        Self::store_flags(memory, flags, Ordering::Release)
-    }
-
     /// When the driver wants an interrupt: a place, and the flags that say what it means.
     fn wish<G: GuestMemory>(&self, memory: &G) -> Result<(u16, u16), RingFault> {
         let at = self.setup.available_ring;
@@ -281,18 +150,7 @@ impl Ring for Packed {
     }
 
     fn available<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
-        direct!(memory => {
-            let (mut chains, mut ahead) = (self.chains, self.in_flight + self.ahead);
-            let mut seen = self.seen;
-            while ahead < self.setup.size
-                && let Some(flags) = self.is_available(memory, seen)?
-            {
-                seen.advance(1);
-                ahead += 1;
-                chains += u16::from(flags & DESC_F_NEXT == 0);
-            }
-            Ok(chains)
-        })
+        direct!(memory => self.count(memory))
     }
 
     #[inline(always)]
@@ -339,16 +197,7 @@ impl Ring for Packed {
     }
 
     fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault> {
-        let flags = match element {
-            False::WrongId(len) => self.put(memory, WRONG_ID, len)?,
-            // Only the flags: the rest is what was there.
-            False::Stale => {
-                let at = self.at(self.used.place()) + PACKED_FLAGS_AT;
-                (at, self.used.used_flags() | DESC_F_WRITE)
-            }
-        };
-        self.pass(1);
-        Self::store_flags(memory, flags, Ordering::Release)
+        direct!(memory => self.put_lie(memory, element))
     }
 
     #[inline(always)]

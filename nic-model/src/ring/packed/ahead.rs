@@ -1,0 +1,92 @@
+//! Looking at descriptors, and reading those that are available ahead.
+
+use super::super::access::View;
+use super::{Cursor, Descriptor, Packed};
+use crate::ring::{ChainFault, RingFault};
+use crate::spec::ring::{
+    DESC_F_AVAIL, DESC_F_NEXT, DESC_F_USED, DESCRIPTOR_LEN, PACKED_FLAGS_AT, PACKED_ID_AT,
+    PACKED_LEN_AT,
+};
+use std::sync::atomic::Ordering;
+use vm_memory::GuestMemory;
+
+impl Packed {
+    /// Reads ahead until there are `enough` chains or no more available descriptors; the chains ahead.
+    #[inline(always)]
+    pub(super) fn read_ahead<G: GuestMemory>(
+        &mut self,
+        memory: &G,
+        enough: u16,
+    ) -> Result<u16, RingFault> {
+        let view = self.view(memory);
+        while self.chains < enough && self.in_flight + self.ahead < self.setup.size {
+            let Some(flags) = available(&view, self.seen)? else { break };
+            let at = offset(self.seen);
+            let read = || Some((view.read(at)?, view.read(at + LEN)?, view.read(at + ID)?));
+            let (address, len, id) = read().ok_or_else(|| fault(&view, self.seen))?;
+            self.copies[usize::from(self.seen.place())] = Descriptor {
+                address: u64::from_le(address),
+                len: u32::from_le(len),
+                id: u16::from_le(id),
+                flags,
+            };
+            self.seen.advance(1);
+            self.ahead += 1;
+            self.open = flags & DESC_F_NEXT != 0;
+            self.chains += u16::from(!self.open);
+        }
+        self.check_end()
+    }
+
+    /// Chains that could be fetched, without reading more of them than it takes to know.
+    pub(super) fn count<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
+        let view = self.view(memory);
+        let (mut chains, mut ahead) = (self.chains, self.in_flight + self.ahead);
+        let mut seen = self.seen;
+        while ahead < self.setup.size
+            && let Some(flags) = available(&view, seen)?
+        {
+            seen.advance(1);
+            ahead += 1;
+            chains += u16::from(flags & DESC_F_NEXT == 0);
+        }
+        Ok(chains)
+    }
+
+    /// The driver makes the first descriptor of a chain available last (2.8.17), so where a chain begins
+    /// it also ends.
+    #[inline(always)]
+    fn check_end(&self) -> Result<u16, RingFault> {
+        if self.chains == 0 && self.open {
+            let fault = match self.in_flight + self.ahead < self.setup.size {
+                true => ChainFault::Incomplete,
+                false => ChainFault::Loop,
+            };
+            return Err(RingFault::Chain { head: self.fetched.place(), fault });
+        }
+        Ok(self.chains)
+    }
+}
+
+const LEN: usize = PACKED_LEN_AT as usize;
+const ID: usize = PACKED_ID_AT as usize;
+const FLAGS: usize = PACKED_FLAGS_AT as usize;
+
+#[inline(always)]
+fn offset(cursor: Cursor) -> usize {
+    usize::from(cursor.place()) * DESCRIPTOR_LEN as usize
+}
+
+#[cold]
+fn fault<G: GuestMemory>(view: &View<'_, G>, cursor: Cursor) -> RingFault {
+    RingFault::memory("a descriptor", view.address(offset(cursor)))
+}
+
+/// The flags of the descriptor at `cursor`, if the driver has made it available.
+#[inline(always)]
+fn available<G: GuestMemory>(view: &View<'_, G>, cursor: Cursor) -> Result<Option<u16>, RingFault> {
+    // Acquire: pairs with the driver's store of the flags, so that the rest is seen when read next.
+    let flags = view.load(offset(cursor) + FLAGS, Ordering::Acquire);
+    let flags = flags.ok_or_else(|| fault(view, cursor))?;
+    Ok((flags & (DESC_F_AVAIL | DESC_F_USED) == cursor.available_flags()).then_some(flags))
+}
