@@ -34,6 +34,15 @@ fn scenario_errors_point_into_the_file() {
 }
 
 #[test]
+fn features_that_do_not_go_together_are_refused_with_the_rule() {
+    let words = ["VIRTIO_NET_F_RSS", "VIRTIO_NET_F_CTRL_VQ", "5.1.3.1", "nic.ctrl_vq = true"];
+    refused("[nic]\nctrl_vq = false\n[channels]\ncombined = 1", &words);
+    let words = ["VIRTIO_NET_F_HASH_REPORT", "VIRTIO_NET_F_CTRL_VQ", "5.1.4"];
+    let bare = "[nic]\nctrl_vq = false\nhash_report = true\n[channels]\ncombined = 1";
+    refused(&format!("{bare}\n[rxfh]\nenabled = false"), &words);
+}
+
+#[test]
 fn errors_in_set_point_at_the_option() {
     let (code, _, stderr) = run(&["run", "--set", "ring.rx=300"]);
     assert_eq!(code, 2);
