@@ -314,7 +314,6 @@ fn driver_config(scenario: &Scenario) -> DriverConfig {
         filter: receive_filter(&scenario.rx_filter),
         coalesce: scenario.coalesce.settings(&scenario.nic),
         control_timeout_ps: scenario.driver.control_timeout.0,
-        ..DriverConfig::default()
     }
 }
 
