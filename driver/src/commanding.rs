@@ -78,7 +78,11 @@ impl Driver {
         let commands = Command::at_start(&self.config);
         self.commanding = Commanding { waiting: commands.into(), ..Commanding::default() };
         self.state = State::Commanding;
-        self.go_on_commanding(now, transport, host)
+        let progress = self.go_on_commanding(now, transport, host);
+        if let Ok(Progress::Waiting { deadline }) = progress {
+            self.timers.set(deadline);
+        }
+        progress
     }
 
     /// A driver that runs gives an order to the device, now or when its turn comes.

@@ -118,8 +118,19 @@ impl Driver {
             self.timers.watchdog = now.saturating_add(self.config.watchdog_ps);
         }
         self.timers.next = self.timers.watchdog;
-        if self.state == State::Running {
-            self.command_while_running(now, transport, host);
+        match self.state {
+            State::Running => self.command_while_running(now, transport, host),
+            State::Commanding => {
+                // Without an answer the driver breaks, and says so itself.
+                let _ = self.step(now, transport, host);
+                if !self.is_live() {
+                    return due;
+                }
+                if let Some(deadline) = self.commanding.deadline() {
+                    self.timers.set(deadline);
+                }
+            }
+            _ => {}
         }
         let mut resetting = 0u64;
         for (queue, rx) in (0..).zip(&mut self.rx) {

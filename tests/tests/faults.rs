@@ -220,9 +220,14 @@ fn a_device_that_stops_or_leaves_is_noticed_and_every_frame_has_its_reason() {
 
 #[test]
 fn a_dead_control_queue_hurts_only_who_commands() {
-    let outcome = with("kind = 'control_queue_dead'\nat = '500us'");
+    let fault = "kind = 'control_queue_dead'\nat = '500us'";
+    let outcome = with(fault);
     assert_eq!(outcome.faults.count(Kind::ControlQueueDead).moot, 1);
     nothing_lost(&outcome);
+    // A driver that begins anew has commands to give, and gives up.
+    let reset = format!("{fault}\n[[fault]]\nkind = 'device_reset'\nat = '600us'");
+    let outcome = with_more("[driver]\ncontrol_timeout = '100us'\nrecover = 'device'\n", &reset);
+    assert_eq!(seen(&outcome, Kind::ControlQueueDead), (1, 1, 0));
 }
 
 /// Switching one fault on leaves what another one hits as it was, and what is offered.
@@ -275,16 +280,18 @@ fn fault() -> impl Strategy<Value = String> {
 
 /// A hundred random schedules on one engine: the account is kept and everything that must be is noticed.
 fn schedules(engine: &str) {
-    let laboratory = (0_u64..1 << 40, 4_u32..8, any::<[bool; 3]>(), 0_u64..30_000);
+    let laboratory = (0_u64..1 << 40, 4_u32..8, any::<[bool; 3]>(), 0_u64..30_000, 0_usize..6);
     let cases = (laboratory, prop::collection::vec(fault(), 1..8));
     let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
-    let run =
-        TestRunner::new(config).run(&cases, |((seed, ring, [msix, index, dog], fifo), faults)| {
+    let run = TestRunner::new(config).run(
+        &cases,
+        |((seed, ring, [msix, index, dog], fifo, recover), faults)| {
             let masking = if msix { "msix" } else { "ring" };
+            let recover = ["", "", "recover = 'queue'\n", "recover = 'device'\n"][recover.min(3)];
             let watchdog = if dog { "watchdog = '100us'\n" } else { "" };
             let text = format!(
                 "seed = {seed}\n[channels]\ncombined = 3\n[ring]\nrx = {}\n[nic]\nfifo = '{}B'\n\
-             event_idx = {index}\n[driver]\nmasking = '{masking}'\n{watchdog}\
+             event_idx = {index}\n[driver]\nmasking = '{masking}'\ncontrol_timeout = '300us'\n{watchdog}{recover}\
              [traffic]\nsource = 'generator'\nframes = 1500\nrate = '1Mpps'\nsize = 'imix'\n\
              [run]\ndrain = '5ms'\n[[handle]]\nengine = '{engine}'\nread_timeout = '1ms'\n{}",
                 1 << ring,
@@ -300,7 +307,8 @@ fn schedules(engine: &str) {
                 outcome.last_events
             );
             Ok(())
-        });
+        },
+    );
     run.unwrap_or_else(|failure| panic!("{engine}: {failure}"));
 }
 

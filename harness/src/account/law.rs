@@ -99,7 +99,7 @@ fn check_counters(ledger: &Ledger, holdings: &impl Holdings) -> Result<(), Broke
         };
         // What was dropped and was no frame is in no tally.
         let seen = seen + ledger.false_drops[index];
-        let counted = holdings.dropped(reason);
+        let counted = holdings.dropped(reason) + ledger.uncounted_drops[index];
         if counted != seen {
             let name = reason.name();
             return broken(format!("{name} is counted {counted} times, the ledger has {seen}"));
@@ -123,9 +123,11 @@ fn check_queue(ledger: &Ledger, holdings: &impl Holdings, queue: u16) -> Result<
         return broken(format!("queue {queue} was touched, there are {}", ledger.queues.len()));
     };
     let (fifo, published) = (holdings.fifo_of(queue), holdings.ring_of(queue));
-    let Some(ring) = published.checked_sub(book.false_in_ring) else {
-        let false_in_ring = book.false_in_ring;
-        return broken(format!("queue {queue} has {published} completions, {false_in_ring} false"));
+    let Some(ring) = published.checked_sub(book.false_in_ring + book.never_taken) else {
+        let false_in_ring = book.false_in_ring + book.never_taken;
+        return broken(format!(
+            "queue {queue} has {published} completions, {false_in_ring} false or left behind"
+        ));
     };
     if book.held.fifo != fifo || book.held.ring != ring {
         return broken(format!(

@@ -96,6 +96,8 @@ pub struct QueueBook {
     ring: VecDeque<u32>,
     /// Used elements that the driver has taken.
     taken: u64,
+    /// Completions that the driver left in the ring when it began the queue anew, since the device started.
+    pub never_taken: u64,
     /// Completions in the used ring that belong to no frame.
     pub false_in_ring: u64,
 }
@@ -126,6 +128,8 @@ pub struct Ledger {
     fault: Option<String>,
     /// Completions that were no frames, by the reason for which the driver dropped them.
     pub false_drops: [u64; Reason::COUNT],
+    /// Frames that the driver left behind without counting them, by the reason that the laboratory gives.
+    pub uncounted_drops: [u64; Reason::COUNT],
     /// Queues that changed since the law was last checked, one bit each.
     pub touched_queues: u64,
     /// Handles that changed since the law was last checked.
@@ -146,6 +150,7 @@ impl Ledger {
             free: Vec::new(),
             fault: None,
             false_drops: [0; Reason::COUNT],
+            uncounted_drops: [0; Reason::COUNT],
             touched_queues: 0,
             touched_handles: false,
         }
@@ -263,7 +268,7 @@ impl Ledger {
     /// met its fate before.
     pub fn restarted(&mut self) {
         for (queue, book) in self.queues.iter_mut().enumerate() {
-            book.taken = 0;
+            (book.taken, book.never_taken) = (0, 0);
             if !book.ring.is_empty() {
                 let left = book.ring.len();
                 self.fault.get_or_insert(format!(

@@ -170,7 +170,7 @@ const TABLE: [Facts; Kind::COUNT] = [
         "a used element names a descriptor that no ring has; the queue stops"),
     row!("queue_stuck", Nic, true, Nobody, "fifo_overflow", May, Must, No, None,
         "the NIC serves the queue no more; without `for` for good"),
-    row!("control_queue_dead", Nic, false, Driver, "control_timeouts", May, No, No, None,
+    row!("control_queue_dead", Nic, false, Driver, "control_failed", May, No, No, None,
         "commands get no answer; without `for` never again"),
     row!("config_changed", Nic, true, Nobody, "config_interrupts", No, No, May, None,
         "the configuration says that it has changed, and changes again at the next `count` readings"),

@@ -62,8 +62,10 @@ struct Queue {
 pub struct Notices {
     counts: [Count; Kind::COUNT],
     queues: Vec<Queue>,
-    /// Commands that wait while nobody answers them.
-    unanswered: u64,
+    /// When the driver gives up a command that waits while nobody answers, in ps.
+    unanswered: Option<u64>,
+    /// How long it waits, in ps.
+    pub patience_ps: u64,
     /// Frames that reached a reader with other bytes than the wire offered.
     pub frames_corrupted: u64,
     /// Completions that were no frames and that the driver took for some.
@@ -77,7 +79,8 @@ impl Notices {
         Self {
             counts: [Count::default(); Kind::COUNT],
             queues: vec![Queue::default(); queues.into()],
-            unanswered: 0,
+            unanswered: None,
+            patience_ps: 0,
             frames_corrupted: 0,
             false_frames: 0,
         }
@@ -109,6 +112,12 @@ impl Notices {
     #[must_use]
     pub fn awaits_the_driver(&self) -> bool {
         self.unnoticed(Kind::DeviceReset) + self.unnoticed(Kind::SurpriseRemoval) > 0
+    }
+
+    /// Whether the driver waits for an answer that does not come.
+    #[must_use]
+    pub fn awaits_an_answer(&self) -> bool {
+        self.unanswered.is_some()
     }
 
     /// [`Notices::unnoticed`] over all kinds.
@@ -186,7 +195,7 @@ impl Notices {
                 self.settled(kind, By::Driver);
             }
         }
-        if std::mem::take(&mut self.unanswered) > 0 {
+        if self.unanswered.take().is_some() {
             while self.unnoticed(Kind::ControlQueueDead) > 0 {
                 self.settled(Kind::ControlQueueDead, By::Driver);
             }
@@ -205,13 +214,13 @@ impl Notices {
     }
 
     /// The driver has given a command to a control queue that is dead, or it is answered.
-    pub fn command(&mut self, waits: bool) {
-        self.unanswered = if waits { self.unanswered + 1 } else { 0 };
+    pub fn command(&mut self, now: u64, waits: bool) {
+        self.unanswered = waits.then_some(now.saturating_add(self.patience_ps));
     }
 
     /// The driver has noticed that a command got no answer.
     pub fn command_timed_out(&mut self) {
-        self.unanswered = 0;
+        self.unanswered = None;
         while self.unnoticed(Kind::ControlQueueDead) > 0 {
             self.settled(Kind::ControlQueueDead, By::Driver);
         }
@@ -237,7 +246,7 @@ impl Notices {
     }
 
     /// The run is over, with so many frames in the used ring of each queue: settles what can be.
-    pub fn finish(&mut self, in_ring: impl Fn(u16) -> u64) {
+    pub fn finish(&mut self, now: u64, in_ring: impl Fn(u16) -> u64) {
         for queue in 0..self.queues.len() {
             self.forget_marks(queue);
             let held = in_ring(queue as u16) > 0;
@@ -245,7 +254,9 @@ impl Notices {
         }
         // The tap looks at each bit that reaches it, so the others never came so far.
         for kind in [Kind::PayloadBitFlip, Kind::ControlQueueDead] {
-            let dead = kind == Kind::ControlQueueDead && self.unanswered > 0;
+            // A driver whose patience has not ended yet has nothing to notice.
+            let late = self.unanswered.is_some_and(|deadline| deadline < now);
+            let dead = kind == Kind::ControlQueueDead && late;
             while !dead && self.unnoticed(kind) > 0 {
                 self.settled(kind, By::Moot);
             }
@@ -279,7 +290,7 @@ mod tests {
         assert_eq!((count.injected, count.moot), (1, 1), "nobody comes there any more");
         notices.taken_for_a_frame(1);
         assert!(notices.is_tainted(1) && !notices.is_tainted(0));
-        notices.finish(|_| 0);
+        notices.finish(0, |_| 0);
         assert_eq!(notices.unnoticed_total(), 0);
         assert_eq!(notices.count(Kind::CompletionDuplicated).driver, 1);
         assert_eq!(notices.count(Kind::CompletionStale).moot, 1);
@@ -292,7 +303,7 @@ mod tests {
         notices.polled(0, By::Driver);
         notices.message_lost(1, Kind::InterruptLost);
         notices.polled(0, By::Driver);
-        notices.finish(|queue| u64::from(queue == 1));
+        notices.finish(0, |queue| u64::from(queue == 1));
         let count = notices.count(Kind::InterruptLost);
         assert_eq!(count, Count { injected: 2, driver: 1, laboratory: 1, moot: 0 });
     }
@@ -302,7 +313,7 @@ mod tests {
         let mut notices = Notices::new(1);
         notices.injected(Kind::SurpriseRemoval);
         notices.injected(Kind::LinkFlap);
-        notices.finish(|_| 0);
+        notices.finish(0, |_| 0);
         assert_eq!(notices.unnoticed_total(), 1, "a link may flap unseen");
         notices.driver_failed();
         assert_eq!(notices.unnoticed_total(), 0);

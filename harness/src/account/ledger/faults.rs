@@ -44,6 +44,26 @@ impl Ledger {
         true
     }
 
+    /// The driver has begun `queue` anew and does not believe what was left in its ring: takes the oldest of
+    /// that out. `Some` is a frame, which is to be dropped; `Some(None)` was none.
+    pub fn unbelieved(&mut self, queue: u16) -> Option<Option<u64>> {
+        let book = self.queues.get_mut(usize::from(queue))?;
+        let tag = book.ring.pop_front()?;
+        book.never_taken += 1;
+        if tag == FALSE {
+            book.false_in_ring -= 1;
+            self.touch(queue);
+            return Some(None);
+        }
+        book.held.ring -= 1;
+        book.held.core += 1;
+        self.held.ring -= 1;
+        self.held.core += 1;
+        self.flights[tag as usize].stage = super::Stage::Core;
+        self.touch(queue);
+        Some(Some(u64::from(tag)))
+    }
+
     /// One bit of the frame was changed, counted from the first bit of its first byte.
     pub fn flip(&mut self, tag: u64, bit: u32) {
         if let Some(flight) = self.live(tag, "flipped") {

@@ -266,3 +266,56 @@ fn any_text_gives_a_scenario_or_an_error() {
         }
     });
 }
+
+#[test]
+fn faults_that_cannot_be() {
+    check(&[
+        ("[[fault]]\nkind = 'link_flip'", 2, "'link_flip'", "did you mean `link_flap`?"),
+        ("[[fault]]\nkind = 'dma_reorder'\nfor = '1us'", 2, "'dma_reorder'", "nothing says when"),
+        (
+            "[[fault]]\nkind = 'bad_crc'\nat = '1us'\nframe = 3",
+            3,
+            "'1us'",
+            "bad_crc at two different occasions; one of at = \"1ms\", frame = 1000 and chance",
+        ),
+        ("[[fault]]\nkind = 'bad_crc'\nat = '1us'\nfor = '1us'", 4, "'1us'", "has no key `for`"),
+        (
+            "[[fault]]\nkind = 'queue_stuck'\nat = '1us'",
+            2,
+            "'queue_stuck'",
+            "needs the key `queue`; keys of queue_stuck: for (may be left out), queue",
+        ),
+        (
+            "[[fault]]\nkind = 'queue_stuck'\nat = '1us'\nqueue = 4",
+            4,
+            "4",
+            "there is no queue 4; queues are 0 to 3",
+        ),
+        (
+            "[[fault]]\nkind = 'cpu_stolen'\nat = '1us'\nfor = '1us'\ncpu = 9",
+            5,
+            "9",
+            "there is no CPU 9",
+        ),
+        (
+            "[[fault]]\nkind = 'dma_slow'\nat = '1us'\nfor = '1us'\namount = '4KiB'",
+            5,
+            "'4KiB'",
+            "how many times as long",
+        ),
+        ("[[fault]]\nkind = 'dma_slow'\nat = '1us'\nfor = '1us'\namount = 1", 5, "1", "too small"),
+        (
+            "[[fault]]\nkind = 'fifo_shrink'\nat = '1us'\nfor = '1us'\namount = 10",
+            5,
+            "10",
+            "a number without unit",
+        ),
+        ("[[fault]]\nkind = 'bad_crc'\nframe = 1\ncount = 0", 4, "0", "too small"),
+        (
+            "[wire]\nmin_frame = '14B'\n[[fault]]\nkind = 'runt'\nframe = 1",
+            4,
+            "'runt'",
+            "no frame is short enough",
+        ),
+    ]);
+}

@@ -162,6 +162,37 @@ prop_compose! {
     }
 }
 
+/// A fault with the keys that its kind has, on one of two queues or CPUs.
+fn fault() -> impl Strategy<Value = Fault> {
+    use crate::fault::{Key, Kind, Unit};
+    let when = prop_oneof![
+        (0..1u64 << 40).prop_map(|at| (Some(Duration(at)), None, None)),
+        any::<u32>().prop_map(|frame| (None, Some(u64::from(frame)), None)),
+        ratio().prop_map(|chance| (None, None, Some(chance))),
+    ];
+    let kind = prop::sample::select(Kind::ALL.to_vec());
+    (kind, when, any::<[bool; 3]>(), 2..1u32 << 20).prop_map(|(kind, when, may, number)| {
+        let facts = kind.facts();
+        let has = |key, may| key == Key::Must || key == Key::May && may;
+        let (at, frame, chance) = when;
+        Fault {
+            at,
+            frame,
+            chance,
+            lasting: has(facts.lasting, may[0]).then_some(Duration(number.into())),
+            count: has(facts.count, may[1]).then_some(number),
+            queue: has(facts.queue, may[2]).then_some(0),
+            cpu: (kind == Kind::CpuStolen).then_some(1),
+            amount: match facts.amount {
+                Unit::None => None,
+                Unit::Bytes => Some(Amount::Bytes(Bytes(number.into()))),
+                Unit::Times => Some(Amount::Number(number.min(1000).into())),
+            },
+            ..Fault::of(kind)
+        }
+    })
+}
+
 prop_compose! {
     fn scenario()(
         texts in ["[ -~\n\u{e4}]{0,20}", "[ -~\n]{0,20}"],
@@ -178,6 +209,7 @@ prop_compose! {
         flags in any::<[bool; 7]>(),
         receive in any::<[bool; 7]>(),
         vlan in proptest::option::of(proptest::collection::vec(0..4096u16, 0..4)),
+        fault in proptest::collection::vec(fault(), 0..4),
     ) -> Scenario {
         let [name, description] = texts;
         let (bad_fcs, runt, link_down, min_frame) = wire;
@@ -194,6 +226,7 @@ prop_compose! {
                 ..Coalesce::default()
             },
             handle,
+            fault,
             folder: "folder".into(),
             ..Scenario::default()
         };

@@ -3,10 +3,13 @@
 //! Contract: asked only in runs whose scenario has faults.
 
 use super::Book;
-use crate::account::{Broken, Reason};
+use crate::account::{Broken, Claim, Reason};
 use crate::event::{Event, WorldEvent};
 use crate::fault::{By, Kind};
 use nic_model::DropReason;
+
+/// The bit by which a driver says that it has given up (2.1).
+const FAILED: u8 = nic_model::spec::status::FAILED;
 
 impl Book {
     /// A fault acts now.
@@ -38,6 +41,7 @@ impl Book {
                 self.oracle.halted(Some(DropReason::Removed));
             }
             Nic::DeviceReset { .. } => self.oracle.halted(None),
+            Nic::StatusChanged { status } if status & FAILED != 0 => self.oracle.ready(false),
             Nic::FaultActed { fault, queue: Some(queue) } => {
                 self.oracle.lied(queue);
                 self.lie = Kind::ALL.into_iter().find(|kind| kind.name() == fault);
@@ -74,11 +78,13 @@ impl Book {
             Driver::DriverFailed { .. } => self.faults.driver_failed(),
             Driver::WatchdogRecovered { queue } => self.faults.polled(queue, By::Driver),
             Driver::Polled { queue, .. } => self.faults.polled(queue, By::Moot),
-            Driver::ControlSent { .. } => self.faults.command(self.slot.control_dead),
-            Driver::ControlDone { .. } => self.faults.command(false),
+            Driver::ControlSent { .. } => self.faults.command(now, self.slot.control_dead),
+            Driver::ControlFailed { .. } => self.faults.command_timed_out(),
+            Driver::ControlDone { .. } => self.faults.command(now, false),
+            Driver::QueueRestarted { queue, .. } => self.queue_begins_anew(now, queue),
             Driver::DriverOk { queue_pairs, .. } => {
                 for queue in 0..queue_pairs {
-                    self.queue_begins_anew(queue);
+                    self.queue_begins_anew(now, queue);
                 }
             }
             _ => {}
@@ -86,8 +92,26 @@ impl Book {
         false
     }
 
-    /// The ring of `queue` is empty and nothing of before counts.
-    fn queue_begins_anew(&mut self, queue: u16) {
+    /// The ring of `queue` is empty and nothing of before counts. After a lie the driver may have left
+    /// completions behind: it believes in no more of them than it had buffers out, and counts no others.
+    fn queue_begins_anew(&mut self, now: u64, queue: u16) {
+        if self.faults.has_lied(queue) {
+            let reason = Reason::Driver(driver::DropReason::DriverReset);
+            while let Some(left) = self.ledger.unbelieved(queue) {
+                let Some(tag) = left else { continue };
+                self.ledger.uncounted_drops[reason.index()] += 1;
+                let claim = Claim {
+                    tag,
+                    queue: Some(queue),
+                    handle: None,
+                    occupancy: 0,
+                    capacity: 0,
+                    need: 1,
+                    held: None,
+                };
+                self.drop(now, reason, claim, None, 0);
+            }
+        }
         self.faults.queue_started(queue);
         self.oracle.forgets_lies(queue);
     }
@@ -113,11 +137,12 @@ impl Book {
         if flipped {
             self.faults.settled(Kind::PayloadBitFlip, By::Laboratory);
         }
-        if let Some(kind) = self.faults.at(queue, position) {
+        let lie = self.faults.at(queue, position);
+        if let Some(kind) = lie {
             self.faults.settled(kind, if whole { By::Moot } else { By::Laboratory });
-            if !whole {
-                self.ledger.damage(tag);
-            }
+        }
+        if !whole && (lie.is_some() || self.faults.is_tainted(queue)) {
+            self.ledger.damage(tag);
         }
     }
 
@@ -126,16 +151,15 @@ impl Book {
         let Some(flight) = self.ledger.flight(tag) else { return false };
         let flipped =
             flight.flip.is_some() && flight.begins_with(data) && flight.bytes.len() == len as usize;
-        let tainted = flight.queue.is_some_and(|queue| self.faults.is_tainted(queue));
-        let excused = flipped || flight.damaged || tainted;
+        let excused = flipped || flight.damaged;
         self.faults.frames_corrupted += u64::from(excused);
         excused
     }
 
     /// The run is over: what no one noticed that somebody had to.
-    pub fn end_of_faults(&mut self) -> Option<Broken> {
+    pub fn end_of_faults(&mut self, now: u64) -> Option<Broken> {
         let Self { faults, ledger, .. } = self;
-        faults.finish(|queue| ledger.queues[usize::from(queue)].held.ring);
+        faults.finish(now, |queue| ledger.queues[usize::from(queue)].held.ring);
         let unseen: Vec<String> = Kind::ALL
             .into_iter()
             .filter(|kind| faults.unnoticed(*kind) > 0)

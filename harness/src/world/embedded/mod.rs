@@ -318,7 +318,11 @@ impl Embedded {
     #[inline]
     fn driver_timer(&mut self, device: u64, arrival: u64) -> u64 {
         let Some(at) = self.driver.next_deadline() else { return u64::MAX };
-        let held = self.book.get_mut().ledger.held;
+        let book = self.book.get_mut();
+        if book.faults.awaits_an_answer() {
+            return at.max(self.now);
+        }
+        let held = book.ledger.held;
         let idle = device == u64::MAX && arrival == u64::MAX && held.fifo + held.ring == 0;
         if idle { u64::MAX } else { at.max(self.now) }
     }
@@ -491,7 +495,9 @@ impl Embedded {
             (end, Ok(())) => end,
         };
         let end = match end {
-            End::Complete => self.book.get_mut().end_of_faults().map_or(End::Complete, End::Broken),
+            End::Complete => {
+                self.book.get_mut().end_of_faults(self.now).map_or(End::Complete, End::Broken)
+            }
             end => end,
         };
         let end = match end {
