@@ -12,29 +12,37 @@ use vm_memory::GuestMemory;
 
 impl Packed {
     /// Reads ahead until there are `enough` chains or no more available descriptors; the chains ahead.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn read_ahead<G: GuestMemory>(
         &mut self,
         memory: &G,
         enough: u16,
     ) -> Result<u16, RingFault> {
         let view = self.view(memory);
-        while self.chains < enough && self.in_flight + self.ahead < self.setup.size {
-            let Some(flags) = available(&view, self.seen)? else { break };
-            let at = offset(self.seen);
-            let read = || Some((view.read(at)?, view.read(at + LEN)?, view.read(at + ID)?));
-            let (address, len, id) = read().ok_or_else(|| fault(&view, self.seen))?;
-            self.copies[usize::from(self.seen.place())] = Descriptor {
-                address: u64::from_le(address),
-                len: u32::from_le(len),
-                id: u16::from_le(id),
-                flags,
-            };
-            self.seen.advance(1);
-            self.ahead += 1;
-            self.open = flags & DESC_F_NEXT != 0;
-            self.chains += u16::from(!self.open);
+        // Locals for what changes with each descriptor: with the fields a frame costs a third more.
+        let (mut seen, mut chains, mut open) = (self.seen, self.chains, self.open);
+        let room = self.setup.size.saturating_sub(self.in_flight + self.ahead);
+        let mut read = 0;
+        let mut result = Ok(());
+        while chains < enough && read < room {
+            match copy(&view, seen) {
+                Ok(Some(descriptor)) => {
+                    self.copies[usize::from(seen.place())] = descriptor;
+                    seen.advance(1);
+                    read += 1;
+                    open = descriptor.flags & DESC_F_NEXT != 0;
+                    chains += u16::from(!open);
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    result = Err(fault);
+                    break;
+                }
+            }
         }
+        (self.seen, self.chains, self.open) = (seen, chains, open);
+        self.ahead += read;
+        result?;
         self.check_end()
     }
 
@@ -80,6 +88,20 @@ fn offset(cursor: Cursor) -> usize {
 #[cold]
 fn fault<G: GuestMemory>(view: &View<'_, G>, cursor: Cursor) -> RingFault {
     RingFault::memory("a descriptor", view.address(offset(cursor)))
+}
+
+/// The descriptor at `cursor`, if the driver has made it available.
+#[inline(always)]
+fn copy<G: GuestMemory>(
+    view: &View<'_, G>,
+    cursor: Cursor,
+) -> Result<Option<Descriptor>, RingFault> {
+    let Some(flags) = available(view, cursor)? else { return Ok(None) };
+    let at = offset(cursor);
+    let read = || Some((view.read(at)?, view.read(at + LEN)?, view.read(at + ID)?));
+    let (address, len, id) = read().ok_or_else(|| fault(view, cursor))?;
+    let (address, len, id) = (u64::from_le(address), u32::from_le(len), u16::from_le(id));
+    Ok(Some(Descriptor { address, len, id, flags }))
 }
 
 /// The flags of the descriptor at `cursor`, if the driver has made it available.
