@@ -121,7 +121,7 @@ fn pair(
         let what = format!("nothing is coalesced while {missing} is 0");
         return wrong(&keys, what, format!("set {missing} too, or neither"));
     }
-    if by_command && usecs.0 % PS_PER_USEC != 0 {
+    if by_command && !usecs.0.is_multiple_of(PS_PER_USEC) {
         let what = format!("a command cannot carry {usecs}");
         return wrong(&[usecs_key], what, "allowed: whole microseconds, like \"50us\"");
     }

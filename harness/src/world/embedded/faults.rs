@@ -151,7 +151,7 @@ impl Embedded {
         match kind {
             Kind::LinkFlap => self.set_link(),
             Kind::FifoShrink => {
-                let bytes = active().map(|fault| fault.amount()).min();
+                let bytes = active().map(crate::scenario::Fault::amount).min();
                 self.book.get_mut().oracle.fifo_shrinks(bytes);
                 self.inject(Nic::FifoShrink { bytes });
             }
