@@ -21,7 +21,7 @@ macro_rules! direct {
     ($memory:ident => $body:expr) => {
         match $memory.physical_memory() {
             Some(physical) => {
-                let $memory = &$crate::ring::access::Direct(physical);
+                let $memory = &$crate::ring::access::Direct::new(physical);
                 $body
             }
             None => $body,
@@ -30,23 +30,48 @@ macro_rules! direct {
 }
 pub(super) use direct;
 
-/// Guest memory of which a span within one region is one look-up.
-pub(super) struct Direct<'m, P: ?Sized>(pub(super) &'m P);
+/// Guest memory of which a span within one region is one look-up, and none if that is the first.
+pub(super) struct Direct<'m, P: GuestMemoryBackend + ?Sized> {
+    memory: &'m P,
+    /// The first region, which is where most spans are.
+    first: Option<&'m P::R>,
+    /// Where it starts, and its bytes; none if there is none.
+    start: u64,
+    size: u64,
+}
 
-impl<P: GuestMemoryBackend + ?Sized> Direct<'_, P> {
-    /// The span, if it lies within one region and is not empty. The first region is where most of them
-    /// are: no search for those.
-    #[inline]
+impl<'m, P: GuestMemoryBackend + ?Sized> Direct<'m, P> {
+    #[inline(always)]
+    pub(super) fn new(memory: &'m P) -> Self {
+        let first = memory.iter().next();
+        let (start, size) = first.map_or((0, 0), |first| (first.start_addr().0, first.len()));
+        Self { memory, first, start, size }
+    }
+
+    /// Does the span, which is not empty, lie in the first region?
+    #[inline(always)]
+    fn is_in_first(&self, address: GuestAddress, len: usize) -> bool {
+        let offset = address.0.wrapping_sub(self.start);
+        offset < self.size && len as u64 <= self.size - offset && len > 0
+    }
+
+    /// The span, if it lies within one region and is not empty.
+    #[inline(always)]
     fn span(&self, address: GuestAddress, len: usize) -> Option<VolatileSlice<'_, MS<'_, P>>> {
-        match self.0.iter().next().and_then(|region| within(region, address, len)) {
+        match self.first.and_then(|region| within(region, address, len)) {
             Some(span) => Some(span),
             None => self.search(address, len),
         }
     }
 
     #[cold]
+    fn check_all(&self, address: GuestAddress, len: usize) -> bool {
+        GuestMemoryBackend::check_range(self.memory, address, len)
+    }
+
+    #[cold]
     fn search(&self, address: GuestAddress, len: usize) -> Option<VolatileSlice<'_, MS<'_, P>>> {
-        within(self.0.find_region(address)?, address, len)
+        within(self.memory.find_region(address)?, address, len)
     }
 }
 
@@ -66,9 +91,9 @@ impl<P: GuestMemoryBackend + ?Sized> GuestMemory for Direct<'_, P> {
     type PhysicalMemory = P;
     type Bitmap = <P::R as GuestMemoryRegion>::B;
 
-    #[inline]
+    #[inline(always)]
     fn check_range(&self, address: GuestAddress, len: usize, _: Permissions) -> bool {
-        self.span(address, len).is_some() || GuestMemoryBackend::check_range(self.0, address, len)
+        self.is_in_first(address, len) || self.check_all(address, len)
     }
 
     #[inline]
@@ -80,12 +105,12 @@ impl<P: GuestMemoryBackend + ?Sized> GuestMemory for Direct<'_, P> {
     ) -> Result<impl GuestMemorySliceIterator<'a, BS<'a, Self::Bitmap>>> {
         Ok(match self.span(address, len) {
             Some(span) => Spans::Whole(Some(span)),
-            None => Spans::Pieces(GuestMemoryBackend::get_slices(self.0, address, len)),
+            None => Spans::Pieces(GuestMemoryBackend::get_slices(self.memory, address, len)),
         })
     }
 
     fn physical_memory(&self) -> Option<&P> {
-        Some(self.0)
+        Some(self.memory)
     }
 }
 
@@ -213,7 +238,7 @@ mod tests {
         let ranges = [0x1000, 0x2000, 0x8000].map(|start| (GuestAddress(start), 0x1000));
         let memory = GuestMemoryMmap::<()>::from_ranges(&ranges).unwrap();
         check(&memory);
-        check(&Direct(&memory));
+        check(&Direct::new(&memory));
     }
 
     fn check(memory: &impl GuestMemory) {

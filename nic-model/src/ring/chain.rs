@@ -140,6 +140,18 @@ impl Chain {
         self.rest.clear();
     }
 
+    /// Makes it a chain of this one segment.
+    #[inline(always)]
+    pub(super) fn set_only(&mut self, head: u16, segment: Segment, writable: bool) {
+        self.head = head;
+        self.count = 1;
+        self.readable = u32::from(!writable);
+        (self.readable_len, self.writable_len) =
+            if writable { (0, segment.len) } else { (segment.len, 0) };
+        self.first = segment;
+        self.rest.clear();
+    }
+
     /// Appends a segment; the caller has seen that the sum of lengths does not overflow, and that none to
     /// read comes after one to write. No chain has more segments than a queue has entries.
     #[inline]

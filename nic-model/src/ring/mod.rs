@@ -3,7 +3,8 @@
 //! A [`Ring`] gives the device validated descriptor chains and takes used entries back. What it promises:
 //!
 //! - a [`Chain`] was read once, descriptor by descriptor, and only what was read counts from then on: the
-//!   driver may change the table afterwards, and nothing is fetched twice;
+//!   driver may change the table afterwards, and nothing is fetched twice. One that was put back may be read
+//!   anew, and then nothing of the first reading counts;
 //! - it ends properly, is no longer than the queue, has no empty or misplaced descriptor and no indirect one
 //!   that breaks a rule (2.7.5.3), and every byte of it lies in guest memory;
 //! - [`Ring::put_used`] writes all elements, then stores the index once, with release ordering;

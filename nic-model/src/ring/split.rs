@@ -35,6 +35,8 @@ const INDEX: usize = 2;
 #[derive(Debug)]
 pub struct Split {
     size: u16,
+    /// An index modulo the size, which is a power of two.
+    mask: u16,
     table: u64,
     available: u64,
     used: u64,
@@ -59,6 +61,8 @@ impl Split {
     pub(crate) fn new(setup: &QueueSetup, agreed: RingFeatures) -> Self {
         Self {
             size: setup.size,
+            // No setup without entries is valid.
+            mask: setup.size.saturating_sub(1),
             table: setup.descriptor_table,
             available: setup.available_ring,
             used: setup.used_ring,
@@ -92,8 +96,8 @@ impl Split {
         let table = View::new(memory, self.table, len, Permissions::Read);
         let rules = Rules { size: self.size, indirect: self.indirect, shape };
         for chain in &mut self.pass[..offered.min(PASS).into()] {
-            // The size is a power of two, at most 32768, and the pass no longer than that.
-            let entry = self.next_available.wrapping_add(self.filled as u16) & (self.size - 1);
+            // A pass is short: the number fits.
+            let entry = self.next_available.wrapping_add(self.filled as u16) & self.mask;
             let read = match available.read::<u16>(4 + 2 * usize::from(entry)) {
                 Some(head) => read_chain(memory, &table, u16::from_le(head), rules, chain),
                 None => Err(RingFault::memory("the available ring", self.available)),
@@ -133,15 +137,16 @@ impl Split {
     fn put<G: GuestMemory>(
         &mut self,
         memory: &G,
-        elements: impl Iterator<Item = [u32; 2]>,
+        elements: impl Iterator<Item = (u32, u32)>,
     ) -> Result<(), RingFault> {
         let len = used_ring_len(self.size) as usize;
         let ring = View::new(memory, self.used, len, Permissions::ReadWrite);
         let fault = || RingFault::memory("the used ring", self.used);
         let mut next = self.next_used;
-        for element in elements {
-            let entry = usize::from(next & (self.size - 1));
-            ring.write(4 + 8 * entry, element.map(u32::to_le)).ok_or_else(fault)?;
+        for (id, len) in elements {
+            let word = u64::from(id) | u64::from(len) << 32;
+            let entry = usize::from(next & self.mask);
+            ring.write(4 + 8 * entry, word.to_le()).ok_or_else(fault)?;
             next = next.wrapping_add(1);
         }
         ring.store(INDEX, next, Ordering::Release).ok_or_else(fault)?;
@@ -199,18 +204,19 @@ impl Ring for Split {
 
     #[inline(always)]
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
-        let elements = used.iter().map(|used| [used.head.into(), used.len]);
+        let elements = used.iter().map(|used| (used.head.into(), used.len));
         direct!(memory => self.put(memory, elements))
     }
 
     fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault> {
         let element = match element {
-            False::WrongId(len) => [WRONG_ID.into(), len],
+            False::WrongId(len) => (WRONG_ID.into(), len),
             False::Stale => {
-                let entry = u64::from(self.next_used & (self.size - 1));
+                let entry = u64::from(self.next_used & self.mask);
                 let at = GuestAddress(self.used + 4 + 8 * entry);
                 let stale: Result<[u32; 2], _> = memory.read_obj(at);
-                stale.map_err(|_| RingFault::memory("the used ring", self.used))?.map(u32::from_le)
+                let stale = stale.map_err(|_| RingFault::memory("the used ring", self.used))?;
+                (u32::from_le(stale[0]), u32::from_le(stale[1]))
             }
         };
         self.put(memory, std::iter::once(element))

@@ -9,7 +9,6 @@
 use super::access::View;
 use super::{Chain, ChainFault, RingFault, Segment, Shape};
 use crate::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, DESCRIPTOR_LEN};
-use virtio_queue::desc::split::Descriptor;
 use vm_memory::{GuestAddress, GuestMemory, Permissions};
 
 /// What the descriptors of a queue may be.
@@ -23,6 +22,33 @@ pub(super) struct Rules {
     pub(super) shape: Shape,
 }
 
+/// A descriptor of a split virtqueue (2.7.5) as two le64: the address; and from the low bits on the length,
+/// the flags, and the next one.
+#[derive(Clone, Copy, Debug)]
+struct Descriptor([u64; 2]);
+
+impl Descriptor {
+    #[inline(always)]
+    fn address(self) -> u64 {
+        u64::from_le(self.0[0])
+    }
+
+    #[inline(always)]
+    fn len(self) -> u32 {
+        u64::from_le(self.0[1]) as u32
+    }
+
+    #[inline(always)]
+    fn flags(self) -> u16 {
+        (u64::from_le(self.0[1]) >> 32) as u16
+    }
+
+    #[inline(always)]
+    fn next(self) -> u16 {
+        (u64::from_le(self.0[1]) >> 48) as u16
+    }
+}
+
 /// Reads the chain at `head` of the descriptor table into `chain`. Each descriptor is read exactly once.
 #[inline(always)]
 pub(super) fn read_chain<G: GuestMemory>(
@@ -32,24 +58,70 @@ pub(super) fn read_chain<G: GuestMemory>(
     rules: Rules,
     chain: &mut Chain,
 ) -> Result<(), RingFault> {
+    if head >= rules.size {
+        let fault = ChainFault::IndexOutOfRange(head);
+        return Err(RingFault::Chain { head, fault });
+    }
+    let first = read_descriptor(table, head)?;
+    if !append_only(memory, first, rules.shape, head, chain) {
+        return read_rest(memory, table, first, head, rules, chain);
+    }
+    Ok(())
+}
+
+/// Makes a whole chain of one descriptor, if that is what it is and nothing is wrong with it. Nearly every
+/// chain is, and needs few of the checks.
+#[inline(always)]
+fn append_only<G: GuestMemory>(
+    memory: &G,
+    descriptor: Descriptor,
+    shape: Shape,
+    head: u16,
+    chain: &mut Chain,
+) -> bool {
+    let (writable, flags, access) = match shape {
+        Shape::Receive => (true, DESC_F_WRITE, Permissions::Write),
+        Shape::Transmit => (false, 0, Permissions::Read),
+        Shape::Control => return false,
+    };
+    let (address, len) = (descriptor.address(), descriptor.len());
+    let good = descriptor.flags() & (DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT) == flags
+        && len > 0
+        && memory.check_range(GuestAddress(address), len as usize, access);
+    if good {
+        chain.set_only(head, Segment { address, len }, writable);
+    }
+    good
+}
+
+/// Reads a chain of which `first` has been read.
+#[inline(never)]
+fn read_rest<G: GuestMemory>(
+    memory: &G,
+    table: &View<'_, G>,
+    first: Descriptor,
+    head: u16,
+    rules: Rules,
+    chain: &mut Chain,
+) -> Result<(), RingFault> {
     chain.clear();
     chain.head = head;
     let malformed = |fault| RingFault::Chain { head, fault };
-    let mut index = head;
+    let mut descriptor = first;
     for _ in 0..rules.size {
-        if index >= rules.size {
-            return Err(malformed(ChainFault::IndexOutOfRange(index)));
-        }
-        let descriptor = read_descriptor(table, index)?;
         if descriptor.flags() & DESC_F_INDIRECT != 0 {
-            return read_indirect(memory, &descriptor, rules, chain);
+            return read_indirect(memory, descriptor, rules, chain);
         }
-        let buffer = (descriptor.addr().0, descriptor.len());
+        let buffer = (descriptor.address(), descriptor.len());
         append(memory, buffer, descriptor.flags(), rules.shape, chain).map_err(malformed)?;
         if descriptor.flags() & DESC_F_NEXT == 0 {
             return finish(rules.shape, chain).map_err(malformed);
         }
-        index = descriptor.next();
+        let index = descriptor.next();
+        if index >= rules.size {
+            return Err(malformed(ChainFault::IndexOutOfRange(index)));
+        }
+        descriptor = read_descriptor(table, index)?;
     }
     Err(malformed(ChainFault::Loop))
 }
@@ -59,17 +131,17 @@ pub(super) fn read_chain<G: GuestMemory>(
 #[inline(never)]
 fn read_indirect<G: GuestMemory>(
     memory: &G,
-    indirect: &Descriptor,
+    indirect: Descriptor,
     rules: Rules,
     chain: &mut Chain,
 ) -> Result<(), RingFault> {
     let head = chain.head;
     let malformed = |fault| RingFault::Chain { head, fault };
-    let (address, len) = (indirect.addr(), indirect.len());
+    let (address, len) = (indirect.address(), indirect.len());
     let entries = indirect_entries(memory, indirect, rules).map_err(malformed)?;
     // Descriptors of the ring before the table are part of the chain, which has the queue's size for all.
     let room = u32::from(rules.size) - chain.segments_len();
-    let table = View::new(memory, address.0, len as usize, Permissions::Read);
+    let table = View::new(memory, address, len as usize, Permissions::Read);
     let mut index = 0;
     for _ in 0..room.min(entries) {
         if u32::from(index) >= entries {
@@ -79,7 +151,7 @@ fn read_indirect<G: GuestMemory>(
         if descriptor.flags() & DESC_F_INDIRECT != 0 {
             return Err(malformed(ChainFault::NestedIndirect));
         }
-        let buffer = (descriptor.addr().0, descriptor.len());
+        let buffer = (descriptor.address(), descriptor.len());
         append(memory, buffer, descriptor.flags(), rules.shape, chain).map_err(malformed)?;
         if descriptor.flags() & DESC_F_NEXT == 0 {
             return finish(rules.shape, chain).map_err(malformed);
@@ -93,10 +165,10 @@ fn read_indirect<G: GuestMemory>(
 /// Entries of an indirect table, if the descriptor may name one at all.
 fn indirect_entries<G: GuestMemory>(
     memory: &G,
-    indirect: &Descriptor,
+    indirect: Descriptor,
     rules: Rules,
 ) -> Result<u32, ChainFault> {
-    let (address, len) = (indirect.addr(), indirect.len());
+    let (address, len) = (indirect.address(), indirect.len());
     if !rules.indirect {
         return Err(ChainFault::Indirect);
     }
@@ -106,8 +178,8 @@ fn indirect_entries<G: GuestMemory>(
     if len == 0 || u64::from(len) % DESCRIPTOR_LEN != 0 {
         return Err(ChainFault::IndirectLength(len));
     }
-    if !memory.check_range(address, len as usize, Permissions::Read) {
-        return Err(ChainFault::OutsideMemory { address: address.0, len });
+    if !memory.check_range(GuestAddress(address), len as usize, Permissions::Read) {
+        return Err(ChainFault::OutsideMemory { address, len });
     }
     Ok(len / DESCRIPTOR_LEN as u32)
 }
@@ -119,7 +191,10 @@ fn read_descriptor<G: GuestMemory>(
 ) -> Result<Descriptor, RingFault> {
     // The table was checked to lie in memory: no overflow.
     let offset = usize::from(index) * DESCRIPTOR_LEN as usize;
-    table.read(offset).ok_or_else(|| RingFault::memory("a descriptor", table.address(offset)))
+    table
+        .read(offset)
+        .map(Descriptor)
+        .ok_or_else(|| RingFault::memory("a descriptor", table.address(offset)))
 }
 
 /// Adds a buffer to a chain, if it belongs there by `shape`, its flags and those before it.
