@@ -187,7 +187,8 @@ fn tcp4(payload: usize) -> Whole {
 fn each_thing_that_is_wrong_with_a_frame_is_seen() {
     let good = tcp4(3000);
     assert!(good.plan(1000).is_ok());
-    let wrong: [(&str, fn(&mut Vec<u8>)); 9] = [
+    type Damage = fn(&mut Vec<u8>);
+    let wrong: [(&str, Damage); 9] = [
         ("no IP", |frame| frame[12] = 0x99),
         ("IPv6 inside IPv4's type", |frame| frame[14] = 0x65),
         ("a short header", |frame| frame[14] = 0x44),
