@@ -71,7 +71,8 @@ macro_rules! each {
 }
 
 impl Virtqueue {
-    /// The queue of a setup that was validated, done so if it is split; `None` where `virtio-queue` refuses it all the same.
+    /// The queue of a setup that was validated, of this kind if it is split; `None` where `virtio-queue`
+    /// refuses it all the same.
     #[must_use]
     pub fn new(kind: RingKind, setup: &QueueSetup, agreed: RingFeatures) -> Option<Self> {
         let RingFeatures { packed, event_idx, indirect, in_order } = agreed;

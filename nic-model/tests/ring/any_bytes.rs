@@ -83,13 +83,14 @@ proptest! {
                 match step {
                     Step::Scribble { part, offset, bytes } => {
                         let setup = &lab.setup;
-                        let parts = [setup.descriptor_table, setup.available_ring, setup.used_ring, TABLES];
+                        let rings = [setup.available_ring, setup.used_ring];
+                        let parts = [setup.descriptor_table, rings[0], rings[1], TABLES];
                         let at = GuestAddress(parts[usize::from(*part)] + offset);
                         lab.memory.write_slice(bytes, at).unwrap();
                     }
                     Step::Index(index) => lab.publish_index(*index),
                     Step::Publish(head) => lab.publish(*head),
-                    Step::Fetch(need) => match lab.fetch(shape, if shape == Shape::Transmit { 0 } else { *need }) {
+                    Step::Fetch(need) => match lab.fetch(shape, need * u32::from(shape != Shape::Transmit)) {
                         Ok(Fetched::Chain) => {
                             check_chain(&lab, shape)?;
                             fetched += 1;

@@ -1,8 +1,8 @@
 //! Batched and reference: the same chains, faults, answers and used rings, for any ring contents.
 //!
-//! A driver may change a descriptor or an entry that it has made available at no time (2.7.13), and this one
-//! does not: its tables are written before the first chain is offered, be they ever so wrong. One that does
-//! is in [`crate::any_bytes`].
+//! What a driver has made available is the device's until it is used (2.7.13), and this one leaves it alone:
+//! its tables are written before the first chain is offered, be they ever so wrong. One that does not is in
+//! [`crate::any_bytes`].
 
 use crate::lab::{AGREED, Across, BUFFERS, Descriptor, GAP, KINDS, Lab, TABLES};
 use nic_model::ring::{Fetched, Ring, RingFeatures, Shape, Used};
@@ -83,7 +83,10 @@ prop_compose! {
 
 fn across() -> impl Strategy<Value = Across> {
     prop_oneof![
-        3 => Just(Across::None), 1 => Just(Across::Table), 1 => Just(Across::Available), 1 => Just(Across::Used)
+        3 => Just(Across::None),
+        1 => Just(Across::Table),
+        1 => Just(Across::Available),
+        1 => Just(Across::Used),
     ]
 }
 
@@ -181,7 +184,11 @@ proptest! {
         across in across(),
         event_idx in any::<bool>(),
         indirect in prop_oneof![4 => Just(true), 1 => Just(false)],
-        shape in prop_oneof![6 => Just(Shape::Receive), 1 => Just(Shape::Transmit), 1 => Just(Shape::Control)],
+        shape in prop_oneof![
+            6 => Just(Shape::Receive),
+            1 => Just(Shape::Transmit),
+            1 => Just(Shape::Control)
+        ],
         steps in proptest::collection::vec(step(), 1..60),
     ) {
         let agreed = RingFeatures { event_idx, indirect, ..AGREED };
