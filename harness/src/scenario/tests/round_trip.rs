@@ -171,7 +171,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         ratio().prop_map(|chance| (None, None, Some(chance))),
     ];
     let kind = prop::sample::select(Kind::ALL.to_vec());
-    (kind, when, any::<[bool; 3]>(), 2..1u32 << 20).prop_map(|(kind, when, may, number)| {
+    (kind, when, any::<[bool; 3]>(), 2..1_000_000u32).prop_map(|(kind, when, may, number)| {
         let facts = kind.facts();
         let has = |key, may| key == Key::Must || key == Key::May && may;
         let (at, frame, chance) = when;
