@@ -24,7 +24,7 @@ pub struct Picture {
     pub owners: Vec<Owner>,
     /// What the rings say: each row with a name.
     pub rows: Vec<(&'static str, String)>,
-    /// The descriptors one by one, for a ring of at most [`DETAILED`] entries.
+    /// The descriptors one by one, for a ring of at most 16 entries.
     pub table: Vec<String>,
 }
 
