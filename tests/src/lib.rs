@@ -1,5 +1,6 @@
 //! What the tests of this folder share. The tests themselves are in `tests/`, one file per subject.
 
+pub mod draw;
 #[cfg(target_os = "linux")]
 pub mod fork;
 pub mod house;

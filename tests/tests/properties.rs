@@ -13,6 +13,7 @@ use harness::world::outcome::{End, Outcome};
 use harness::world::setup;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
+use tests::draw::{driver_policies, nic_features};
 use std::path::PathBuf;
 
 /// Scenarios drawn for each property; the variable PROPTEST_CASES asks for more.
@@ -50,7 +51,8 @@ impl Choices {
     }
 }
 
-fn nic() -> impl Strategy<Value = String> {
+/// The NIC and what is before it; `more` are further keys of the NIC.
+fn nic(more: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let sizes = (
         1u16..=8,
         4u32..=9,
@@ -59,7 +61,7 @@ fn nic() -> impl Strategy<Value = String> {
         1500u32..=3000,
     );
     let coalesce = (0u64..=200, 0u32..=70, any::<bool>(), 0u64..=500, 0u64..=4000);
-    (sizes, coalesce).prop_map(|((queues, ring, fifo, flags, mtu), coalesce)| {
+    (sizes, coalesce, more).prop_map(|((queues, ring, fifo, flags, mtu), coalesce, more)| {
         let [event_idx, in_order, packed, indirect] = flags;
         let format = if packed { "packed" } else { "split" };
         let (usecs, frames, rss, dma_frame, dma_byte) = coalesce;
@@ -67,7 +69,7 @@ fn nic() -> impl Strategy<Value = String> {
         let frames = if usecs == 0 { 0 } else { frames.max(1) };
         format!(
             "[channels]\ncombined = {queues}\n[ring]\nrx = {}\nformat = \"{format}\"\n\
-             [nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\nin_order = {in_order}\nindirect_desc = {indirect}\n\
+             [nic]\nfifo = \"{fifo}B\"\nevent_idx = {event_idx}\nin_order = {in_order}\nindirect_desc = {indirect}\n{more}\
              [wire]\nmtu = {mtu}\nbad_fcs = \"1/50\"\nrunt = \"1/60\"\ngiant = \"1/70\"\n\
              [coalesce]\nrx_usecs = \"{usecs}us\"\nrx_frames = {frames}\n[rxfh]\nenabled = {rss}\n\
              [dma]\nframe = \"{dma_frame}ns\"\nbyte = \"{dma_byte}ps\"\n",
@@ -97,14 +99,15 @@ fn traffic() -> impl Strategy<Value = String> {
     )
 }
 
-fn host() -> impl Strategy<Value = String> {
-    (1u16..=200, 1u16..=16, any::<[bool; 2]>(), 1u16..=9, 0u64..=5000).prop_map(
-        |(budget, refill, [msix, apart], cpus, poll_frame)| {
+/// The driver and the CPUs; `more` are further keys of the driver.
+fn host(more: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    (1u16..=200, 1u16..=16, any::<[bool; 2]>(), 1u16..=9, 0u64..=5000, more).prop_map(
+        |(budget, refill, [msix, apart], cpus, poll_frame, more)| {
             let masking = if msix { "msix" } else { "ring" };
             let header = if apart { "apart" } else { "with-frame" };
             format!(
                 "[driver]\nbuffer = \"4096B\"\nbudget = {budget}\nrefill_threshold = {refill}\nmasking = \"{masking}\"\n\
-                 tx_header = \"{header}\"\n\
+                 tx_header = \"{header}\"\n{more}\
                  [cpus]\ncount = {cpus}\n[costs]\npoll_frame = \"{poll_frame}ns\"\n"
             )
         },
@@ -203,17 +206,23 @@ fn doings() -> impl Strategy<Value = String> {
 
 /// Scenarios of the packet queue that nobody interferes with: they drain.
 fn tame() -> impl Strategy<Value = Choices> {
-    choices(handle(Just(String::new())))
+    let plain = Just(String::new());
+    choices(nic(plain.clone()), host(plain.clone()), handle(plain))
 }
 
-/// Scenarios of any engine, in any mode, with anything done to them.
+/// Scenarios of any engine, in any mode, with anything done to them, and any driver.
 fn wild() -> impl Strategy<Value = Choices> {
-    choices(handle((engine(), doings()).prop_map(|(engine, doings)| engine + &doings)))
+    let handle = handle((engine(), doings()).prop_map(|(engine, doings)| engine + &doings));
+    choices(nic(nic_features()), host(driver_policies()), handle)
 }
 
-fn choices(handle: impl Strategy<Value = String>) -> impl Strategy<Value = Choices> {
+fn choices(
+    nic: impl Strategy<Value = String>,
+    host: impl Strategy<Value = String>,
+    handle: impl Strategy<Value = String>,
+) -> impl Strategy<Value = Choices> {
     let handles = prop::collection::vec(handle, 1..=3);
-    (nic(), traffic(), host(), handles, any::<u32>())
+    (nic, traffic(), host, handles, any::<u32>())
         .prop_map(|(nic, traffic, host, handles, seed)| Choices {
             nic,
             traffic,

@@ -26,8 +26,10 @@ pub trait Holdings {
     fn fifo(&self) -> u64;
     /// Frames in the FIFO for one RX queue.
     fn fifo_of(&self, queue: u16) -> u64;
-    /// Frames written to the used ring of one RX queue and not taken by the driver.
-    fn ring_of(&self, queue: u16) -> u64;
+    /// Completions that the device has published in the used ring of one RX queue.
+    fn published(&self, queue: u16) -> u64;
+    /// Completions that the driver has taken from it.
+    fn consumed(&self, queue: u16) -> u64;
     /// Packets queued for one handle.
     fn queued(&self, handle: u32) -> u64;
     /// Frames that the device says it was offered.
@@ -122,11 +124,14 @@ fn check_queue(ledger: &Ledger, holdings: &impl Holdings, queue: u16) -> Result<
     let Some(book) = ledger.queues.get(usize::from(queue)) else {
         return broken(format!("queue {queue} was touched, there are {}", ledger.queues.len()));
     };
-    let (fifo, published) = (holdings.fifo_of(queue), holdings.ring_of(queue));
-    let Some(ring) = published.checked_sub(book.false_in_ring + book.never_taken) else {
-        let false_in_ring = book.false_in_ring + book.never_taken;
+    let fifo = holdings.fifo_of(queue);
+    let (published, consumed) = (holdings.published(queue), holdings.consumed(queue));
+    let no_frames = book.false_in_ring + book.never_taken;
+    let Some(ring) = (published + book.never_written).checked_sub(consumed + no_frames) else {
         return broken(format!(
-            "queue {queue} has {published} completions, {false_in_ring} false or left behind"
+            "queue {queue} has {published} completions and {} never written, the driver took {consumed}, \
+             {no_frames} are false or left behind",
+            book.never_written
         ));
     };
     if book.held.fifo != fifo || book.held.ring != ring {

@@ -98,6 +98,8 @@ pub struct QueueBook {
     taken: u64,
     /// Completions that the driver left in the ring when it began the queue anew, since the device started.
     pub never_taken: u64,
+    /// Completions that the driver has taken and the device never wrote, since the device started.
+    pub never_written: u64,
     /// Completions in the used ring that belong to no frame.
     pub false_in_ring: u64,
 }
@@ -268,7 +270,7 @@ impl Ledger {
     /// met its fate before.
     pub fn restarted(&mut self) {
         for (queue, book) in self.queues.iter_mut().enumerate() {
-            (book.taken, book.never_taken) = (0, 0);
+            (book.taken, book.never_taken, book.never_written) = (0, 0, 0);
             if !book.ring.is_empty() {
                 let left = book.ring.len();
                 self.fault.get_or_insert(format!(

@@ -36,6 +36,8 @@ pub struct Limits {
     pub rx_ring: u64,
     /// A frame may take several buffers.
     pub mergeable: bool,
+    /// The rings are packed: a false completion takes the place of a descriptor that the device still had.
+    pub packed: bool,
     /// The NIC's own address.
     pub mac: [u8; 6],
     /// What the NIC is to take.
@@ -179,6 +181,10 @@ impl Oracle {
         self.lied |= 1 << (queue & 63);
     }
 
+    fn has_lied(&self, queue: Option<u16>) -> bool {
+        queue.is_some_and(|queue| self.lied & (1 << (queue & 63)) != 0)
+    }
+
     /// This receive queue begins anew.
     pub fn forgets_lies(&mut self, queue: u16) {
         self.lied &= !(1 << (queue & 63));
@@ -320,7 +326,7 @@ impl Oracle {
             // gives cause for one, so unless a completion of the queue has lied each of them is a
             // fault of ours.
             Reason::Driver(_) => (
-                claim.queue.is_some_and(|queue| self.lied & (1 << (queue & 63)) != 0),
+                self.has_lied(claim.queue),
                 "the device obeys the specification on this queue".into(),
             ),
         };
@@ -376,9 +382,10 @@ impl Oracle {
                 "the NIC is to take it".into(),
             ),
             Nic::NoDescriptor => (
-                !self.would_do(available, len)
-                    && no_room
-                    && claim.occupancy + available == claim.capacity,
+                no_room
+                    && (self.limits.packed && self.has_lied(claim.queue)
+                        || !self.would_do(available, len)
+                            && claim.occupancy + available == claim.capacity),
                 format!(
                     "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {} of {} descriptors are used",
                     self.fifo_bytes, self.fifo_limit, claim.occupancy, claim.capacity
@@ -406,7 +413,7 @@ impl Oracle {
             ),
             // A driver that took a false completion gives the device a descriptor which it has already.
             Nic::RingBroken => (
-                claim.queue.is_some_and(|queue| self.lied & (1 << (queue & 63)) != 0),
+                self.has_lied(claim.queue),
                 "the driver obeys the specification on this queue".into(),
             ),
             // No scenario disables a queue or has frames sent.
@@ -446,6 +453,7 @@ mod tests {
             header_bytes: 12,
             rx_ring: 16,
             mergeable: false,
+            packed: false,
             mac: [2; 6],
             rx_filter: RxFilter::default(),
             hash_report: None,

@@ -26,8 +26,11 @@ impl Holdings for Say {
     fn fifo_of(&self, _queue: u16) -> u64 {
         self.fifo
     }
-    fn ring_of(&self, _queue: u16) -> u64 {
+    fn published(&self, _queue: u16) -> u64 {
         self.ring
+    }
+    fn consumed(&self, _queue: u16) -> u64 {
+        0
     }
     fn queued(&self, handle: u32) -> u64 {
         self.queued[handle as usize]

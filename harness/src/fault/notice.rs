@@ -160,10 +160,14 @@ impl Notices {
         Some(first)
     }
 
-    /// The driver took a false completion of `queue` for a frame, and gives its descriptor to the device
-    /// again, which has it already.
+    /// The driver took a false completion of `queue` for a frame.
     pub fn taken_for_a_frame(&mut self, queue: u16) {
         self.false_frames += 1;
+        self.recycled(queue);
+    }
+
+    /// The driver gives the descriptor of a false completion to the device again, which has it already.
+    pub fn recycled(&mut self, queue: u16) {
         self.queues[usize::from(queue)].tainted = true;
     }
 
@@ -188,7 +192,7 @@ impl Notices {
         }
     }
 
-    /// The driver has given up; what it notices by that is settled, what it will never come to is moot.
+    /// The driver has given up; what it notices by that is settled.
     pub fn driver_failed(&mut self) {
         for kind in [Kind::DeviceReset, Kind::SurpriseRemoval] {
             while self.unnoticed(kind) > 0 {
@@ -200,9 +204,9 @@ impl Notices {
                 self.settled(Kind::ControlQueueDead, By::Driver);
             }
         }
-        for queue in 0..self.queues.len() {
-            self.queues[queue].stopped = true;
-            self.forget_marks(queue);
+        // Marks stay: a driver that recovers takes first what was completed before.
+        for of in &mut self.queues {
+            of.stopped = true;
         }
     }
 

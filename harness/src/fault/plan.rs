@@ -27,7 +27,7 @@ pub struct Planned {
 /// All of them. See the module's contract.
 #[derive(Default)]
 pub struct Plan {
-    /// In the order of the file.
+    /// In the order of the file, bit flips last.
     pub planned: Vec<Planned>,
     /// Kinds that change frames are there.
     pub damages: bool,
@@ -53,7 +53,9 @@ impl Plan {
                 active: false,
             }
         };
-        let planned: Vec<Planned> = scenario.fault.iter().map(plan).collect();
+        let mut planned: Vec<Planned> = scenario.fault.iter().map(plan).collect();
+        // A bit is flipped in what the others have left of a frame.
+        planned.sort_by_key(|planned| planned.fault.kind == Kind::PayloadBitFlip);
         let any = |is: fn(Kind) -> bool| planned.iter().any(|planned| is(planned.fault.kind));
         let (damages, hits_messages) = (any(Kind::damages_frames), any(Kind::hits_messages));
         Self { damages, hits_messages, planned }

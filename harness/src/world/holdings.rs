@@ -36,8 +36,12 @@ impl Holdings for Holding<'_> {
         self.device.fifo_frames_of(queue)
     }
 
-    fn ring_of(&self, queue: u16) -> u64 {
-        self.device.published(queue) - self.driver.consumed(queue)
+    fn published(&self, queue: u16) -> u64 {
+        self.device.published(queue)
+    }
+
+    fn consumed(&self, queue: u16) -> u64 {
+        self.driver.consumed(queue)
     }
 
     fn queued(&self, handle: u32) -> u64 {

@@ -471,6 +471,7 @@ fn limits(scenario: &Scenario) -> Limits {
         header_bytes: scenario.virtio_header(),
         rx_ring: scenario.ring.rx.into(),
         mergeable: scenario.nic.mrg_rxbuf,
+        packed: scenario.ring.format == RingFormat::Packed,
         mac: scenario.nic.mac.0,
         rx_filter: scenario.rx_filter.clone(),
         hash_report: scenario

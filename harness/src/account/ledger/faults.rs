@@ -28,15 +28,19 @@ impl Ledger {
     }
 
     /// If the completion that the driver takes next is no frame: takes it, with the reason for which the
-    /// driver dropped it, if it did.
-    pub fn take_false(&mut self, queue: u16, reason: Option<Reason>) -> bool {
+    /// driver dropped it, if it did. After a lie on the queue it may be one that the device never wrote: with
+    /// IN_ORDER a single false one stands for all chains before it.
+    pub fn take_false(&mut self, queue: u16, lied: bool, reason: Option<Reason>) -> bool {
         let Some(book) = self.queues.get_mut(usize::from(queue)) else { return false };
-        if book.ring.front() != Some(&FALSE) {
-            return false;
+        match book.ring.front() {
+            Some(&FALSE) => {
+                book.ring.pop_front();
+                book.false_in_ring -= 1;
+            }
+            None if lied => book.never_written += 1,
+            _ => return false,
         }
-        book.ring.pop_front();
         book.taken += 1;
-        book.false_in_ring -= 1;
         if let Some(reason) = reason {
             self.false_drops[reason.index()] += 1;
         }

@@ -69,7 +69,9 @@ impl Book {
                 if let Some(kind) = self.faults.at(queue, record.tag) {
                     self.faults.settled(kind, By::Driver);
                 }
-                if self.ledger.take_false(queue, Some(Reason::Driver(record.reason))) {
+                let lied = self.faults.is_tainted(queue);
+                if self.ledger.take_false(queue, lied, Some(Reason::Driver(record.reason))) {
+                    self.faults.recycled(queue);
                     self.record(now, Event::Driver(event), None);
                     return true;
                 }
@@ -119,7 +121,7 @@ impl Book {
     /// Whether the driver took a completion that is no frame for one. The laboratory knows, and shows it to
     /// nobody.
     pub fn is_false_frame(&mut self, queue: u16, position: u64) -> bool {
-        if !self.ledger.take_false(queue, None) {
+        if !self.ledger.take_false(queue, self.faults.is_tainted(queue), None) {
             return false;
         }
         if let Some(kind) = self.faults.at(queue, position) {
