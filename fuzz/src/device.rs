@@ -1,7 +1,8 @@
-//! The device against a driver that does anything: guest memory, ring contents, registers, in any order.
+//! The device against a driver that does anything: guest memory, ring contents, registers, in any order; and
+//! the device's own faults among it.
 
 use arbitrary::{Arbitrary, Unstructured};
-use nic_model::{Coalesce, DeviceConfig, QueueSetup, SUPPORTED_FEATURES, spec};
+use nic_model::{Coalesce, DeviceConfig, Fault, Lie, QueueSetup, SUPPORTED_FEATURES, spec};
 
 use crate::rig::{Rig, SIZE, buffer, place};
 
@@ -80,6 +81,12 @@ enum Step<'a> {
     ReadConfig {
         offset: u8,
         len: u8,
+    },
+    Fault {
+        kind: u8,
+        pair: u8,
+        amount: u16,
+        on: bool,
     },
 }
 
@@ -190,6 +197,31 @@ fn take(rig: &mut Rig, step: &Step<'_>) {
         Step::ReadConfig { offset, len } => {
             rig.device.read_config(offset.into(), &mut vec![0; len.into()]);
         }
+        Step::Fault { kind, pair, amount, on } => {
+            let fault = fault(kind, pair.into(), amount, on);
+            let refused = rig.device.inject(rig.now, fault, &mut rig.ears);
+            refused.err().inspect(|error| assert!(!error.to_string().is_empty()));
+        }
+    }
+}
+
+fn fault(kind: u8, pair: u16, amount: u16, on: bool) -> Fault {
+    let lie = |lie| Fault::Completion { pair: on.then_some(pair), lie };
+    match kind % 14 {
+        0 => Fault::FifoShrink { bytes: on.then(|| amount.into()) },
+        1 => Fault::DmaSlow { times: amount.into() },
+        2 => Fault::DmaStall { lasting_ps: amount.into() },
+        3 => Fault::DmaReorder { on },
+        4 => Fault::UsedIndexDelayed { pair, on },
+        5 => Fault::QueueStuck { pair, on },
+        6 => Fault::ControlQueueDead { on },
+        7 => Fault::ConfigChanged,
+        8 => Fault::DeviceReset,
+        9 => Fault::SurpriseRemoval,
+        10 => lie(Lie::Duplicated),
+        11 => lie(Lie::Stale),
+        12 => lie(Lie::Short { len: amount.into() }),
+        _ => lie(Lie::WrongId),
     }
 }
 

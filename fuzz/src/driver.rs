@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use driver::{
-    DmaRegion, Driver, DriverConfig, Event, Host, Masking, QueueSetup, RssSettings, RxFrame,
-    Transport, TransportError, spec,
+    Buffers, DmaRegion, Driver, DriverConfig, Event, Exhausted, Host, Masking, Moderation,
+    QueueSetup, Rearm, Recover, Refill, RssSettings, RxFrame, Transport, TransportError, spec,
 };
 use vm_memory::{Bytes, GuestAddress, GuestMemoryRegion, GuestRegionMmap, MemoryRegionAddress};
 
@@ -19,12 +19,26 @@ struct Input<'a> {
     rss: bool,
     msix: bool,
     refill_threshold: u8,
+    policies: Policies,
     not_wanted: u64,
     not_offered: u64,
     config: [u8; 24],
     /// The device sets the configuration's plain fields as it should.
     plain: bool,
     steps: Vec<Step<'a>>,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Policies {
+    buffers: u8,
+    spares: u8,
+    small: bool,
+    drop: bool,
+    refill: u8,
+    blind: bool,
+    moderation: u8,
+    watchdog: u16,
+    recover: u8,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -43,12 +57,38 @@ enum Step<'a> {
         queue: u8,
         len: u16,
     },
+    /// The driver's timers.
+    Timers,
+    Reset,
+    ResetQueue {
+        queue: u8,
+        entries: Option<u8>,
+    },
+    Statistics,
+    /// A buffer that was handed over comes back, or one that was not.
+    GiveBack {
+        which: u8,
+        made_up: Option<u8>,
+    },
+    Withhold {
+        queue: u8,
+        withheld: bool,
+    },
     // What the device does.
     /// Completes the next buffer as it should, or not quite.
     Complete {
         queue: u8,
         id: u8,
         len: i8,
+        header: Option<[u8; 12]>,
+        frame: u16,
+    },
+    /// The same in a packed ring; the fields are what is wrong.
+    CompletePacked {
+        queue: u8,
+        id: u8,
+        len: i8,
+        flags: u8,
         header: Option<[u8; 12]>,
         frame: u16,
     },
@@ -104,6 +144,8 @@ struct Queue {
     setup: Option<QueueSetup>,
     next_available: u16,
     used_index: u16,
+    /// Descriptors of a packed ring used so far.
+    used: u16,
 }
 
 /// Counts what the driver tells.
@@ -111,6 +153,8 @@ struct Queue {
 struct Ears {
     indicated: u64,
     dropped: u64,
+    /// Buffers that the driver has handed over, with their queues.
+    lent: Vec<(u16, u16)>,
 }
 
 impl Host for Ears {
@@ -119,11 +163,18 @@ impl Host for Ears {
         self.dropped += u64::from(matches!(event, Event::Dropped(_)));
     }
 
-    fn indicate(&mut self, _now: u64, _queue: u16, frames: &[RxFrame<'_>]) {
+    fn indicate(&mut self, _now: u64, queue: u16, frames: &[RxFrame<'_>]) {
         assert!((1..=driver::BATCH).contains(&frames.len()));
         self.indicated += frames.len() as u64;
         for frame in frames {
             assert!(frame.data.len() >= 14, "a frame of {} bytes", frame.data.len());
+            if let Some(buffer) = frame.buffer {
+                assert!(
+                    !self.lent.contains(&(queue, buffer)),
+                    "buffer {buffer} is handed over twice"
+                );
+                self.lent.push((queue, buffer));
+            }
         }
     }
 }
@@ -142,7 +193,14 @@ pub fn run(bytes: &[u8]) {
         queue_pairs: pairs,
         rx_ring: RING,
         tx_ring: RING,
-        buffer_size: 1536,
+        buffers: input.policies.buffers(),
+        buffer_size: if input.policies.small { 64 } else { 1536 },
+        refill: input.policies.refill(),
+        rearm: if input.policies.blind { Rearm::Blind } else { Rearm::LookAgain },
+        moderation: input.policies.moderation(),
+        watchdog_ps: input.policies.watchdog.into(),
+        recover: input.policies.recover(),
+        required: if input.policies.small { spec::NET_F_MRG_RXBUF } else { 0 },
         refill_threshold: u16::from(input.refill_threshold) % RING + 1,
         mask: if input.msix { Masking::Msix } else { Masking::Ring },
         rss,
@@ -168,6 +226,8 @@ fn check(driver: &Driver, ears: &Ears, pairs: u16) {
         let counters = driver.queue_counters(queue).expect("a queue of the configuration");
         let lost: u64 = counters.dropped.iter().sum();
         assert!(driver.posted(queue) <= RING.into());
+        let lent = ears.lent.iter().filter(|(of, _)| *of == queue).count();
+        assert_eq!(driver.lent(queue), lent as u64);
         indicated += counters.receive.indicated;
         dropped += lost;
     }
@@ -200,6 +260,38 @@ fn take(driver: &mut Driver, device: &mut Device, ears: &mut Ears, now: &mut u64
             let refused = driver.transmit(*now, queue.into(), &frame, device, ears);
             refused.err().inspect(|error| assert!(!error.to_string().is_empty()));
         }
+        Step::Timers => {
+            let due = driver.advance(*now, device, ears);
+            assert!(due.iter().all(|queue| queue < 64));
+        }
+        Step::Reset => {
+            let refused = driver.reset(*now, device, ears);
+            refused.err().inspect(|error| assert!(!error.to_string().is_empty()));
+        }
+        Step::ResetQueue { queue, entries } => {
+            let entries = entries.map(u16::from);
+            let refused = driver.reset_queue(*now, queue.into(), entries, device, ears);
+            refused.err().inspect(|error| assert!(!error.to_string().is_empty()));
+        }
+        Step::Statistics => {
+            driver.query_stats(*now, device, ears);
+        }
+        Step::GiveBack { which, made_up } => match made_up {
+            Some(buffer) => {
+                ears.lent.retain(|lent| *lent != (0, buffer.into()));
+                driver.give_back(0, buffer.into());
+            }
+            None if ears.lent.is_empty() => {}
+            None => {
+                let at = usize::from(which) % ears.lent.len();
+                let (queue, buffer) = ears.lent.swap_remove(at);
+                driver.give_back(queue, buffer);
+            }
+        },
+        Step::Withhold { queue, withheld } => driver.withhold_refill(queue.into(), withheld),
+        Step::CompletePacked { queue, id, len, flags, header, frame } => {
+            device.complete_packed(queue, (id, len, flags), header, frame);
+        }
         Step::Complete { queue, id, len, header, frame } => {
             device.complete(queue, id, len, header, frame);
         }
@@ -217,6 +309,44 @@ fn take(driver: &mut Driver, device: &mut Device, ears: &mut Ears, now: &mut u64
             device.resetting = !resets_end;
         }
         Step::Gone(gone) => device.gone = gone,
+    }
+}
+
+impl Policies {
+    fn buffers(&self) -> Buffers {
+        let spares = u16::from(self.spares) % 24 + 1;
+        let exhausted = if self.drop { Exhausted::Drop } else { Exhausted::Copy };
+        match self.buffers % 3 {
+            0 => Buffers::Copy,
+            1 => Buffers::PageFlip { spares, exhausted },
+            _ => Buffers::HeaderSplit { header: 64 + u16::from(self.spares), spares, exhausted },
+        }
+    }
+
+    fn refill(&self) -> Refill {
+        match self.refill % 4 {
+            0 => Refill::EachPoll,
+            1 => Refill::Threshold,
+            2 => Refill::WhenEmpty,
+            _ => Refill::WithoutKick,
+        }
+    }
+
+    fn moderation(&self) -> Moderation {
+        match self.moderation % 4 {
+            0 => Moderation::Interrupts,
+            1 => Moderation::Adaptive,
+            2 => Moderation::BusyPoll { period_ps: 1000 },
+            _ => Moderation::Deferred { hard_irqs: 2, flush_timeout_ps: 1000 },
+        }
+    }
+
+    fn recover(&self) -> Recover {
+        match self.recover % 3 {
+            0 => Recover::None,
+            1 => Recover::Queue,
+            _ => Recover::Device,
+        }
     }
 }
 
@@ -265,6 +395,38 @@ impl Device {
         );
         let len = (u32::from(frame) + 12).wrapping_add_signed(len.into());
         self.put_used(index, u32::from(head) ^ u32::from(id), len);
+    }
+
+    /// Uses the next chain of one descriptor of a packed ring, with what is wrong added to it.
+    fn complete_packed(
+        &mut self,
+        queue: u8,
+        (id, len, flags): (u8, i8, u8),
+        header: Option<[u8; 12]>,
+        frame: u16,
+    ) {
+        let index = usize::from(queue) % self.queues.len();
+        let Some(setup) = self.queues[index].setup else { return };
+        let used = self.queues[index].used;
+        let place = setup.descriptor_table + 16 * u64::from(used % RING);
+        let wraps = used / RING % 2 == 0;
+        let mut bytes = [0; 16];
+        self.read(place, &mut bytes);
+        let (has, wanted) =
+            (u16::from_le_bytes([bytes[14], bytes[15]]), if wraps { 0x80 } else { 0x8000 });
+        if has & 0x8080 != wanted {
+            return;
+        }
+        self.queues[index].used = used.wrapping_add(1);
+        let [a, b, c, d, e, f, g, h, ..] = bytes;
+        let plain = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+        self.write(u64::from_le_bytes([a, b, c, d, e, f, g, h]), &header.unwrap_or(plain));
+        let len = (u32::from(frame % 1600) + 12).wrapping_add_signed(len.into());
+        self.write(place + 8, &len.to_le_bytes());
+        let id = u16::from_le_bytes([bytes[12], bytes[13]]) ^ u16::from(id);
+        self.write(place + 12, &id.to_le_bytes());
+        let turn: u16 = if wraps { 0x8080 } else { 0 };
+        self.write(place + 14, &(turn | 2 ^ u16::from(flags)).to_le_bytes());
     }
 
     fn put_used(&mut self, queue: usize, id: u32, len: u32) {
