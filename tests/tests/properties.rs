@@ -13,8 +13,8 @@ use harness::world::outcome::{End, Outcome};
 use harness::world::setup;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
-use tests::draw::{driver_policies, nic_features};
 use std::path::PathBuf;
+use tests::draw::{driver_policies, nic_features};
 
 /// Scenarios drawn for each property; the variable PROPTEST_CASES asks for more.
 const CASES: u32 = 400;
