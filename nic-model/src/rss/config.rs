@@ -1,7 +1,7 @@
 //! `struct virtio_net_rss_config` of VIRTIO_NET_CTRL_MQ_RSS_CONFIG, read and checked (5.1.6.5.7).
 //!
-//! Queues are bounded by the active pairs, which the same command sets by `max_tx_vq`; a table entry or
-//! unclassified queue beyond them is refused here, so that steering never has to check.
+//! A table entry or unclassified queue that the device does not have is refused here, so that steering never
+//! has to check. `max_tx_vq` bounds the transmit virtqueues and says nothing of those that receive.
 
 use super::classify::HashType;
 use crate::spec::rss::{KEY_LEN_MAX, TABLE_LEN_MAX};
@@ -12,11 +12,11 @@ use std::fmt;
 pub struct RssConfig {
     /// Enabled types, bits of [`HashType`]; none sends every frame to the unclassified queue.
     pub hash_types: u32,
-    /// Pair for frames of no enabled type; below `max_tx_vq`.
+    /// Pair for frames of no enabled type.
     pub unclassified: u16,
-    /// Indirection table: pairs below `max_tx_vq`. The length is a power of two up to 128.
+    /// Indirection table of pairs. The length is a power of two up to 128.
     pub table: Vec<u16>,
-    /// Pairs in use, 1 or more.
+    /// Transmit virtqueues that the driver may use, 1 or more.
     pub max_tx_vq: u16,
     /// Toeplitz key, up to 40 bytes; not empty unless `hash_types` is 0.
     pub key: Vec<u8>,
@@ -33,9 +33,9 @@ pub enum RssError {
     TableMask(u16),
     /// `max_tx_vq` is 0 or above the pairs of the device.
     MaxTxVq(u16),
-    /// `unclassified_queue` is not an active pair.
+    /// `unclassified_queue` is not one of the device's pairs.
     Unclassified(u16),
-    /// This entry of the table is not an active pair.
+    /// This entry of the table is not one of the device's pairs.
     TableEntry {
         /// Its place.
         index: usize,
@@ -86,14 +86,21 @@ impl RssConfig {
         self.table[hash as usize & (self.table.len() - 1)]
     }
 
+    /// Pairs that receive: up to the last one that a frame can be steered to.
+    #[must_use]
+    pub fn receiving_pairs(&self) -> u16 {
+        // Each is below the pairs of the device.
+        1 + self.table.iter().copied().fold(self.unclassified, u16::max)
+    }
+
     fn check(&self, max_pairs: u16, key_len: u8) -> Result<(), RssError> {
         if self.max_tx_vq == 0 || self.max_tx_vq > max_pairs {
             return Err(RssError::MaxTxVq(self.max_tx_vq));
         }
-        if self.unclassified >= self.max_tx_vq {
+        if self.unclassified >= max_pairs {
             return Err(RssError::Unclassified(self.unclassified));
         }
-        if let Some(index) = self.table.iter().position(|queue| *queue >= self.max_tx_vq) {
+        if let Some(index) = self.table.iter().position(|queue| *queue >= max_pairs) {
             return Err(RssError::TableEntry { index, queue: self.table[index] });
         }
         if key_len > KEY_LEN_MAX || (key_len == 0 && self.hash_types != 0) {
@@ -150,12 +157,12 @@ impl fmt::Display for RssError {
                 write!(f, "RSS max_tx_vq is {n}: choose 1 to the device's max_virtqueue_pairs")
             }
             Self::Unclassified(queue) => {
-                write!(f, "RSS unclassified_queue is {queue}: choose a queue below max_tx_vq")
+                write!(f, "RSS unclassified_queue is {queue}: choose one below max_virtqueue_pairs")
             }
             Self::TableEntry { index, queue } => {
                 write!(
                     f,
-                    "RSS indirection table entry {index} is {queue}: choose a queue below max_tx_vq"
+                    "RSS indirection table entry {index} is {queue}: choose one below max_virtqueue_pairs"
                 )
             }
             Self::Reserved => write!(f, "the reserved words of the hash configuration must be 0"),
@@ -200,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn receive_queues_are_not_bounded_by_the_transmit_queues() {
+        let config = RssConfig::parse(&bytes(0x1ff, 1, 0, &[3, 1], 1, &[7; 40]), 4).unwrap();
+        assert_eq!((config.max_tx_vq, config.receiving_pairs()), (1, 4));
+        let config = RssConfig::parse(&bytes(0x1ff, 0, 2, &[0], 4, &[7; 40]), 4).unwrap();
+        assert_eq!((config.max_tx_vq, config.receiving_pairs()), (4, 3));
+    }
+
+    #[test]
     fn each_bad_field_is_named() {
         let parse = |bytes: Vec<u8>| RssConfig::parse(&bytes, 4).expect_err("must be refused");
         let key = [1; 40];
@@ -210,10 +225,10 @@ mod tests {
         assert_eq!(parse(bytes(1, 0xffff, 0, &[], 1, &key)), RssError::TableMask(0xffff));
         assert_eq!(parse(bytes(1, 0, 0, &[0], 0, &key)), RssError::MaxTxVq(0));
         assert_eq!(parse(bytes(1, 0, 0, &[0], 5, &key)), RssError::MaxTxVq(5));
-        assert_eq!(parse(bytes(1, 0, 2, &[0], 2, &key)), RssError::Unclassified(2));
+        assert_eq!(parse(bytes(1, 0, 4, &[0], 2, &key)), RssError::Unclassified(4));
         assert_eq!(
-            parse(bytes(1, 1, 0, &[0, 2], 2, &key)),
-            RssError::TableEntry { index: 1, queue: 2 }
+            parse(bytes(1, 1, 0, &[0, 4], 2, &key)),
+            RssError::TableEntry { index: 1, queue: 4 }
         );
         assert_eq!(parse(bytes(1, 0, 0, &[0], 1, &[1; 41])), RssError::KeyLength(41));
         assert_eq!(parse(bytes(1, 0, 0, &[0], 1, &[])), RssError::KeyLength(0));
@@ -225,13 +240,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_steers_within_the_active_pairs(
+        fn whatever_is_accepted_steers_within_the_receiving_pairs(
             bytes in proptest::collection::vec(0_u8..5, 0..60),
             hash in any::<u32>(),
         ) {
             if let Ok(config) = RssConfig::parse(&bytes, 4) {
-                prop_assert!(config.queue_of(hash) < config.max_tx_vq && config.max_tx_vq <= 4);
-                prop_assert!(config.unclassified < config.max_tx_vq);
+                let pairs = config.receiving_pairs();
+                prop_assert!(config.queue_of(hash) < pairs && config.unclassified < pairs);
+                prop_assert!(pairs <= 4 && (1..=4).contains(&config.max_tx_vq));
             }
         }
     }

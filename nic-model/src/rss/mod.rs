@@ -29,7 +29,7 @@ const AUTOMATIC_TYPES: u32 = 0x3f;
 /// The steering rule in force.
 #[derive(Debug)]
 pub(crate) struct Steering {
-    /// Queue pairs in use.
+    /// Queue pairs that receive.
     active_pairs: u16,
     automatic: Hasher,
     /// RSS configuration and the tables of its key; boxed, as it comes and goes by command.
@@ -65,7 +65,7 @@ impl Steering {
     }
 
     pub(crate) fn set_rss(&mut self, config: RssConfig) {
-        self.active_pairs = config.max_tx_vq;
+        self.active_pairs = config.receiving_pairs();
         let hasher = Hasher::new(&config.key);
         self.rss = Some(Box::new((config, hasher)));
     }

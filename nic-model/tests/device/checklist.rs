@@ -116,7 +116,7 @@ fn checklist_device_13_header_size_with_hash_report() {
 fn checklist_device_14_rss_table_entry_beyond_the_queues() {
     let mut rig = Rig::new(config());
     for (table, unclassified, pairs) in
-        [(&[4][..], 0, 4), (&[0, 1, 0, 2], 0, 2), (&[0xffff], 0, 4), (&[0], 4, 4), (&[0], 0, 5)]
+        [(&[4][..], 0, 4), (&[0, 1, 0, 4], 0, 2), (&[0xffff], 0, 4), (&[0], 4, 4), (&[0], 0, 5)]
     {
         assert_eq!(rig.command(&rss_command(table, unclassified, pairs)), 1, "{table:?}");
     }

@@ -59,6 +59,18 @@ fn rss_command_steers_by_hash_and_table_with_a_published_vector() {
     assert_eq!(steered(&rig), [(3, Some((HashType::TcpIpv4, hash))), (2, None)]);
 }
 
+/// `max_tx_vq` is about transmit virtqueues (5.1.6.5.7.1): no bound on where frames are received.
+#[test]
+fn transmit_queues_do_not_bound_the_receive_queues() {
+    let mut rig = Rig::new(config());
+    assert_eq!(rig.command(&rss_command(&[3], 2, 1)), OK);
+    rig.post(3, 1);
+    rig.frame(&udp(1, 60, 0));
+    rig.frame(&[0; 60]);
+    let pairs: Vec<u16> = steered(&rig).iter().map(|s| s.0).collect();
+    assert_eq!((pairs, rig.device.published(3)), (vec![3, 2], 1));
+}
+
 #[test]
 fn the_last_command_wins() {
     let mut rig = Rig::new(config());
