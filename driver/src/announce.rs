@@ -18,19 +18,27 @@ const RARP_FIXED: [u8; 8] = [0, 1, 8, 0, 6, 4, 0, 3];
 const FRAME_BYTES: usize = 60;
 
 impl Driver {
-    /// Sends the announcement by the first transmit queue, and acknowledges.
+    /// Sends the announcement by the first transmit queue, and acknowledges. While the acknowledgement is on
+    /// its way the device's wish is the same one still.
     pub(crate) fn announce<T: Transport, H: Host>(
         &mut self,
         now: u64,
         transport: &mut T,
         host: &mut H,
     ) {
+        if self.commanding.announcing {
+            return;
+        }
         let frame = self.device.mac.map(announcement);
         let sent =
             frame.is_some_and(|frame| self.transmit(now, 0, &frame, transport, host).is_ok());
         self.counters.announcements += u64::from(sent);
         host.event(now, Event::Announced { sent });
-        self.order(now, Command::announce_ack(), transport, host);
+        // A transmit queue that breaks can bring a reset of the device, which forgets its wish.
+        if self.is_live() {
+            self.commanding.announcing = true;
+            self.order(now, Command::announce_ack(), transport, host);
+        }
     }
 }
 

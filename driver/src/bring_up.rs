@@ -5,12 +5,13 @@
 //!
 //! Contract: every refusal ends in [`Driver::give_up`]: FAILED is set, the state is broken, and the error
 //! says what to do. Only two steps may have to wait, the reset and each command; both have a time limit
-//! and are gone on with by [`Driver::step`].
+//! and are gone on with by [`Driver::step`], and by [`Driver::advance`] at [`Driver::next_deadline`].
 
 use crate::device_config::{self, DeviceConfig};
 use crate::error::DriverError;
 use crate::event::Event;
 use crate::policy::Moderation;
+use crate::reset::LOOK_PS;
 use crate::spec;
 use crate::transport::Transport;
 use crate::{Driver, Host, State};
@@ -59,19 +60,28 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) -> Result<Progress, DriverError> {
-        let result = match self.state {
+        match self.state {
             State::Stopped => return Err(DriverError::NotStarted),
             State::Broken(ref error) => return Err(error.clone()),
-            State::Resetting { deadline } => self.after_reset(now, deadline, transport, host),
-            State::Commanding => self
-                .healthy(now, transport, host)
-                .and_then(|()| self.go_on_commanding(now, transport, host)),
-            State::Running => self.healthy(now, transport, host).map(|()| {
-                self.command_while_running(now, transport, host);
-                Progress::Running
-            }),
-        };
-        result.map_err(|error| self.give_up(now, error, transport, host))
+            State::Resetting { deadline } => {
+                let done = self.after_reset(now, deadline, transport, host);
+                return done.map_err(|error| self.give_up(now, error, transport, host));
+            }
+            State::Commanding | State::Running => {}
+        }
+        if let Some(progress) = self.examine(now, transport, host)? {
+            return Ok(progress);
+        }
+        if self.state == State::Commanding {
+            let progress = self.go_on_commanding(now, transport, host);
+            let progress = progress.map_err(|error| self.give_up(now, error, transport, host))?;
+            if let Progress::Waiting { deadline } = progress {
+                self.timers.set(deadline);
+                return Ok(progress);
+            }
+        }
+        self.command_while_running(now, transport, host);
+        Ok(Progress::Running)
     }
 
     /// Sets FAILED and keeps `error` as the reason of the broken state.
@@ -126,6 +136,7 @@ impl Driver {
         }
         if status != 0 {
             if now < deadline {
+                self.timers.set(now.saturating_add(LOOK_PS).min(deadline));
                 return Ok(Progress::Waiting { deadline });
             }
             let limit_ps = self.config.control_timeout_ps;

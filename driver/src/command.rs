@@ -37,6 +37,8 @@ pub(crate) enum Purpose {
     StatsTypes,
     /// Statistics.
     Stats,
+    /// There is none; the driver has announced itself.
+    Announced,
 }
 
 impl Command {
@@ -92,7 +94,8 @@ impl Command {
 
     /// The driver has announced itself (5.1.6.5.4).
     pub(crate) fn announce_ack() -> Self {
-        Self::set(spec::CTRL_ANNOUNCE, spec::CTRL_ANNOUNCE_ACK, Vec::new())
+        let ack = Self::set(spec::CTRL_ANNOUNCE, spec::CTRL_ANNOUNCE_ACK, Vec::new());
+        Self { purpose: Purpose::Announced, ..ack }
     }
 
     /// Which statistics there are (1.4, 5.1.6.5.10.1).
@@ -125,11 +128,14 @@ impl Command {
         ];
         let all = all.into_iter().filter_map(|(number, limits)| Some((number, limits?)));
         let all = all.map(|(number, limits)| Self::coalesce(number, &[], limits));
-        let single = settings.queues.iter().map(|(queue, limits)| {
-            let [low, high] = (2 * queue).to_le_bytes();
-            Self::coalesce(spec::CTRL_NOTF_COAL_VQ_SET, &[low, high, 0, 0], *limits)
-        });
-        all.chain(single)
+        let single = settings.queues.iter();
+        all.chain(single.map(|(queue, limits)| Self::coalesce_queue(*queue, *limits)))
+    }
+
+    /// The coalescing of one receive queue (5.1.6.5.9).
+    pub(crate) fn coalesce_queue(queue: u16, limits: Coalesce) -> Self {
+        let [low, high] = (2 * queue).to_le_bytes();
+        Self::coalesce(spec::CTRL_NOTF_COAL_VQ_SET, &[low, high, 0, 0], limits)
     }
 
     fn coalesce(number: u8, which: &[u8], limits: Coalesce) -> Self {

@@ -25,6 +25,10 @@ pub(crate) struct Commanding {
     /// With the device, and when the driver stops waiting.
     pending: Option<(Command, u64)>,
     waiting: VecDeque<Command>,
+    /// Commands of the bring-up among these, the one at hand included. They come first.
+    bring_up: usize,
+    /// The acknowledgement of an announcement is among these.
+    pub(crate) announcing: bool,
     dead: bool,
     /// The types of statistics that the device has, once it has told.
     stats_types: Option<u64>,
@@ -76,7 +80,9 @@ impl Driver {
         host: &mut H,
     ) -> Result<Progress, DriverError> {
         let commands = Command::at_start(&self.config);
-        self.commanding = Commanding { waiting: commands.into(), ..Commanding::default() };
+        let bring_up = commands.len();
+        self.commanding =
+            Commanding { waiting: commands.into(), bring_up, ..Commanding::default() };
         self.state = State::Commanding;
         let progress = self.go_on_commanding(now, transport, host);
         if let Ok(Progress::Waiting { deadline }) = progress {
@@ -130,8 +136,8 @@ impl Driver {
         }
     }
 
-    /// Takes answers and sends what comes next, until one has to be waited for or none is left. After an
-    /// error the command that it is about is still pending.
+    /// Takes answers and sends what comes next, until one has to be waited for or none is left, or the
+    /// bring-up is over. After an error the command that it is about is still pending.
     pub(crate) fn go_on_commanding<T: Transport, H: Host>(
         &mut self,
         now: u64,
@@ -157,11 +163,15 @@ impl Driver {
                 }
                 self.counters.control_done += 1;
                 if let Some((command, _)) = self.commanding.pending.take() {
+                    self.commanding.bring_up = self.commanding.bring_up.saturating_sub(1);
                     self.answered(&command, &answer);
                 }
             }
-            let Some(command) = self.commanding.waiting.pop_front() else {
+            if self.state == State::Commanding && self.commanding.bring_up == 0 {
                 self.state = State::Running;
+                return Ok(Progress::Running);
+            }
+            let Some(command) = self.commanding.waiting.pop_front() else {
                 return Ok(Progress::Running);
             };
             let (class, number) = (command.class, command.command);
@@ -178,6 +188,7 @@ impl Driver {
     /// A command of a driver that runs has come to nothing.
     fn failed<H: Host>(&mut self, now: u64, command: &Command, host: &mut H) {
         self.counters.control_failed += 1;
+        self.commanding.announcing &= command.purpose != Purpose::Announced;
         let (class, command) = (command.class, command.command);
         host.event(now, Event::ControlFailed { class, command });
     }
@@ -186,6 +197,7 @@ impl Driver {
     fn answered(&mut self, command: &Command, answer: &Answer) {
         match command.purpose {
             Purpose::Set => {}
+            Purpose::Announced => self.commanding.announcing = false,
             Purpose::StatsTypes => {
                 let types = answer.result.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
                 self.commanding.stats_types = types;

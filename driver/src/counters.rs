@@ -113,8 +113,14 @@ counters! {
         queue_resets,
         /// Resets of it that the device did not finish in time; the queue has stopped.
         queue_reset_timeouts,
+        /// Resets of it after which it could not be put to use again; the queue has stopped.
+        queue_reset_failures,
         /// Frames among the indicated ones that a reset found completed and not taken.
         reset_taken,
+        /// Buffers that a reset found completed behind a break of the ring. Without mergeable buffers each
+        /// is a frame, dropped for driver_reset. What a packed ring with chains of several descriptors,
+        /// or one used in order, holds behind a false id cannot be counted.
+        reset_left,
         /// Times the watchdog scheduled the queue because an interrupt was lost.
         watchdog_recovered,
         /// Times the watchdog told the device of buffers given without a kick; among the kicks.
@@ -145,7 +151,13 @@ counters! {
         kicks,
         /// Frames after which the device wanted no kick.
         kicks_suppressed,
-        /// Frames that the device had and had not finished with when it was reset.
+        /// Resets of this queue alone.
+        queue_resets,
+        /// Resets of it that the device did not finish in time; the queue has stopped.
+        queue_reset_timeouts,
+        /// Resets of it after which it could not be put to use again; the queue has stopped.
+        queue_reset_failures,
+        /// Frames that the device had and had not finished with when it, or the queue, was reset.
         reset_in_flight,
         /// Frames refused because every descriptor was with the device.
         queue_full,

@@ -133,11 +133,6 @@ impl View<'_> {
     }
 
     #[inline]
-    pub(crate) fn read_u32(&self, at: usize) -> u32 {
-        u32::from_le(inside(self.0.get_ref::<u32>(at)).load())
-    }
-
-    #[inline]
     pub(crate) fn read_u64(&self, at: usize) -> u64 {
         u64::from_le(inside(self.0.get_ref::<u64>(at)).load())
     }

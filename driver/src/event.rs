@@ -125,6 +125,26 @@ pub enum Event {
         /// The receive queue.
         queue: u16,
     },
+    /// A receive queue was reset, but could not be put to use again; it has stopped.
+    QueueResetFailed {
+        /// The receive queue.
+        queue: u16,
+    },
+    /// The device was asked to reset a transmit queue.
+    TransmitResetBegun {
+        /// The transmit queue.
+        queue: u16,
+    },
+    /// A transmit queue was reset by itself and is in use again.
+    TransmitRestarted {
+        /// The transmit queue.
+        queue: u16,
+    },
+    /// The reset of a transmit queue did not end in time, or it could not be put to use again; it has stopped.
+    TransmitResetFailed {
+        /// The transmit queue.
+        queue: u16,
+    },
     /// The driver resets a broken queue, or the device.
     Recovering {
         /// The how-manieth recovery it is, from 1.
@@ -186,7 +206,7 @@ pub enum Event {
         /// The receive queue.
         queue: u16,
     },
-    /// The device broke the rules of a receive ring; the queue has stopped until the next start.
+    /// The device broke the rules of a receive ring; the queue has stopped until it or the device is reset.
     QueueBroken {
         /// The receive queue.
         queue: u16,
@@ -205,7 +225,7 @@ pub enum Event {
         /// The transmit queue.
         queue: u16,
     },
-    /// The device broke the rules of a transmit ring; the queue has stopped until the next start.
+    /// The device broke the rules of a transmit ring; the queue has stopped until it or the device is reset.
     TransmitBroken {
         /// The transmit queue.
         queue: u16,
@@ -256,6 +276,10 @@ impl Event {
             Self::QueueResetBegun { .. } => "queue_reset_begun",
             Self::QueueRestarted { .. } => "queue_restarted",
             Self::QueueResetTimeout { .. } => "queue_reset_timeout",
+            Self::QueueResetFailed { .. } => "queue_reset_failed",
+            Self::TransmitResetBegun { .. } => "transmit_reset_begun",
+            Self::TransmitRestarted { .. } => "transmit_restarted",
+            Self::TransmitResetFailed { .. } => "transmit_reset_failed",
             Self::Recovering { .. } => "driver_recovering",
             Self::Polled { .. } => "polled",
             Self::Refilled { .. } => "refilled",
@@ -308,6 +332,10 @@ impl Event {
             | Self::WatchdogKicked { queue }
             | Self::QueueResetBegun { queue }
             | Self::QueueResetTimeout { queue }
+            | Self::QueueResetFailed { queue }
+            | Self::TransmitResetBegun { queue }
+            | Self::TransmitRestarted { queue }
+            | Self::TransmitResetFailed { queue }
             | Self::TransmitKicked { queue } => visit("queue", Num(queue.into())),
             Self::QueueRestarted { queue, entries, posted } => {
                 visit("queue", Num(queue.into()));

@@ -21,7 +21,6 @@
 use crate::config::Masking;
 use crate::device_config;
 use crate::dma::DmaRegion;
-use crate::error::DriverError;
 use crate::event::Event;
 use crate::policy::Rearm;
 use crate::ring::rx::RxQueue;
@@ -87,13 +86,21 @@ impl Driver {
         host: &mut H,
     ) -> Interrupt {
         self.counters.config_interrupts += 1;
-        if let Err(error) = self.healthy(now, transport, host) {
-            let asked = error == DriverError::NeedsReset;
-            self.give_up(now, error, transport, host);
-            if asked && self.recover(now, None, transport, host) {
-                return Interrupt::ConfigChanged;
-            }
-            return Interrupt::DeviceFailed;
+        self.look_at_device(now, transport, host)
+    }
+
+    /// What an interrupt of the configuration is for: the device's health, its link, its wish to be
+    /// announced. The watchdog looks as well, as that interrupt can be lost like any other.
+    pub(crate) fn look_at_device<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) -> Interrupt {
+        match self.examine(now, transport, host) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Interrupt::ConfigChanged,
+            Err(_) => return Interrupt::DeviceFailed,
         }
         // Only the link may change while running; all else was agreed on at bring-up and stays.
         match device_config::read(transport, self.features) {

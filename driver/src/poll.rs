@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::interrupt;
 use crate::moderation::After;
 use crate::policy::{Moderation, Refill};
+use crate::recover::Fault;
 use crate::ring::rx::RxQueue;
 use crate::staging::{BATCH, Staging};
 use crate::take::take_batch;
@@ -109,7 +110,7 @@ impl Driver {
         host: &mut H,
     ) -> Finished {
         if self.must_recover(queue) {
-            self.recover(now, Some(queue), transport, host);
+            self.recover(now, Fault::Receive(queue), transport, host);
             return Finished::default();
         }
         let (mask, moderation, rearm) =

@@ -1,34 +1,37 @@
-//! Resets under load: of one receive queue, of the whole device, and by themselves after a fault.
+//! Resets under load: of one receive queue, and of the whole device. Those of transmit queues are in
+//! `reset_tx.rs`, those that happen by themselves after a fault in `recover.rs`.
 //!
 //! | a frame that is, at a reset | meets |
 //! |---|---|
 //! | with the device: FIFO, DMA | the device's own drop |
 //! | completed and not taken, ring sound | the host: it is taken first, and indicated |
-//! | completed and not taken, ring broken | a drop, [`DropReason::DriverReset`] |
+//! | completed and not taken, ring broken | a drop, [`DropReason::DriverReset`], if it can be told from others |
 //! | given to the device to be sent, not completed | nobody knows: counted as `reset_in_flight` |
+//!
+//! Behind a break frames are told from each other only where each takes one buffer: with mergeable buffers
+//! nobody can say which is the first of a frame. Every buffer that is left is counted as `reset_left`.
 //!
 //! Completions are taken when the device has said that its reset is over, as it touches no memory from then
 //! on: so none can come too late.
 //!
-//! Contract: a queue in reset is polled by nobody and given nothing; its positions go on counting. A
-//! recovery is tried at most [`DriverConfig::recover_limit`](crate::DriverConfig) times in a driver's life,
-//! so that a device which breaks at once cannot keep it busy for ever.
-
-use std::fmt;
+//! Contract: a queue in reset is polled by nobody and given nothing; its positions go on counting.
 
 use crate::bring_up::Progress;
+use crate::command::Command;
 use crate::config::MIN_RING;
 use crate::drop::DropReason;
 use crate::event::Event;
-use crate::policy::{Moderation, Recover};
+use crate::policy::Moderation;
+use crate::reset_error::ResetError;
 use crate::ring::RingFeatures;
 use crate::spec;
 use crate::take;
+use crate::transmit;
 use crate::transport::{QueueSetup, Transport, TransportError};
-use crate::{Driver, Host, State, vector_of};
+use crate::{Driver, Host, vector_of};
 
-/// Picoseconds between two looks at a queue whose reset takes its time.
-const LOOK_PS: u64 = 10_000_000;
+/// Picoseconds between two looks at a queue or a device whose reset takes its time.
+pub(crate) const LOOK_PS: u64 = 10_000_000;
 
 /// A receive queue that the device resets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +124,11 @@ impl Driver {
         rx.consumed = consumed;
         rx.refill(&self.memory);
         let setup = rx.ring.setup(&self.memory, Some(vector_of(queue)));
-        if let Err(error) = put_to_use(queue, &setup, transport) {
+        if let Err(error) = put_to_use(2 * queue, &setup, transport) {
             // Nothing may be assumed of the queue: it stays as one that nobody will ever finish.
             rx.resetting = Some(Resetting { deadline: now, entries });
+            rx.counters.receive.queue_reset_failures += 1;
+            host.event(now, Event::QueueResetFailed { queue });
             return Err(ResetError::Transport(error));
         }
         let posted = rx.ring.outstanding();
@@ -137,7 +142,24 @@ impl Driver {
         if matches!(self.config.moderation, Moderation::BusyPoll { .. }) {
             self.start_polling(now, queue, transport, host);
         }
+        self.coalesce_again(now, queue, transport, host);
         Ok(Progress::Running)
+    }
+
+    /// A queue that is enabled again has the limits for all queues (5.1.6.5.9.1): it is told its own.
+    fn coalesce_again<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        transport: &mut T,
+        host: &mut H,
+    ) {
+        let own = self.config.coalesce.queues.iter().filter(|(of, _)| *of == queue);
+        let commands: Vec<Command> =
+            own.map(|(_, limits)| Command::coalesce_queue(queue, *limits)).collect();
+        for command in commands {
+            self.order(now, command, transport, host);
+        }
     }
 
     /// Takes what the device has completed in a queue that it does not touch any more: indicates it if the
@@ -154,7 +176,10 @@ impl Driver {
         if rx.broken.is_none() {
             return;
         }
-        for left in (1..=rx.ring.abandoned(&self.memory)).rev() {
+        let abandoned = rx.ring.abandoned(&self.memory);
+        rx.counters.receive.reset_left += u64::from(abandoned);
+        let frames = if self.staging.format.mergeable { 0 } else { abandoned };
+        for left in (1..=frames).rev() {
             let position = rx.consumed;
             rx.consumed += 1;
             rx.counters.receive.consumed += 1;
@@ -170,109 +195,17 @@ impl Driver {
             self.harvest(now, queue, host);
             self.rx[usize::from(queue)].consumed = 0;
         }
-        for tx in &mut self.tx {
-            tx.counters.reset_in_flight += u64::from(tx.ring.outstanding());
+        for (queue, tx) in (0..).zip(&mut self.tx) {
+            transmit::harvest(now, queue, tx, &self.memory, host);
         }
-    }
-
-    /// After a queue or the device has broken: resets what the policy says, unless that was tried too
-    /// often. Gives whether it did.
-    pub(crate) fn recover<T: Transport, H: Host>(
-        &mut self,
-        now: u64,
-        queue: Option<u16>,
-        transport: &mut T,
-        host: &mut H,
-    ) -> bool {
-        let policy = self.config.recover;
-        if policy == Recover::None || self.counters.recoveries >= self.config.recover_limit {
-            return false;
-        }
-        self.counters.recoveries += 1;
-        host.event(now, Event::Recovering { attempt: self.counters.recoveries });
-        match (policy, queue) {
-            (Recover::Queue, Some(queue)) if self.features & spec::F_RING_RESET != 0 => {
-                self.reset_queue(now, queue, None, transport, host).is_ok()
-            }
-            _ => self.reset(now, transport, host).is_ok(),
-        }
-    }
-
-    /// A queue has broken in the poll that ends: see [`Driver::recover`].
-    #[inline]
-    pub(crate) fn must_recover(&self, queue: u16) -> bool {
-        let policy = self.config.recover != Recover::None;
-        let rx = self.rx.get(usize::from(queue));
-        policy
-            && matches!(self.state, State::Running)
-            && rx.is_some_and(|rx| rx.broken.is_some() && rx.resetting.is_none())
     }
 }
 
-fn put_to_use<T: Transport>(
-    queue: u16,
+pub(crate) fn put_to_use<T: Transport>(
+    virtqueue: u16,
     setup: &QueueSetup,
     transport: &mut T,
 ) -> Result<(), TransportError> {
-    transport.setup_queue(2 * queue, setup)?;
-    transport.enable_queue(2 * queue)
+    transport.setup_queue(virtqueue, setup)?;
+    transport.enable_queue(virtqueue)
 }
-
-/// Why a queue was not reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResetError {
-    /// The driver is not running.
-    NotRunning,
-    /// VIRTIO_F_RING_RESET is not agreed.
-    NotAgreed,
-    /// There is no such receive queue.
-    NoSuchQueue {
-        /// The queue named.
-        queue: u16,
-    },
-    /// The queue is in reset already.
-    UnderWay {
-        /// The queue named.
-        queue: u16,
-    },
-    /// A ring cannot have so many entries.
-    Entries {
-        /// How many were asked for.
-        entries: u16,
-        /// What there is memory for.
-        max: u16,
-    },
-    /// The device did not finish in time; the queue has stopped until the next start.
-    Timeout {
-        /// The queue.
-        queue: u16,
-    },
-    /// The transport failed.
-    Transport(TransportError),
-}
-
-impl fmt::Display for ResetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotRunning => write!(f, "the driver is not running; start it first"),
-            Self::NotAgreed => write!(
-                f,
-                "the device cannot reset a queue by itself (RING_RESET is not agreed); reset the device"
-            ),
-            Self::NoSuchQueue { queue } => {
-                write!(f, "there is no receive queue {queue}; name one below queue_pairs")
-            }
-            Self::UnderWay { queue } => write!(f, "queue {queue} is in reset; wait for its end"),
-            Self::Entries { entries, max } => write!(
-                f,
-                "a ring of {entries} entries is not possible; choose a power of two of {MIN_RING}..={max}"
-            ),
-            Self::Timeout { queue } => {
-                write!(f, "the device did not reset queue {queue} in time; reset the device")
-            }
-            Self::Transport(error) => write!(f, "while resetting a queue: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ResetError {}

@@ -168,6 +168,8 @@ pub const DESC_F_AVAIL: u16 = 1 << 7;
 /// Packed descriptor flag: the device's wrap counter when it used it, the inverse of the driver's
 /// before that (2.8.1).
 pub const DESC_F_USED: u16 = 1 << 15;
+/// Both of these bits: whose turn it is (2.8.1).
+pub const DESC_F_BOTH: u16 = DESC_F_AVAIL | DESC_F_USED;
 /// Offset of the length in a packed descriptor (2.8.13).
 pub const PACKED_LENGTH: usize = 8;
 /// Offset of the buffer id in a packed descriptor (2.8.13).

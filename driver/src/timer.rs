@@ -5,13 +5,15 @@
 //! At each period it looks at every queue that waits for an interrupt. Completions that were there at the
 //! last look, of which none has been taken since, have waited a whole period: their interrupt is
 //! lost, and the queue is scheduled as if it had come. It also tells the device of buffers that were given
-//! without a kick although the device asks for one. So a queue is found after two periods at most.
+//! without a kick although the device asks for one. So a queue is found after two periods at most. And it
+//! looks at the device itself, as an interrupt of the configuration does: at its health, its link, its wishes.
 //!
 //! Contract: [`Driver::advance`] at or after [`Driver::next_deadline`]; whom it names must be polled.
 
 use crate::dma::DmaRegion;
 use crate::event::Event;
 use crate::interrupt;
+use crate::recover::Fault;
 use crate::ring::rx::RxQueue;
 use crate::transport::Transport;
 use crate::{Driver, Host, State};
@@ -109,28 +111,40 @@ impl Driver {
         host: &mut H,
     ) -> Due {
         let mut due = Due::default();
-        if !self.is_live() {
-            self.timers.stop();
-            return due;
+        let starts = self.counters.starts;
+        match self.state {
+            State::Running | State::Commanding => {}
+            State::Resetting { .. } => {
+                if self.timers.next <= now {
+                    self.timers.stop();
+                    // If it does not end in time the driver breaks, and says so itself.
+                    let _ = self.step(now, transport, host);
+                }
+                return due;
+            }
+            State::Stopped | State::Broken(_) => {
+                self.timers.stop();
+                return due;
+            }
         }
         let watching = self.timers.watchdog <= now;
         if watching {
             self.timers.watchdog = now.saturating_add(self.config.watchdog_ps);
         }
         self.timers.next = self.timers.watchdog;
+        if watching {
+            self.look_at_device(now, transport, host);
+        }
         match self.state {
             State::Running => self.command_while_running(now, transport, host),
             State::Commanding => {
                 // Without an answer the driver breaks, and says so itself.
                 let _ = self.step(now, transport, host);
-                if !self.is_live() {
-                    return due;
-                }
-                if let Some(deadline) = self.commanding.deadline() {
-                    self.timers.set(deadline);
-                }
             }
             _ => {}
+        }
+        if !self.is_live() || self.counters.starts != starts {
+            return due;
         }
         let mut resetting = 0u64;
         for (queue, rx) in (0..).zip(&mut self.rx) {
@@ -152,12 +166,36 @@ impl Driver {
             }
             self.timers.next = self.timers.next.min(rx.timer.poll_at);
         }
-        for queue in (Due { queues: resetting }).iter() {
+        self.go_on_resetting_all(now, resetting, transport, host);
+        if self.is_live() && self.counters.starts == starts { due } else { Due::default() }
+    }
+
+    /// Goes on with the resets of these receive queues, and of the transmit queues whose time has come. One
+    /// that fails, when nobody waits for its outcome, is a fault that the policy may mend.
+    fn go_on_resetting_all<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        receive: u64,
+        transport: &mut T,
+        host: &mut H,
+    ) {
+        let mut failed = false;
+        for queue in (Due { queues: receive }).iter() {
             self.rx[usize::from(queue)].timer.poll_at(NEVER);
-            // Its outcome is in the counters and events; nobody waits for it here.
-            let _ = self.go_on_resetting(now, queue, transport, host);
+            failed |= self.go_on_resetting(now, queue, transport, host).is_err();
         }
-        due
+        for queue in 0..self.tx.len() as u16 {
+            match self.tx[usize::from(queue)].resetting {
+                Some(resetting) if resetting.look_at <= now => {
+                    failed |= self.go_on_resetting_transmit(now, queue, transport, host).is_err();
+                }
+                Some(resetting) => self.timers.set(resetting.look_at),
+                None => {}
+            }
+        }
+        if failed {
+            self.recover(now, Fault::Device, transport, host);
+        }
     }
 
     /// A queue that is polled for ever is so from the start: it is masked, and its first poll is due.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::dma::DmaRegion;
 use crate::event::Event;
+use crate::recover::Fault;
 use crate::ring::RingError;
 use crate::ring::tx::TxQueue;
 use crate::spec;
@@ -28,6 +30,9 @@ impl Driver {
         if !live {
             return Err(TransmitError::NotRunning);
         }
+        if tx.resetting.is_some() {
+            return Err(TransmitError::InReset);
+        }
         if let Some(error) = tx.broken {
             return Err(TransmitError::Broken(error));
         }
@@ -37,6 +42,8 @@ impl Driver {
         }
         if let Err(error) = tx.reap(&self.memory) {
             stop(now, queue, tx, error, host);
+            // The frame at hand is the caller's in any case.
+            self.recover(now, Fault::Transmit(queue), transport, host);
             return Err(TransmitError::Broken(error));
         }
         if !tx.send(&self.memory, frame) {
@@ -64,7 +71,27 @@ impl Driver {
     }
 }
 
-/// Stops the queue for good; the frames in it are the device's affair.
+/// The device does not touch the queue any more: what it has finished with is taken back, and what it has not
+/// is counted, once.
+pub(crate) fn harvest<H: Host>(
+    now: u64,
+    queue: u16,
+    tx: &mut TxQueue,
+    memory: &DmaRegion,
+    host: &mut H,
+) {
+    if !std::mem::take(&mut tx.up) {
+        return;
+    }
+    if tx.broken.is_none()
+        && let Err(error) = tx.reap(memory)
+    {
+        stop(now, queue, tx, error, host);
+    }
+    tx.counters.reset_in_flight += u64::from(tx.ring.outstanding());
+}
+
+/// Stops the queue until a reset; the frames in it are the device's affair.
 fn stop<H: Host>(now: u64, queue: u16, tx: &mut TxQueue, error: RingError, host: &mut H) {
     match error {
         RingError::IndexJump { .. } => tx.counters.index_jumps += 1,
@@ -91,6 +118,8 @@ pub enum TransmitError {
     NotRunning,
     /// The device has broken the rules of this ring.
     Broken(RingError),
+    /// The queue is being reset.
+    InReset,
     /// Every descriptor is with the device; try again later.
     QueueFull,
     /// The frame is shorter than an Ethernet header or longer than a buffer or the MTU allows.
@@ -109,7 +138,10 @@ impl fmt::Display for TransmitError {
                 write!(f, "there is no transmit queue {queue}; use one below queue_pairs")
             }
             Self::NotRunning => write!(f, "the driver is not running; start it first"),
-            Self::Broken(error) => write!(f, "transmit queue: {error}; restart the driver"),
+            Self::Broken(error) => {
+                write!(f, "transmit queue: {error}; reset the queue, or restart the driver")
+            }
+            Self::InReset => write!(f, "the transmit queue is in reset; try again later"),
             Self::QueueFull => {
                 write!(f, "every transmit descriptor is with the device; try again later")
             }

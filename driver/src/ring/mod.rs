@@ -177,13 +177,10 @@ impl Ring {
         either!(&mut self.format, ring => ring.take(used))
     }
 
-    /// Completions in a broken ring that nobody will take, as far as the device tells: a packed ring does
-    /// not.
+    /// Completions in a broken ring that nobody will take, as far as the device tells, with mergeable
+    /// buffers several to a frame. The one whose id was false is not among them, as it was taken.
     pub(crate) fn abandoned(&self, memory: &DmaRegion) -> u16 {
-        match &self.format {
-            Format::Split(ring) => ring.abandoned(memory),
-            Format::Packed(_) => 0,
-        }
+        either!(&self.format, ring => ring.abandoned(memory))
     }
 
     /// Lets the device interrupt from the next completion on. What the device has published before it

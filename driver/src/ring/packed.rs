@@ -40,6 +40,9 @@ pub(super) struct Packed {
     stride: usize,
     /// With IN_ORDER.
     order: Option<Order>,
+    /// A descriptor was used under a false id: where the next one is can be told only if each chain takes
+    /// one.
+    astray: bool,
 }
 
 /// A place in the ring, and the wrap counter there.
@@ -73,6 +76,7 @@ impl Packed {
             descriptors: vec![Descriptor::default(); usize::from(slots) * usize::from(stride)],
             stride: stride.into(),
             order: agreed.in_order.then(|| Order::new(slots)),
+            astray: false,
         }
     }
 
@@ -172,7 +176,7 @@ impl Packed {
         // Acquire: pairs with the device's store of the flags, so that id, length and the buffers they
         // speak of, written before it, are seen when read after it.
         let flags = ring.load_u16(at + spec::PACKED_FLAGS, Ordering::Acquire);
-        let both = spec::DESC_F_AVAIL | spec::DESC_F_USED;
+        let both = spec::DESC_F_BOTH;
         // What is there until the device uses it: as the driver made it available, or, in a ring
         // without chains, as either side left it one round before.
         let untouched = match self.outstanding {
@@ -193,7 +197,7 @@ impl Packed {
         let completion = match self.order.as_mut().and_then(Order::next) {
             Some(completion) => completion,
             None => match self.used_flags(ring)? {
-                Some(flags) => self.descriptor(ring, flags)?,
+                Some(flags) => self.descriptor(ring, flags).inspect_err(|_| self.go_astray())?,
                 None => return Ok(None),
             },
         };
@@ -204,14 +208,38 @@ impl Packed {
         Ok(Some(completion))
     }
 
+    /// Completions of a broken ring that nobody will take: as far as used descriptors with good ids go on. In
+    /// order, one may stand for several, and which ones is not worth believing.
+    pub(super) fn abandoned(&self, memory: &DmaRegion) -> u16 {
+        if self.order.is_some() || self.astray && self.stride > 1 {
+            return 0;
+        }
+        let ring = memory.view(self.layout.table);
+        let (mut used, mut count) = (self.used, 0);
+        while count < self.outstanding {
+            let at = usize::from(used.at) * spec::DESCRIPTOR_BYTES;
+            let flags = ring.load_u16(at + spec::PACKED_FLAGS, Ordering::Acquire);
+            let chain = self.chains.get(usize::from(ring.read_u16(at + spec::PACKED_ID)));
+            match chain.filter(|chain| chain.owned) {
+                Some(chain) if flags & spec::DESC_F_BOTH == used.used_flags() => {
+                    used.advance(chain.len, self.layout.size);
+                    count += 1;
+                }
+                _ => break,
+            }
+        }
+        count
+    }
+
     /// What the next descriptor, which is used, completes first.
     #[inline]
     fn descriptor(&mut self, ring: &View<'_>, flags: u16) -> Result<Used, RingError> {
         let at = usize::from(self.used.at) * spec::DESCRIPTOR_BYTES;
-        let slot = ring.read_u16(at + spec::PACKED_ID);
+        // One load for both fields, like the element of a split ring.
+        let word = ring.read_u64(at + spec::PACKED_LENGTH);
+        let slot = (word >> 32) as u16;
         // Without WRITE the device has written nothing, and the field means nothing (2.8.4).
-        let wrote = flags & spec::DESC_F_WRITE != 0;
-        let len = if wrote { ring.read_u32(at + spec::PACKED_LENGTH) } else { 0 };
+        let len = if flags & spec::DESC_F_WRITE != 0 { word as u32 } else { 0 };
         let id = u32::from(slot);
         match self.chains.get(usize::from(slot)) {
             Some(chain) if chain.owned => {}
@@ -224,6 +252,13 @@ impl Packed {
             Some(order) => order.start(used),
             None => used,
         })
+    }
+
+    /// The descriptor at hand is used up, whatever it is.
+    #[cold]
+    fn go_astray(&mut self) {
+        self.astray = true;
+        self.used.advance(1, self.layout.size);
     }
 
     #[inline]

@@ -132,11 +132,10 @@ impl Split {
         Ok(self.used_index(&memory.view(self.layout.used))? != self.next_used)
     }
 
-    /// Completions behind the one that broke the ring, which was taken. After a jump of the index
-    /// nothing is known.
+    /// Completions of a broken ring that nobody will take. After a jump of the index nothing is known.
     pub(super) fn abandoned(&self, memory: &DmaRegion) -> u16 {
         let used = self.used_index(&memory.view(self.layout.used));
-        used.map_or(0, |index| index.wrapping_sub(self.next_used).saturating_sub(1))
+        used.map_or(0, |index| index.wrapping_sub(self.next_used))
     }
 
     /// The device's used index, checked.
@@ -152,7 +151,7 @@ impl Split {
         Ok(index)
     }
 
-    /// The index is read again only when all it told of is taken.
+    /// The index is read again only when all it told of is taken. An element with a false id is used up.
     #[inline]
     pub(super) fn take(&mut self, used: &View<'_>) -> Result<Option<Used>, RingError> {
         if self.seen_used == self.next_used {
@@ -163,7 +162,13 @@ impl Split {
         }
         let completion = match self.order.as_mut().and_then(Order::next) {
             Some(completion) => completion,
-            None => self.element(used).and_then(|element| self.first_of(element))?,
+            None => match self.element(used) {
+                Ok(element) => self.first_of(element)?,
+                Err(error) => {
+                    self.next_used = self.next_used.wrapping_add(1);
+                    return Err(error);
+                }
+            },
         };
         self.next_used = self.next_used.wrapping_add(1);
         self.owned[usize::from(completion.id)] = false;

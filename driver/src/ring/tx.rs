@@ -9,6 +9,7 @@ use crate::config::TxHeader;
 use crate::counters::TransmitCounters;
 use crate::dma::DmaRegion;
 use crate::layout::QueueLayout;
+use crate::reset_tx::TxResetting;
 use crate::ring::{Buffer, Ring, RingError, RingFeatures};
 use crate::spec;
 
@@ -26,6 +27,10 @@ pub(crate) struct TxQueue {
     /// free for the longest time, so that buffers come in order as well.
     free: VecDeque<u16>,
     in_order: bool,
+    /// The device has the ring: frames may be in it.
+    pub(crate) up: bool,
+    /// The device is asked to reset the queue and has not said that it has, or could not.
+    pub(crate) resetting: Option<TxResetting>,
     pub(crate) broken: Option<RingError>,
     pub(crate) counters: TransmitCounters,
 }
@@ -39,6 +44,8 @@ impl TxQueue {
             header_bytes: spec::HEADER_BYTES,
             free: VecDeque::with_capacity(layout.ring.size.into()),
             in_order: false,
+            up: false,
+            resetting: None,
             broken: None,
             counters: TransmitCounters::default(),
         }
@@ -55,7 +62,7 @@ impl TxQueue {
             self.free.make_contiguous().reverse();
         }
         self.in_order = agreed.in_order;
-        self.broken = None;
+        (self.broken, self.resetting, self.up) = (None, None, true);
     }
 
     /// Takes back every buffer the device has finished with.

@@ -163,6 +163,40 @@ fn a_refused_command_costs_only_itself() {
 }
 
 #[test]
+fn one_announcement_is_under_way_at_a_time() {
+    let mut lab = Lab::running(config());
+    lab.device.control = Answer::Never;
+    for _ in 0..100 {
+        ask_to_announce(&mut lab);
+    }
+    assert_eq!(lab.driver.counters().announcements, 1);
+    assert_eq!((lab.device.sent.len(), lab.device.commands.len()), (1, 1));
+    lab.device.answer_late(0);
+    assert_eq!(lab.step(), Ok(Progress::Running));
+    ask_to_announce(&mut lab);
+    assert_eq!(lab.driver.counters().announcements, 2, "the next one, when that is over");
+    lab.device.control = Answer::Ack(1);
+    for _ in 0..2 {
+        ask_to_announce(&mut lab);
+    }
+    assert_eq!(lab.driver.counters().announcements, 4, "a refused one is over as well");
+}
+
+#[test]
+fn a_refused_acknowledgement_does_not_break_a_bring_up() {
+    let mut lab = Lab::new(coalescing());
+    lab.device.control = Answer::Never;
+    assert!(matches!(lab.start(), Ok(Progress::Waiting { .. })));
+    ask_to_announce(&mut lab);
+    lab.device.refuse_class = Some(3);
+    lab.device.answer_late(0);
+    assert_eq!(lab.step(), Ok(Progress::Running));
+    let sent: Vec<u8> = lab.device.commands.iter().map(|command| command.0).collect();
+    assert_eq!(sent[2..], [6, 6, 6, 3], "when the bring-up is over");
+    assert_eq!((lab.driver.error(), lab.driver.counters().control_failed), (None, 1));
+}
+
+#[test]
 fn statistics_are_asked_for_by_type_and_told_by_name() {
     let mut lab = Lab::running(config());
     let types: u64 = 1 << 32 | 1 << 16 | 1 | 1 << 5;

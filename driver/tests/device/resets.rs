@@ -135,6 +135,188 @@ fn what_lies_behind_a_broken_completion_is_dropped_at_the_reset() {
 }
 
 #[test]
+fn a_break_in_order_leaves_what_the_index_tells_of() {
+    let features = spec::DEFAULT_FEATURES | spec::F_IN_ORDER;
+    let mut lab = Lab::running(DriverConfig { features, ..config() });
+    for _ in 0..2 {
+        lab.device.put_used(0, 9, 72);
+    }
+    lab.poll(0, 64);
+    let error = RingError::BatchTooLong { id: 9, batch: 10, used: 2 };
+    assert_eq!(lab.driver.queue_error(0), Some(error));
+    assert_eq!(lab.notes.drops(), []);
+    assert_eq!(reset_queue(&mut lab, 0, None), Ok(Progress::Running));
+    let reason = DropReason::DriverReset;
+    assert_eq!(lab.notes.drops(), [(0, reason), (1, reason)], "the one that broke it as well");
+    assert_eq!((lab.driver.consumed(0), lab.receive(0).reset_left), (2, 2));
+}
+
+#[test]
+fn merged_buffers_behind_a_break_are_no_frames() {
+    let required = spec::NET_F_MRG_RXBUF;
+    let mut lab = Lab::running(DriverConfig { required, ..config() });
+    let buffers: Vec<_> = (0..4).map(|_| lab.device.take_buffer(0).unwrap()).collect();
+    lab.device.complete(0, 99, 72);
+    for buffer in &buffers {
+        lab.device.complete(0, buffer.id.into(), 2048);
+    }
+    lab.poll(0, 64);
+    assert_eq!(reset_queue(&mut lab, 0, None), Ok(Progress::Running));
+    assert_eq!(lab.notes.drops(), [(0, DropReason::UnknownId)]);
+    assert_eq!((lab.driver.consumed(0), lab.receive(0).reset_left), (1, 4));
+}
+
+#[test]
+fn a_reset_of_the_device_that_takes_its_time_is_gone_on_with_by_the_timer() {
+    for readings in [3, u32::MAX] {
+        let config = DriverConfig {
+            recover: Recover::Device,
+            control_timeout_ps: 1_000_000_000,
+            ..config()
+        };
+        let mut lab = Lab::running(config);
+        lab.device.complete(0, 99, 72);
+        lab.poll(0, 64);
+        lab.device.reset_readings = readings;
+        lab.finish(0);
+        assert_eq!(lab.advance(1), [0u16; 0], "too early to look");
+        let mut looks = 0;
+        while let Some(now) = lab.driver.next_deadline() {
+            assert_eq!(lab.advance(now), [0u16; 0]);
+            looks += 1;
+            assert!(looks < 1000);
+        }
+        if readings == 3 {
+            assert_eq!((lab.driver.error(), lab.now), (None, 20_000_000));
+            assert!(lab.device.receive(0, &frame(1, 60)));
+            lab.settle(64);
+            assert_eq!(lab.notes.frames, [(0, 0, frame(1, 60))]);
+        } else {
+            assert_eq!(lab.driver.error().map(DriverError::name), Some("reset_timeout"));
+            assert_eq!(lab.now, 1_000_000_000, "as long as is granted, and no longer");
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_is_reset_has_its_own_coalescing_again() {
+    let own = |usecs| Coalesce { max_packets: 3, max_usecs: usecs };
+    let coalesce = CoalesceSettings {
+        rx: Some(own(9)),
+        queues: vec![(1, own(4)), (0, own(5))],
+        ..CoalesceSettings::default()
+    };
+    let mut lab = Lab::running(DriverConfig { queue_pairs: 2, coalesce, ..config() });
+    lab.device.commands.clear();
+    assert_eq!(reset_queue(&mut lab, 1, None), Ok(Progress::Running));
+    assert_eq!(lab.device.commands, [(6, 2, vec![2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0])]);
+}
+
+#[test]
+fn a_queue_that_cannot_be_put_to_use_again_is_told_of_and_mended_by_policy() {
+    for recover in [Recover::None, Recover::Queue] {
+        let mut lab = Lab::running(DriverConfig { recover, recover_limit: 1, ..config() });
+        lab.device.queue_reset_readings = 1;
+        assert!(matches!(reset_queue(&mut lab, 0, None), Ok(Progress::Waiting { .. })));
+        lab.device.refuse_enable = Some(0);
+        lab.device.enable_again = true;
+        let now = lab.driver.next_deadline().unwrap();
+        assert_eq!(lab.advance(now), [0u16; 0]);
+        assert_eq!(lab.receive(0).queue_reset_failures, 1);
+        assert_eq!(lab.notes.count("queue_reset_failed"), 1);
+        assert_eq!(lab.driver.counters().device_resets, u64::from(recover == Recover::Queue));
+        lab.device.messages.clear();
+        let works = lab.device.receive(0, &frame(1, 60)) && lab.poll(0, 64).frames == 1;
+        assert_eq!(works, recover == Recover::Queue);
+    }
+}
+
+#[test]
+fn a_queue_whose_reset_never_ends_brings_a_reset_of_the_device() {
+    let recover = Recover::Queue;
+    let mut lab = Lab::running(DriverConfig { recover, ..config() });
+    lab.device.queue_reset_readings = u32::MAX;
+    assert!(matches!(reset_queue(&mut lab, 0, None), Ok(Progress::Waiting { .. })));
+    while let Some(now) = lab.driver.next_deadline() {
+        lab.advance(now);
+    }
+    assert_eq!((lab.driver.counters().device_resets, lab.driver.counters().recoveries), (1, 1));
+    assert!(lab.device.receive(0, &frame(1, 60)));
+    lab.settle(64);
+    assert_eq!(lab.notes.frames.len(), 1);
+}
+
+#[test]
+fn frames_that_the_device_has_sent_are_not_lost_and_none_is_counted_twice() {
+    let mut lab = Lab::running(config());
+    lab.device.hold_transmit = true;
+    for seed in 0..5 {
+        lab.transmit(0, &frame(seed, 60)).unwrap();
+    }
+    for _ in 0..2 {
+        let done = lab.device.queues[1].owned.pop_front().unwrap();
+        lab.device.complete(1, done.id.into(), 0);
+    }
+    lab.device.refuse_queue = Some(0);
+    assert!(reset(&mut lab).is_err(), "and the start fails before the transmit queue");
+    assert!(reset(&mut lab).is_err());
+    lab.device.refuse_queue = None;
+    assert_eq!(reset(&mut lab), Ok(Progress::Running));
+    let counters = lab.driver.transmit_counters(0).unwrap();
+    assert_eq!((counters.sent, counters.completed, counters.reset_in_flight), (5, 2, 3));
+}
+
+#[test]
+fn a_broken_transmit_queue_is_reset_by_policy() {
+    for recover in [Recover::None, Recover::Queue, Recover::Device] {
+        let mut lab = Lab::running(DriverConfig { recover, ..config() });
+        lab.device.hold_transmit = true;
+        for seed in 0..3 {
+            lab.transmit(0, &frame(seed, 60)).unwrap();
+        }
+        lab.device.complete(1, 99, 0);
+        let broken = Err(TransmitError::Broken(RingError::UnknownId { id: 99, size: 16 }));
+        assert_eq!(lab.transmit(0, &frame(3, 60)), broken);
+        let counters = lab.driver.transmit_counters(0).unwrap();
+        let resets = (counters.queue_resets, lab.driver.counters().device_resets);
+        let lost = counters.reset_in_flight;
+        if recover == Recover::None {
+            assert_eq!(lab.transmit(0, &frame(4, 60)), broken);
+            let again = lab.driver.reset_transmit_queue(0, 0, &mut lab.device, &mut lab.notes);
+            assert_eq!(again, Ok(Progress::Running), "by hand");
+        } else {
+            assert_eq!(lost, 3);
+            assert_eq!(resets, if recover == Recover::Queue { (1, 0) } else { (0, 1) });
+        }
+        lab.device.sent.clear();
+        assert_eq!(lab.transmit(0, &frame(5, 60)), Ok(()), "{recover:?}");
+        assert_eq!(lab.device.sent, [frame(5, 60)]);
+    }
+}
+
+#[test]
+fn a_slow_reset_of_a_transmit_queue_takes_no_frame_meanwhile() {
+    for readings in [2, u32::MAX] {
+        let mut lab = Lab::running(DriverConfig { control_timeout_ps: 1_000_000_000, ..config() });
+        lab.device.queue_reset_readings = readings;
+        let reset =
+            |lab: &mut Lab| lab.driver.reset_transmit_queue(0, 0, &mut lab.device, &mut lab.notes);
+        assert_eq!(reset(&mut lab), Ok(Progress::Waiting { deadline: 1_000_000_000 }));
+        assert_eq!(reset(&mut lab), Err(ResetError::UnderWay { queue: 0 }));
+        assert_eq!(lab.transmit(0, &frame(0, 60)), Err(TransmitError::InReset));
+        while let Some(now) = lab.driver.next_deadline() {
+            lab.advance(now);
+        }
+        let over = readings == 2;
+        assert_eq!(lab.transmit(0, &frame(0, 60)).is_ok(), over);
+        let counters = lab.driver.transmit_counters(0).unwrap();
+        assert_eq!((counters.queue_resets, counters.queue_reset_timeouts), (1, u64::from(!over)));
+        assert_eq!(lab.notes.count("transmit_restarted"), usize::from(over));
+        assert_eq!(lab.notes.count("transmit_reset_failed"), usize::from(!over));
+    }
+}
+
+#[test]
 fn recovery_by_policy_is_bounded() {
     for recover in [Recover::Queue, Recover::Device] {
         let mut lab = Lab::running(DriverConfig { recover, recover_limit: 3, ..config() });
@@ -165,9 +347,43 @@ fn needs_reset_is_answered_by_policy() {
     assert_eq!(lab.interrupt(CONFIG_VECTOR), Interrupt::ConfigChanged);
     assert_eq!(lab.driver.error(), None);
     assert_eq!(lab.notes.frames.len(), 1, "taken before the reset");
+    assert_eq!((lab.driver.counters().config_interrupts, lab.driver.counters().failures), (1, 1));
     assert!(lab.device.receive(0, &frame(1, 60)));
     lab.settle(64);
     assert_eq!(lab.notes.frames.len(), 2);
+}
+
+#[test]
+fn needs_reset_is_seen_by_whoever_looks() {
+    let lookers: [fn(&mut Lab); 2] = [
+        |lab| assert_eq!(lab.step(), Ok(Progress::Running)),
+        |lab| assert_eq!(lab.advance(1000), [0u16; 0]),
+    ];
+    for look in lookers {
+        let recover = Recover::Device;
+        let mut lab = Lab::running(DriverConfig { recover, watchdog_ps: 1000, ..config() });
+        lab.device.status |= spec::STATUS_NEEDS_RESET;
+        look(&mut lab);
+        assert_eq!((lab.driver.error(), lab.driver.counters().device_resets), (None, 1));
+        assert!(lab.device.receive(0, &frame(1, 60)));
+        lab.settle(64);
+        assert_eq!(lab.notes.frames.len(), 1);
+    }
+}
+
+#[test]
+fn the_watchdog_sees_a_change_of_the_configuration_whose_interrupt_was_lost() {
+    let mut lab = Lab::running(DriverConfig { watchdog_ps: 1000, ..config() });
+    lab.device.set_link(false);
+    lab.device.messages.clear();
+    lab.advance(999);
+    assert!(lab.driver.link_up());
+    lab.advance(1000);
+    assert!(!lab.driver.link_up());
+    assert_eq!(
+        (lab.driver.counters().link_changes, lab.driver.counters().config_interrupts),
+        (1, 0)
+    );
 }
 
 proptest! {

@@ -72,6 +72,8 @@ pub struct Fake {
     /// Completions that the driver wanted an interrupt for, on queues without vector.
     pub mute: u64,
     pub control: Answer,
+    /// Commands of this class are refused.
+    pub refuse_class: Option<u8>,
     /// Commands seen: class, command, data.
     pub commands: Vec<(u8, u8, Vec<u8>)>,
     /// What is written behind the next answers.
@@ -87,6 +89,8 @@ pub struct Fake {
     pub refuse_driver_ok: bool,
     pub refuse_queue: Option<u16>,
     pub refuse_enable: Option<u16>,
+    /// The refusal is for once.
+    pub enable_again: bool,
     pub refuse_config_vector: bool,
     pub max_size: u16,
     pub generation_runs: bool,
@@ -131,6 +135,7 @@ impl Fake {
             messages: VecDeque::new(),
             mute: 0,
             control: Answer::Ack(0),
+            refuse_class: None,
             commands: Vec::new(),
             results: VecDeque::new(),
             sent: Vec::new(),
@@ -141,6 +146,7 @@ impl Fake {
             refuse_driver_ok: false,
             refuse_queue: None,
             refuse_enable: None,
+            enable_again: false,
             refuse_config_vector: false,
             refuse_reset: None,
             queue_reset_readings: 0,

@@ -112,6 +112,9 @@ impl Transport for Fake {
 
     fn enable_queue(&mut self, queue: u16) -> Result<(), TransportError> {
         if self.refuse_enable == Some(queue) {
+            if self.enable_again {
+                self.refuse_enable = None;
+            }
             return Err(TransportError::QueueRefused { queue, why: "test" });
         }
         assert!(self.queues[usize::from(queue)].setup.is_some());

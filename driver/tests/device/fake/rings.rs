@@ -100,7 +100,8 @@ impl Fake {
             self.commands.push((readable[0], readable[1], readable[2..].to_vec()));
             match self.control {
                 Answer::Ack(value) => {
-                    let mut answer = vec![value];
+                    let refused = self.refuse_class == Some(readable[0]);
+                    let mut answer = vec![if refused { 1 } else { value }];
                     answer.extend(self.results.pop_front().unwrap_or_default());
                     answer.truncate(room);
                     self.write(ack, &answer);
