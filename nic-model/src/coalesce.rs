@@ -1,10 +1,11 @@
 //! Interrupt coalescing (virtio 5.1.6.5.9): a wanted interrupt waits for more frames or for a timer,
 //! whichever comes first. One [`Coalescer`] stands for all receive queues, another for all transmit queues.
 //!
-//! A queue *owes* an interrupt from the moment the driver wanted one until it is sent. Frames published
+//! A queue *owes* an interrupt from the moment the driver wanted one until it is due: by count, by the timer
+//! that [`Coalescer::next_deadline`] shows, or by new limits that it has reached already. Frames published
 //! meanwhile count towards it even if the driver's `used_event` lies behind them: the driver has not had
-//! its interrupt yet. Nothing is lost, because an owed interrupt is always sent: by count, by the timer
-//! that [`Coalescer::next_deadline`] shows, or by new limits that it has reached already.
+//! its interrupt yet. When it is due the caller asks the driver once more, and sends it if it is wanted still.
+//! Nothing is lost: a driver that wants none then looks at the used index when it wants them again.
 //!
 //! The last limits set for a queue hold, whichever command set them. A queue that was reset has those
 //! set for all queues last.
@@ -34,7 +35,7 @@ pub(crate) struct Coalescer {
 /// What to do about an interrupt now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nobody wants one.
+    /// Nobody wants one, or no longer.
     None,
     /// It waits, until then at the latest: the timer starts.
     Start { deadline: u64 },
@@ -42,6 +43,13 @@ pub(crate) enum Decision {
     Wait,
     /// It is due.
     Send,
+}
+
+impl Decision {
+    /// Nothing is owed after it.
+    pub(crate) fn settles(self) -> bool {
+        matches!(self, Self::None | Self::Send)
+    }
 }
 
 impl Coalescer {
@@ -58,7 +66,8 @@ impl Coalescer {
         }
     }
 
-    /// `frames` were published at `now`, at least one; `wanted`: the driver wants an interrupt for them.
+    /// `frames` were published at `now`, at least one; `wanted`: the driver wants an interrupt for them, or
+    /// for those before them that it has had none for.
     #[inline]
     pub(crate) fn published(
         &mut self,
@@ -84,7 +93,7 @@ impl Coalescer {
         self.owed[index] = self.owed[index].saturating_add(frames);
         if self.owed[index] >= limits.max_frames {
             self.settle(queue);
-            return Decision::Send;
+            return if wanted { Decision::Send } else { Decision::None };
         }
         if starts { Decision::Start { deadline: self.deadlines[index] } } else { Decision::Wait }
     }
@@ -196,10 +205,19 @@ mod tests {
         assert_eq!(c.published(10, 1, 1, false), Decision::None);
         assert_eq!(c.published(20, 1, 1, true), Decision::Start { deadline: 120 });
         assert_eq!(c.published(30, 1, 1, false), Decision::Wait);
-        assert_eq!(c.published(40, 1, 1, false), Decision::Send);
+        assert_eq!(c.published(40, 1, 1, true), Decision::Send);
         assert_eq!(c.next_deadline(), None);
         assert_eq!(c.published(50, 1, 2, true), Decision::Start { deadline: 150 });
         assert_eq!(c.published(50, 1, 64, true), Decision::Send, "a batch counts its frames");
+    }
+
+    #[test]
+    fn a_count_that_is_reached_when_nobody_wants_an_interrupt_settles_it() {
+        let mut c = coalescer(100, 2);
+        assert_eq!(c.published(10, 1, 1, true), Decision::Start { deadline: 110 });
+        assert_eq!(c.published(20, 1, 1, false), Decision::None);
+        assert_eq!(c.next_deadline(), None);
+        assert_eq!(c.published(30, 1, 1, true), Decision::Start { deadline: 130 });
     }
 
     #[test]

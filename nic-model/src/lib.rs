@@ -23,8 +23,9 @@
 //!    has said so before it saw this frame, and by the specification it looks at the used index again after
 //!    it asks for interrupts; a full fence between storing the index and reading the wish makes one of the two
 //!    see the other (2.7.7). So none is lost;
-//! 3. coalescing may put it off: until enough frames or a timer in [`Device::next_deadline`]. It stays owed,
-//!    whatever the driver does meanwhile. A driver that has polled meanwhile finds it spurious;
+//! 3. coalescing may put it off: until enough frames or a timer in [`Device::next_deadline`]. Then the driver
+//!    is asked once more (5.1.6.5.9): one that has been polling meanwhile wants none, and looks at the used
+//!    index when it wants them again. One that wants them again by then may find it spurious;
 //! 4. a masked MSI-X vector sets its pending bit instead, and unmasking sends it, once;
 //! 5. otherwise [`Host::interrupt`] is called.
 //!

@@ -51,7 +51,11 @@ where
                 return;
             }
         };
-        match self.rx_coalescer.published(now, pair, 1, wanted) {
+        let decision = self.rx_coalescer.published(now, pair, 1, wanted);
+        if decision.settles() {
+            ring.settle();
+        }
+        match decision {
             Decision::None => self.suppressed(now, Source::Receive(pair), host),
             Decision::Start { deadline } => {
                 self.put_off(pair);
@@ -66,14 +70,26 @@ where
     pub(super) fn fire_timer<H: Host>(&mut self, at: u64, host: &mut H) {
         self.clock = self.clock.max(at);
         if let Some(pair) = self.rx_coalescer.take_due(at) {
-            if let Some(vector) = self.queues[2 * usize::from(pair)].vector {
-                self.interrupt(at, Source::Receive(pair), vector, host);
-            }
-        } else if let Some(pair) = self.tx_coalescer.take_due(at)
-            && let Some(vector) = self.queues[2 * usize::from(pair) + 1].vector
-        {
-            self.interrupt(at, Source::Transmit(pair), vector, host);
+            self.interrupt_due(at, Source::Receive(pair), 2 * pair, host);
+        } else if let Some(pair) = self.tx_coalescer.take_due(at) {
+            self.interrupt_due(at, Source::Transmit(pair), 2 * pair + 1, host);
         }
+    }
+
+    /// An interrupt that was put off is due, and sent if the driver wants it still (5.1.6.5.9).
+    fn interrupt_due<H: Host>(&mut self, at: u64, source: Source, virtqueue: u16, host: &mut H) {
+        let queue = &self.queues[usize::from(virtqueue)];
+        if let (true, Some(vector)) = (queue.broken, queue.vector) {
+            // Not to be read any more; what was published before it broke is announced.
+            self.interrupt(at, source, vector, host);
+            return;
+        }
+        match self.asks_for_interrupt(at, source, virtqueue, host) {
+            Some((true, vector)) => self.interrupt(at, source, vector, host),
+            Some((false, _)) => self.suppressed(at, source, host),
+            None => {}
+        }
+        self.settle(virtqueue);
     }
 
     /// The configuration changed, or the device needs a reset. Not before DRIVER_OK (2.1.2).
@@ -93,27 +109,33 @@ where
         chains: u32,
         host: &mut H,
     ) {
-        let Some((wanted, vector)) = self.asks_for_interrupt(now, 2 * pair + 1, host) else {
+        let (source, virtqueue) = (Source::Transmit(pair), 2 * pair + 1);
+        let Some((wanted, vector)) = self.asks_for_interrupt(now, source, virtqueue, host) else {
             return;
         };
-        match self.tx_coalescer.published(now, pair, chains, wanted) {
-            Decision::None => self.suppressed(now, Source::Transmit(pair), host),
+        let decision = self.tx_coalescer.published(now, pair, chains, wanted);
+        if decision.settles() {
+            self.settle(virtqueue);
+        }
+        match decision {
+            Decision::None => self.suppressed(now, source, host),
             Decision::Start { deadline } => {
                 self.counters.interrupts_coalesced += 1;
                 host.event(now, Event::InterruptCoalesced { queue: None, deadline });
             }
             Decision::Wait => self.counters.interrupts_coalesced += 1,
-            Decision::Send => self.interrupt(now, Source::Transmit(pair), vector, host),
+            Decision::Send => self.interrupt(now, source, vector, host),
         }
     }
 
     /// The control queue has published.
     pub(super) fn after_answers<H: Host>(&mut self, now: u64, virtqueue: u16, host: &mut H) {
-        match self.asks_for_interrupt(now, virtqueue, host) {
+        match self.asks_for_interrupt(now, Source::Other, virtqueue, host) {
             Some((true, vector)) => self.interrupt(now, Source::Other, vector, host),
             Some((false, _)) => self.suppressed(now, Source::Other, host),
             None => {}
         }
+        self.settle(virtqueue);
     }
 
     /// Does the driver want an interrupt of a queue that has published, and by which vector? `None`: the
@@ -121,12 +143,13 @@ where
     fn asks_for_interrupt<H: Host>(
         &mut self,
         now: u64,
+        source: Source,
         virtqueue: u16,
         host: &mut H,
     ) -> Option<(bool, u16)> {
-        let queue = &mut self.queues[usize::from(virtqueue)];
-        let (Some(ring), Some(vector)) = (&mut queue.ring, queue.vector) else {
-            self.suppressed(now, Source::Other, host);
+        let queue = &self.queues[usize::from(virtqueue)];
+        let (Some(ring), Some(vector)) = (&queue.ring, queue.vector) else {
+            self.suppressed(now, source, host);
             return None;
         };
         match ring.wants_interrupt(&*self.memory) {
@@ -135,6 +158,13 @@ where
                 self.break_ring(now, virtqueue, fault, host);
                 None
             }
+        }
+    }
+
+    /// The driver has had its interrupt for all that was published, or wants none.
+    fn settle(&mut self, virtqueue: u16) {
+        if let Some(ring) = &mut self.queues[usize::from(virtqueue)].ring {
+            ring.settle();
         }
     }
 

@@ -83,12 +83,16 @@ pub trait Ring {
     /// The ring cannot be read and written.
     fn put_false<G: GuestMemory>(&mut self, memory: &G, element: False) -> Result<(), RingFault>;
 
-    /// Does the driver want an interrupt for what was published since the last call? By `used_event` with
-    /// VIRTIO_F_EVENT_IDX, otherwise by VIRTQ_AVAIL_F_NO_INTERRUPT.
+    /// Does the driver want an interrupt for what was published since [`Ring::settle`]? By `used_event` with
+    /// VIRTIO_F_EVENT_IDX, otherwise by VIRTQ_AVAIL_F_NO_INTERRUPT. May be asked again: the driver may have
+    /// changed its mind.
     ///
     /// # Errors
     /// The driver's wish cannot be read.
-    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault>;
+    fn wants_interrupt<G: GuestMemory>(&self, memory: &G) -> Result<bool, RingFault>;
+
+    /// The interrupt for all that was published was sent, or was not wanted.
+    fn settle(&mut self);
 
     /// Asks the driver for notifications, or not to bother. Having asked: have chains come meanwhile?
     ///

@@ -128,8 +128,13 @@ impl Ring for Virtqueue {
     }
 
     #[inline(always)]
-    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
+    fn wants_interrupt<G: GuestMemory>(&self, memory: &G) -> Result<bool, RingFault> {
         each!(self, ring => ring.wants_interrupt(memory))
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        each!(self, ring => ring.settle());
     }
 
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {

@@ -1,14 +1,14 @@
 //! The ring by way of the `virtio-queue` crate: the reference, not the fastest.
 //!
-//! Two things that crate does not do are done here: chains are validated ([`super::validate`]), and
-//! VIRTQ_AVAIL_F_NO_INTERRUPT is obeyed.
+//! Three things that crate does not do are done here: chains are validated ([`super::validate`]),
+//! VIRTQ_AVAIL_F_NO_INTERRUPT is obeyed, and the driver's wish can be asked for more than once.
 
 use super::access::{View, direct};
 use super::validate::{Rules, read_chain};
 use super::{
     Chain, False, Fetched, QueueSetup, Ring, RingFault, RingFeatures, Shape, Used, WRONG_ID,
 };
-use crate::spec::ring::{AVAIL_F_NO_INTERRUPT, descriptor_table_len};
+use crate::spec::ring::{AVAIL_F_NO_INTERRUPT, available_ring_len, descriptor_table_len};
 use std::sync::atomic::{Ordering, fence};
 use virtio_queue::{Error, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
@@ -18,6 +18,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 pub struct Reference {
     queue: Queue,
     indirect: bool,
+    /// Elements published since the last interrupt was sent or not wanted.
+    unsignalled: u16,
 }
 
 impl Reference {
@@ -30,7 +32,7 @@ impl Reference {
         queue.try_set_used_ring_address(GuestAddress(setup.used_ring)).ok()?;
         queue.set_event_idx(agreed.event_idx);
         queue.set_ready(true);
-        Some(Self { queue, indirect: agreed.indirect })
+        Some(Self { queue, indirect: agreed.indirect, unsignalled: 0 })
     }
 
     /// The next chain's head, taken out of the available ring.
@@ -119,6 +121,7 @@ impl Ring for Reference {
         for Used { head, len } in used {
             direct!(memory => self.queue.add_used(memory, *head, *len))
                 .map_err(|_| self.used_fault())?;
+            self.unsignalled = self.unsignalled.saturating_add(1);
         }
         Ok(())
     }
@@ -133,23 +136,32 @@ impl Ring for Reference {
         };
         // The crate refuses a false number, so it publishes an honest one, which is then overwritten.
         self.queue.add_used(memory, 0, 0).map_err(|_| self.used_fault())?;
+        self.unsignalled = self.unsignalled.saturating_add(1);
         memory.write_obj(lie, at).map_err(|_| self.used_fault())
     }
 
     #[inline(always)]
-    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
-        if self.queue.event_idx_enabled() {
-            return direct!(memory => self.queue.needs_notification(memory))
-                .map_err(|_| self.used_fault());
-        }
-        // The used index must be visible before the flag is read: the driver clears the flag and then
-        // looks at the index, so one of the two sees the other.
+    fn wants_interrupt<G: GuestMemory>(&self, memory: &G) -> Result<bool, RingFault> {
+        // The used index must be visible before the wish is read: the driver states its wish and then looks
+        // at the index, so one of the two sees the other.
         fence(Ordering::SeqCst);
-        let flags_at = GuestAddress(self.queue.avail_ring());
-        let flags = direct!(memory => memory.load::<u16>(flags_at, Ordering::Relaxed))
-            .map(u16::from_le)
-            .map_err(|_| RingFault::memory("the available ring", self.queue.avail_ring()))?;
-        Ok(flags & AVAIL_F_NO_INTERRUPT == 0)
+        let event_idx = self.queue.event_idx_enabled();
+        let ring = self.queue.avail_ring();
+        let at = if event_idx { available_ring_len(self.queue.size()) - 2 } else { 0 };
+        let wish =
+            direct!(memory => memory.load::<u16>(GuestAddress(ring + at), Ordering::Relaxed))
+                .map(u16::from_le)
+                .map_err(|_| RingFault::memory("the available ring", ring))?;
+        if !event_idx {
+            return Ok(wish & AVAIL_F_NO_INTERRUPT == 0);
+        }
+        // 2.7.10: is the element at `used_event` among those published?
+        Ok(self.queue.next_used().wrapping_sub(wish).wrapping_sub(1) < self.unsignalled)
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        self.unsignalled = 0;
     }
 
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {

@@ -46,7 +46,7 @@ pub struct Split {
     next_available: u16,
     /// Used entry that is written next.
     next_used: u16,
-    /// Elements published since the driver's wish for interrupts was last read.
+    /// Elements published since the last interrupt was sent or not wanted.
     unsignalled: u16,
     /// Chains of the last pass: `taken` of `filled` have been fetched.
     pass: Box<[Chain]>,
@@ -150,7 +150,7 @@ impl Split {
             next = next.wrapping_add(1);
         }
         ring.store(INDEX, next, Ordering::Release).ok_or_else(fault)?;
-        self.unsignalled = self.unsignalled.wrapping_add(next.wrapping_sub(self.next_used));
+        self.unsignalled = self.unsignalled.saturating_add(next.wrapping_sub(self.next_used));
         self.next_used = next;
         Ok(())
     }
@@ -223,7 +223,7 @@ impl Ring for Split {
     }
 
     #[inline(always)]
-    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
+    fn wants_interrupt<G: GuestMemory>(&self, memory: &G) -> Result<bool, RingFault> {
         // The used index must be visible before the wish is read: the driver states its wish and then looks
         // at the index, so one of the two sees the other.
         fence(Ordering::SeqCst);
@@ -234,9 +234,13 @@ impl Ring for Split {
         }
         let at = self.available + available_ring_len(self.size) - 2;
         let used_event = load(memory, at, Ordering::Relaxed).ok_or_else(fault)?;
-        let published = std::mem::take(&mut self.unsignalled);
-        // 2.7.10: is the element at `used_event` among those just published?
-        Ok(self.next_used.wrapping_sub(used_event).wrapping_sub(1) < published)
+        // 2.7.10: is the element at `used_event` among those published?
+        Ok(self.next_used.wrapping_sub(used_event).wrapping_sub(1) < self.unsignalled)
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        self.unsignalled = 0;
     }
 
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {

@@ -1,6 +1,6 @@
 //! Suppression by both methods, coalescing, MSI-X: in this order.
 
-use crate::rig::{FLAGS_ONLY, Rig, config, udp};
+use crate::rig::{FLAGS_ONLY, PLAIN, Rig, config, udp};
 use nic_model::{Coalesce, DeviceConfig, Event};
 
 fn coalescing(max_ps: u64, max_frames: u32) -> DeviceConfig {
@@ -98,6 +98,65 @@ fn coalesced_frames_count_though_the_wish_lies_behind_them() {
     rig.set_used_event(0, 0);
     frames(&mut rig, 3);
     assert_eq!(rig.host.interrupts.len(), 1);
+}
+
+/// 5.1.6.5.9: no interrupt while the driver suppresses them, even if it was put off before that.
+#[test]
+fn an_interrupt_put_off_is_not_sent_by_count_if_unwanted_by_then() {
+    for features in [FLAGS_ONLY, PLAIN] {
+        let mut rig = Rig::with_features(coalescing(1000, 3), features);
+        rig.post(0, 8);
+        frames(&mut rig, 2);
+        wish(&rig, features, None);
+        frames(&mut rig, 1);
+        assert!(rig.host.interrupts.is_empty());
+        assert_eq!(rig.device.queue_counters(0).interrupts_suppressed, 1);
+        assert_eq!(rig.device.next_deadline(), None, "nothing is owed");
+        wish(&rig, features, Some(3));
+        frames(&mut rig, 3);
+        assert_eq!(rig.host.interrupts.len(), 1);
+    }
+}
+
+#[test]
+fn an_interrupt_put_off_is_not_sent_by_timer_if_unwanted_by_then() {
+    for features in [FLAGS_ONLY, PLAIN] {
+        let mut rig = Rig::with_features(coalescing(1000, 9), features);
+        rig.post(0, 8);
+        frames(&mut rig, 2);
+        wish(&rig, features, None);
+        rig.advance(5000);
+        assert!(rig.host.interrupts.is_empty());
+        assert_eq!(rig.device.queue_counters(0).interrupts_suppressed, 1);
+        wish(&rig, features, Some(2));
+        frames(&mut rig, 1);
+        rig.advance(9000);
+        assert_eq!(rig.host.interrupts, [(6000, 1, 0)]);
+    }
+}
+
+/// What the driver wished for stays to be announced while it is owed, however often it was looked at.
+#[test]
+fn an_interrupt_put_off_is_sent_by_timer_if_it_is_wanted_still() {
+    for features in [FLAGS_ONLY, PLAIN] {
+        let mut rig = Rig::with_features(coalescing(1000, 9), features);
+        rig.post(0, 8);
+        frames(&mut rig, 3);
+        wish(&rig, features, None);
+        wish(&rig, features, Some(1));
+        rig.advance(5000);
+        assert_eq!(rig.host.interrupts, [(1000, 1, 0)]);
+    }
+}
+
+/// The driver wants no interrupt of queue 0, or one once it has used this element.
+fn wish(rig: &Rig, features: u64, element: Option<u16>) {
+    if features == FLAGS_ONLY {
+        rig.set_no_interrupt(0, element.is_none());
+    } else {
+        // One that will not be used for a long time.
+        rig.set_used_event(0, element.unwrap_or(1000));
+    }
 }
 
 #[test]

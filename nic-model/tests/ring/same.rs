@@ -26,6 +26,7 @@ enum Step {
     UsedEvent(u16),
     Flags(u16),
     WantsInterrupt,
+    Settle,
     SetKicks(bool),
 }
 
@@ -40,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u16..400).prop_map(Step::UsedEvent),
         1 => (0_u16..3).prop_map(Step::Flags),
         3 => Just(Step::WantsInterrupt),
+        2 => Just(Step::Settle),
         2 => any::<bool>().prop_map(Step::SetKicks),
     ]
 }
@@ -167,6 +169,7 @@ impl Pair {
             Step::WantsInterrupt => {
                 self.both(|lab| lab.ring.wants_interrupt(&lab.memory))?.unwrap();
             }
+            Step::Settle => self.both(|lab| lab.ring.settle())?,
             Step::SetKicks(wanted) => {
                 self.both(|lab| lab.ring.set_kicks(&lab.memory, *wanted))?.unwrap();
             }

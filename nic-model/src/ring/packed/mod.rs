@@ -68,7 +68,8 @@ pub struct Packed {
     open: bool,
     /// Chains in flight in the order fetched: buffer id and descriptors.
     flying: VecDeque<(u16, u16)>,
-    /// Descriptors used since the driver's wish was looked at.
+    /// Descriptors used since the last interrupt was sent or not wanted: a lap at most, as places of
+    /// different laps have the same names.
     added: u16,
 }
 
@@ -201,8 +202,7 @@ impl Ring for Packed {
     }
 
     #[inline(always)]
-    fn wants_interrupt<G: GuestMemory>(&mut self, memory: &G) -> Result<bool, RingFault> {
-        let added = std::mem::take(&mut self.added);
+    fn wants_interrupt<G: GuestMemory>(&self, memory: &G) -> Result<bool, RingFault> {
         // The flags must be visible before the wish is read: the driver stores its wish and then looks at
         // the flags, so one of the two sees the other.
         fence(Ordering::SeqCst);
@@ -211,11 +211,16 @@ impl Ring for Packed {
             EVENT_DISABLE => false,
             EVENT_DESC if self.agreed.event_idx => {
                 let (event, now) = (self.used.relative(event), self.used.place());
-                need_event(event, now, now.wrapping_sub(added))
+                need_event(event, now, now.wrapping_sub(self.added))
             }
             // Enabled, or without a meaning: an interrupt too many does no harm.
             _ => true,
         })
+    }
+
+    #[inline(always)]
+    fn settle(&mut self) {
+        self.added = 0;
     }
 
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {

@@ -113,7 +113,7 @@ impl Packed {
         self.used.advance(count);
         // A completion that is a lie stands for no chain.
         self.in_flight = self.in_flight.saturating_sub(count);
-        self.added = self.added.saturating_add(count);
+        self.added = self.added.saturating_add(count).min(self.setup.size);
     }
 
     /// How many descriptors the chain with this id takes; one that is not in flight is a lie and takes 1.
