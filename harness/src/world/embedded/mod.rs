@@ -166,8 +166,9 @@ impl Embedded {
                 schedule.add(send.at.0, Action::Send { handle, index });
             }
         }
-        for (index, fault) in scenario.fault.iter().enumerate() {
-            if let Some(at) = fault.at {
+        let faults = Plan::new(scenario);
+        for (index, planned) in faults.planned.iter().enumerate() {
+            if let Some(at) = planned.fault.at {
                 schedule.add(at.0, Action::FaultBegins { index });
             }
         }
@@ -211,7 +212,7 @@ impl Embedded {
             dumping: vec![false; scenario.handle.len()],
             dump_goes_on: vec![false; scenario.handle.len()],
             program: None,
-            faults: Plan::new(scenario),
+            faults,
             fetched: 0,
             wire_frames: 0,
             flip: None,
