@@ -3,8 +3,8 @@
 //! A chain holds the virtio header and a frame of at least an Ethernet header and at most a giant's limit;
 //! one that is to be segmented may be longer. A chain that is none of that, or asks for what was not
 //! negotiated or cannot be done (`device/offload.rs`), is counted `tx_malformed`, and completed all the same.
-//! One call takes at most as many chains as the queue is long; if the driver adds faster, the rest is
-//! due at once ([`Device::next_deadline`]), so that no queue can keep the device for itself.
+//! One call takes at most as many chains as the queue is long, and ends after so many descriptors or frames;
+//! what is left is due at once ([`Device::next_deadline`]), so that no queue can keep the device for itself.
 
 use super::{BATCH, Device, one_frame};
 use crate::drop::{DropReason, DropRecord};
@@ -14,6 +14,10 @@ use crate::ring::{Fetched, Ring, RingFault, Shape, Used, Virtqueue};
 use crate::spec::ethernet;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
+
+/// Descriptors that one call reads at most, but for those of one chain and of what the ring has read ahead:
+/// with indirect tables a queue of 2^15 chains has 2^30.
+const DESCRIPTORS_PER_CALL: u32 = 1 << 16;
 
 impl<M> Device<M>
 where
@@ -43,7 +47,7 @@ where
         let index = 2 * usize::from(pair) + 1;
         let bound = self.queues[index].ring.as_ref().map_or(0, Virtqueue::size);
         self.set_kicks(index, false)?;
-        let (mut published, mut sent) = (0, 0);
+        let (mut published, mut sent, mut read) = (0, 0, 0);
         for _ in 0..bound {
             if !self.fetch_to_transmit(index)? {
                 published += self.publish(index)?;
@@ -54,12 +58,14 @@ where
                 continue;
             }
             sent += self.transmit_one(now, pair, host)?;
+            // Neither is above 2^16.
+            read += self.scratch.chain.segments_len();
             let head = self.scratch.chain.head;
             self.scratch.used.push(Used { head, len: 0 });
             if self.scratch.used.len() == BATCH {
                 published += self.publish(index)?;
             }
-            if !Self::may_send_more(sent) {
+            if !Self::may_send_more(sent) || read >= DESCRIPTORS_PER_CALL {
                 break;
             }
         }

@@ -111,7 +111,8 @@ impl Chain {
         let mut at = 0;
         for segment in self.readable() {
             let len = (segment.len as usize).min(out.len() - at);
-            if !access::read(memory, segment.address, &mut out[at..at + len]) {
+            let part = &mut out[at..at + len];
+            if !access::direct!(memory => access::read(memory, segment.address, part)) {
                 return Err(RingFault::memory("a buffer", segment.address));
             }
             at += len;
@@ -120,7 +121,7 @@ impl Chain {
     }
 
     /// Segments, both kinds.
-    pub(super) fn segments_len(&self) -> u32 {
+    pub(crate) fn segments_len(&self) -> u32 {
         self.count
     }
 
@@ -169,20 +170,59 @@ impl Chain {
         }
         self.count += 1;
     }
+}
 
-    /// Takes over what another holds, and keeps its own vector.
-    #[inline]
-    pub(super) fn copy_of(&mut self, other: &Self) {
-        let Self { head, count, readable, readable_len, writable_len, first, rest } = other;
-        self.head = *head;
-        self.count = *count;
-        self.readable = *readable;
-        self.readable_len = *readable_len;
-        self.writable_len = *writable_len;
-        self.first = *first;
-        self.rest.clear();
-        if !rest.is_empty() {
-            self.rest.extend_from_slice(rest);
+/// Chains put away for later, all segments in one vector.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    chains: Vec<Shelved>,
+    segments: Vec<Segment>,
+}
+
+/// A chain but for its segments, and where these are.
+#[derive(Clone, Copy, Debug)]
+struct Shelved {
+    head: u16,
+    from: u32,
+    count: u32,
+    readable: u32,
+    writable_len: u32,
+}
+
+impl Shelf {
+    pub(super) fn clear(&mut self) {
+        self.chains.clear();
+        self.segments.clear();
+    }
+
+    /// Segments of all chains.
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Puts a chain away; its number, counted from 0 since the shelf was cleared.
+    pub(super) fn put(&mut self, chain: &Chain) -> usize {
+        let Chain { head, count, readable, writable_len, .. } = *chain;
+        // The caller ends a pass long before.
+        let from = self.segments.len() as u32;
+        self.segments.extend(chain.segments());
+        self.chains.push(Shelved { head, from, count, readable, writable_len });
+        self.chains.len() - 1
+    }
+
+    /// Bytes to write of a chain that was put away.
+    pub(super) fn writable_len(&self, number: usize) -> u32 {
+        self.chains.get(number).map_or(0, |chain| chain.writable_len)
+    }
+
+    /// Copies a chain that was put away into `chain`.
+    pub(super) fn take(&self, number: usize, chain: &mut Chain) {
+        chain.clear();
+        let Some(shelved) = self.chains.get(number) else { return };
+        chain.head = shelved.head;
+        let from = shelved.from as usize;
+        for (index, segment) in (0..).zip(&self.segments[from..from + shelved.count as usize]) {
+            chain.push(*segment, index >= shelved.readable);
         }
     }
 }

@@ -3,8 +3,8 @@
 //! A pass loads the available index once, translates the available ring and the descriptor table once, and
 //! reads and validates every chain it takes. The chains wait in the ring until they are fetched, and count
 //! as available until then; nothing of them is read again. A malformed one ends the pass, and is told
-//! when its turn comes. Used elements go through one translated ring, and the index is stored once for all
-//! of them.
+//! when its turn comes; so do many segments, so that neither a pass nor what it keeps can be made long.
+//! Used elements go through one translated ring, and the index is stored once for all of them.
 //!
 //! # In order
 //!
@@ -15,9 +15,11 @@
 //! Not checked: what a driver changes after the pass. It may not (2.7.13), and what counts was read.
 
 use super::access::{View, direct};
-use super::validate::{Rules, read_chain};
+use super::chain::Shelf;
+use super::validate::{Only, Rules, read_only};
 use super::{
-    Chain, False, Fetched, QueueSetup, Ring, RingFault, RingFeatures, Shape, Used, WRONG_ID,
+    Chain, False, Fetched, QueueSetup, Ring, RingFault, RingFeatures, Segment, Shape, Used,
+    WRONG_ID,
 };
 use crate::spec::ring::{
     AVAIL_F_NO_INTERRUPT, USED_F_NO_NOTIFY, available_ring_len, descriptor_table_len, used_ring_len,
@@ -27,6 +29,9 @@ use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
 /// Chains a pass takes at most.
 const PASS: u16 = 64;
+
+/// Segments of longer chains after which a pass ends.
+const PASS_SEGMENTS: usize = 1024;
 
 /// Offset of the index in both rings; the entries come at 4.
 const INDEX: usize = 2;
@@ -49,12 +54,36 @@ pub struct Split {
     /// Elements published since the last interrupt was sent or not wanted.
     unsignalled: u16,
     /// Chains of the last pass: `taken` of `filled` have been fetched.
-    pass: Box<[Chain]>,
+    pass: Box<[Waiting]>,
     taken: usize,
     filled: usize,
+    /// Those of more than one segment.
+    longer: Shelf,
+    /// One of them while it is read.
+    reading: Chain,
     /// What is wrong with the chain behind them.
     fault: Option<RingFault>,
 }
+
+/// A chain of the last pass.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    /// Of its one segment; of a longer chain its number on the shelf.
+    address: u64,
+    /// Bytes of the segment; 0 stands for a longer chain, as no segment is empty.
+    len: u32,
+    head: u16,
+    writable: bool,
+}
+
+impl Waiting {
+    #[inline(always)]
+    fn new(head: u16, Only { segment: Segment { address, len }, writable }: Only) -> Self {
+        Self { address, len, head, writable }
+    }
+}
+
+const _: () = assert!(size_of::<Waiting>() == 16, "four to a cache line");
 
 impl Split {
     /// The queue of a setup that was validated.
@@ -71,9 +100,11 @@ impl Split {
             next_available: 0,
             next_used: 0,
             unsignalled: 0,
-            pass: (0..PASS.min(setup.size)).map(|_| Chain::default()).collect(),
+            pass: vec![Waiting::default(); PASS.min(setup.size).into()].into(),
             taken: 0,
             filled: 0,
+            longer: Shelf::default(),
+            reading: Chain::default(),
             fault: None,
         }
     }
@@ -86,6 +117,7 @@ impl Split {
         }
         self.taken = 0;
         self.filled = 0;
+        self.longer.clear();
         let len = available_ring_len(self.size) as usize;
         let available = View::new(memory, self.available, len, Permissions::Read);
         let offered = self.offered(available.load(INDEX, Ordering::Acquire))?;
@@ -95,18 +127,29 @@ impl Split {
         let len = descriptor_table_len(self.size) as usize;
         let table = View::new(memory, self.table, len, Permissions::Read);
         let rules = Rules { size: self.size, indirect: self.indirect, shape };
-        for chain in &mut self.pass[..offered.min(PASS).into()] {
+        for waiting in &mut self.pass[..offered.min(PASS).into()] {
             // A pass is short: the number fits.
             let entry = self.next_available.wrapping_add(self.filled as u16) & self.mask;
-            let read = match available.read::<u16>(4 + 2 * usize::from(entry)) {
-                Some(head) => read_chain(memory, &table, u16::from_le(head), rules, chain),
-                None => Err(RingFault::memory("the available ring", self.available)),
-            };
-            if let Err(fault) = read {
-                self.fault = Some(fault);
+            let Some(head) = available.read::<u16>(4 + 2 * usize::from(entry)) else {
+                self.fault = Some(RingFault::memory("the available ring", self.available));
                 break;
+            };
+            let head = u16::from_le(head);
+            match read_only(memory, &table, head, rules, &mut self.reading) {
+                Ok(Some(only)) => *waiting = Waiting::new(head, only),
+                Ok(None) => {
+                    let number = self.longer.put(&self.reading) as u64;
+                    *waiting = Waiting { address: number, head, ..Waiting::default() };
+                }
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
             }
             self.filled += 1;
+            if self.longer.segments() > PASS_SEGMENTS {
+                break;
+            }
         }
         match self.fault {
             Some(fault) if self.filled == 0 => Err(fault),
@@ -181,10 +224,21 @@ impl Ring for Split {
         let Some(next) = self.pass[..self.filled].get(self.taken) else {
             return Ok(Fetched::Empty);
         };
-        if next.writable_len < need {
-            return Ok(Fetched::TooSmall { capacity: next.writable_len });
+        let Waiting { address, len, head, writable } = *next;
+        if len > 0 {
+            let capacity = if writable { len } else { 0 };
+            if capacity < need {
+                return Ok(Fetched::TooSmall { capacity });
+            }
+            chain.set_only(head, Segment { address, len }, writable);
+        } else {
+            let number = address as usize;
+            let capacity = self.longer.writable_len(number);
+            if capacity < need {
+                return Ok(Fetched::TooSmall { capacity });
+            }
+            self.longer.take(number, chain);
         }
-        chain.copy_of(next);
         self.taken += 1;
         self.next_available = self.next_available.wrapping_add(1);
         Ok(Fetched::Chain)
@@ -250,9 +304,14 @@ impl Ring for Split {
             (true, false) => return Ok(false),
             (false, _) => (0, if wanted { 0 } else { USED_F_NO_NOTIFY }),
         };
-        memory
-            .store(value.to_le(), GuestAddress(self.used + at), Ordering::Relaxed)
-            .map_err(|_| RingFault::memory("the used ring", self.used))?;
+        direct!(memory => {
+            View::new(memory, self.used + at, 2, Permissions::ReadWrite).store(
+                0,
+                value,
+                Ordering::Relaxed,
+            )
+        })
+        .ok_or_else(|| RingFault::memory("the used ring", self.used))?;
         if !wanted {
             return Ok(false);
         }

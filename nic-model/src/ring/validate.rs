@@ -58,40 +58,60 @@ pub(super) fn read_chain<G: GuestMemory>(
     rules: Rules,
     chain: &mut Chain,
 ) -> Result<(), RingFault> {
+    let only = read_only(memory, table, head, rules, chain)?;
+    if let Some(Only { segment, writable }) = only {
+        chain.set_only(head, segment, writable);
+    }
+    Ok(())
+}
+
+/// A whole chain of one descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Only {
+    pub(super) segment: Segment,
+    pub(super) writable: bool,
+}
+
+/// The same, but a chain of one descriptor is returned. Nearly every chain is one, and needs few of the
+/// checks; `chain` is not touched then.
+#[inline(always)]
+pub(super) fn read_only<G: GuestMemory>(
+    memory: &G,
+    table: &View<'_, G>,
+    head: u16,
+    rules: Rules,
+    chain: &mut Chain,
+) -> Result<Option<Only>, RingFault> {
     if head >= rules.size {
         let fault = ChainFault::IndexOutOfRange(head);
         return Err(RingFault::Chain { head, fault });
     }
     let first = read_descriptor(table, head)?;
-    if !append_only(memory, first, rules.shape, head, chain) {
-        return read_rest(memory, table, first, head, rules, chain);
+    let buffer = (first.address(), first.len());
+    let only = only(memory, buffer, first.flags(), rules.shape);
+    if only.is_none() {
+        read_rest(memory, table, first, head, rules, chain)?;
     }
-    Ok(())
+    Ok(only)
 }
 
-/// Makes a whole chain of one descriptor, if that is what it is and nothing is wrong with it. Nearly every
-/// chain is, and needs few of the checks.
+/// The chain of one descriptor, if that is what this is and nothing is wrong with it.
 #[inline(always)]
-fn append_only<G: GuestMemory>(
+pub(super) fn only<G: GuestMemory>(
     memory: &G,
-    descriptor: Descriptor,
+    (address, len): (u64, u32),
+    flags: u16,
     shape: Shape,
-    head: u16,
-    chain: &mut Chain,
-) -> bool {
-    let (writable, flags, access) = match shape {
+) -> Option<Only> {
+    let (writable, expected, access) = match shape {
         Shape::Receive => (true, DESC_F_WRITE, Permissions::Write),
         Shape::Transmit => (false, 0, Permissions::Read),
-        Shape::Control => return false,
+        Shape::Control => return None,
     };
-    let (address, len) = (descriptor.address(), descriptor.len());
-    let good = descriptor.flags() & (DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT) == flags
+    let good = flags & (DESC_F_NEXT | DESC_F_WRITE | DESC_F_INDIRECT) == expected
         && len > 0
         && memory.check_range(GuestAddress(address), len as usize, access);
-    if good {
-        chain.set_only(head, Segment { address, len }, writable);
-    }
-    good
+    good.then_some(Only { segment: Segment { address, len }, writable })
 }
 
 /// Reads a chain of which `first` has been read.

@@ -3,9 +3,9 @@
 //! late.
 
 use crate::rig::{Rig, buffer, config, config_with, rss_command, udp};
-use nic_model::DropReason;
 use nic_model::spec::feature;
-use nic_model::spec::ring::{DESC_F_NEXT, DESC_F_WRITE};
+use nic_model::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE};
+use nic_model::{DeviceConfig, DropReason, RingKind};
 use vm_memory::{Bytes, GuestAddress};
 
 /// Makes a chain of these lengths available on a queue, from the table's start; their places.
@@ -142,5 +142,35 @@ fn checklist_device_14_hash_configuration_out_of_range() {
     for bad in [with(0x200, 0, 40, 40), with(1, 1, 40, 40), with(1, 0, 41, 41), with(1, 0, 40, 39)]
     {
         assert_eq!(rig.command(&bad), 1, "{bad:?}");
+    }
+}
+
+/// CVE-2016-5403: the longest chains there can be, as many as there can be, do not keep the device for long.
+#[test]
+fn checklist_device_15_long_chains_share_the_device() {
+    for ring in [RingKind::Reference, RingKind::Batched] {
+        let with_tables = config_with(feature::INDIRECT_DESC);
+        let mut rig = Rig::new(DeviceConfig { ring, queue_size_max: 1024, ..with_tables });
+        let table = 0xe0_0000;
+        for entry in 0..1024_u64 {
+            let flags = if entry < 1023 { DESC_F_NEXT } else { 0 };
+            let byte = buffer(1, 0) + entry;
+            let rest = [1, u64::from(flags), entry + 1];
+            let rest = rest[0] | rest[1] << 32 | rest[2] << 48;
+            let at = GuestAddress(table + 16 * entry);
+            rig.memory.write_obj([byte.to_le(), rest.to_le()], at).unwrap();
+        }
+        for head in 0..1024 {
+            rig.descriptor(1, head, table, 16 * 1024, DESC_F_INDIRECT, 0);
+            rig.make_available(1, 1024, head);
+        }
+        rig.kick(1);
+        assert_eq!((rig.used_index(1), rig.device.next_deadline()), (64, Some(0)), "{ring:?}");
+        let mut calls = 1;
+        while rig.device.next_deadline().is_some() {
+            rig.advance(0);
+            calls += 1;
+        }
+        assert_eq!((rig.used_index(1), rig.host.sent.len(), calls), (1024, 1024, 16));
     }
 }

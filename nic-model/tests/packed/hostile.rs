@@ -1,8 +1,8 @@
 //! A driver that writes anything: chains or a named fault, never a panic or a hang, and the account holds.
 
 use crate::lab::{Lab, setup};
-use nic_model::QueueError;
 use nic_model::spec::feature::{EVENT_IDX, IN_ORDER, INDIRECT_DESC, RING_PACKED};
+use nic_model::{DropReason, QueueError};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -122,4 +122,21 @@ fn a_packed_queue_may_have_any_size_and_needs_its_alignment() {
     for entries in [1, 3, 7, 16] {
         assert_eq!(device.setup_queue(0, &size(entries)), Ok(()));
     }
+}
+
+/// A chain that is too small for one frame after the other is validated for the first of them.
+#[test]
+fn checklist_device_15_a_chain_too_small_is_validated_once() {
+    let mut lab = Lab::new(16, RING_PACKED | INDIRECT_DESC);
+    let table = 0x10_0000;
+    let entry = |len: u32| [0x10_1000_u64.to_le(), (u64::from(len) | 2 << 48).to_le()];
+    lab.memory.write_obj(entry(20), GuestAddress(table)).unwrap();
+    lab.memory.write_obj(entry(20), GuestAddress(table + 16)).unwrap();
+    lab.rings[0].descriptor(0, table, 32, [7, 4 | 0x80]);
+    lab.frame(60);
+    // An empty buffer would break the ring, if it was looked at.
+    lab.memory.write_obj(entry(0), GuestAddress(table)).unwrap();
+    lab.frame(60);
+    let small = lab.device.counters().dropped[DropReason::BufferTooSmall.index()];
+    assert_eq!((lab.fault(), small), (None, 2));
 }

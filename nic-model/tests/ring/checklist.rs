@@ -211,6 +211,29 @@ fn checklist_device_17_chain_of_4_gib() {
     }
 }
 
+/// A pass that takes long chains ends before its 64th: what it reads and keeps is bounded.
+#[test]
+fn checklist_device_15_a_pass_of_long_chains_ends_early() {
+    let mut lab = Lab::new(RingKind::Batched, 128, Across::None, AGREED);
+    for entry in 0..128_u64 {
+        let flags = if entry < 127 { BOTH } else { W };
+        lab.descriptor_at(TABLES + 16 * entry, (BUFFERS, 1, flags, entry as u16 + 1));
+    }
+    for head in 0..64 {
+        lab.descriptor(head, (TABLES, 16 * 128, DESC_F_INDIRECT, 0));
+        lab.publish(head);
+    }
+    assert_eq!(lab.fetch(Shape::Receive, 0), Ok(Fetched::Chain));
+    // More than 1024 segments are in 9 chains; the others have not been looked at yet.
+    lab.descriptor_at(TABLES, (BUFFERS, 0, BOTH, 1));
+    for _ in 1..9 {
+        assert_eq!(lab.fetch(Shape::Receive, 0), Ok(Fetched::Chain));
+        assert_eq!(lab.segments().len(), 128);
+    }
+    let fault = RingFault::Chain { head: 9, fault: ChainFault::Empty };
+    assert_eq!(lab.fetch(Shape::Receive, 0), Err(fault));
+}
+
 /// Two rings in the same place: the driver harms itself, the device goes on.
 #[test]
 fn checklist_device_17_overlapping_parts() {

@@ -66,6 +66,9 @@ pub struct Packed {
     chains: u16,
     /// The last descriptor ahead says that its chain goes on.
     open: bool,
+    /// Bytes to write of the next chain, once it was found too small: it need not be validated again to say
+    /// so again.
+    too_small: Option<u32>,
     /// Chains in flight in the order fetched: buffer id and descriptors.
     flying: VecDeque<(u16, u16)>,
     /// Descriptors used since the last interrupt was sent or not wanted: a lap at most, as places of
@@ -97,6 +100,7 @@ impl Packed {
             ahead: 0,
             chains: 0,
             open: false,
+            too_small: None,
             flying: VecDeque::with_capacity(setup.size.into()),
             added: 0,
         }
@@ -170,15 +174,22 @@ impl Ring for Packed {
         if self.chains == 0 && direct!(memory => self.read_ahead(memory, AHEAD))? == 0 {
             return Ok(Fetched::Empty);
         }
+        if let Some(capacity) = self.too_small.filter(|capacity| *capacity < need) {
+            return Ok(Fetched::TooSmall { capacity });
+        }
         direct!(memory => self.take(memory, shape, chain))?;
+        self.too_small = None;
         if chain.writable_len < need {
+            let capacity = chain.writable_len;
             self.unfetch();
-            return Ok(Fetched::TooSmall { capacity: chain.writable_len });
+            self.too_small = Some(capacity);
+            return Ok(Fetched::TooSmall { capacity });
         }
         Ok(Fetched::Chain)
     }
 
     fn unfetch(&mut self) {
+        self.too_small = None;
         if let Some((_, count)) = self.flying.pop_back() {
             self.fetched.retreat(count);
             self.in_flight = self.in_flight.saturating_sub(count);
