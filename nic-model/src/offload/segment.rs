@@ -21,6 +21,8 @@ use crate::spec::ethernet;
 
 const IPV4_HEADER_LEN: usize = 20;
 const IPV6_HEADER_LEN: usize = 40;
+/// Longest packet that IPv4's total length can tell. A longest frame is longer, as it may have tags.
+const IPV4_TOTAL_MAX: usize = u16::MAX as usize;
 const TCP_HEADER_LEN: usize = 20;
 const UDP_HEADER_LEN: usize = 8;
 const PROTOCOL_TCP: u8 = 6;
@@ -62,7 +64,7 @@ impl Plan {
     ///
     /// # Errors
     /// It is not a whole frame of that kind, its checksum is not where that kind has it, or a segment would
-    /// have more than `longest` bytes.
+    /// have more than `longest` bytes, or more than IPv4 can count.
     pub(crate) fn new(
         frame: &[u8],
         kind: Kind,
@@ -97,7 +99,9 @@ impl Plan {
         let payload_at = transport_at + header;
         let size = usize::from(size);
         let payload = frame.len().checked_sub(payload_at).ok_or(Malformed)?;
-        let fits = header >= least && payload_at + size.min(payload) <= longest;
+        let end = payload_at + size.min(payload);
+        let countable = version == Version::V6 || end - network_at <= IPV4_TOTAL_MAX;
+        let fits = header >= least && end <= longest && countable;
         let agrees = usize::from(place.start) == transport_at && place.offset == field;
         if !fits || !agrees {
             return Err(Malformed);
@@ -128,7 +132,7 @@ impl Plan {
         match self.version {
             Version::V4 => {
                 let header = self.ipv4_header_len();
-                // The plan keeps segments within the device's longest frame, hence 16 bits.
+                // The plan has seen that it fits.
                 put(network, 2, total as u16);
                 let identification = u16::from_be_bytes([network[4], network[5]]);
                 put(network, 4, identification.wrapping_add(index));

@@ -2,7 +2,7 @@
 
 use crate::rig::{FLAGS_ONLY, Rig, config};
 use crate::transmit::send;
-use nic_model::{DropReason, Event};
+use nic_model::{DeviceConfig, DropReason, Event};
 use proptest::prelude::*;
 
 /// Ethernet, IPv4, TCP from port 1, SYN-less, with FIN, PSH and CWR; the field holds the pseudo header's sum.
@@ -69,6 +69,20 @@ fn the_longest_frame_fits_and_a_longer_one_does_not() {
     send(&mut rig, 0, header(0, 0, 0, 0, 0), &tcp(1522 - 54 + 1), 70_000);
     send(&mut rig, 0, header(1, 0, 0, 34, 16), &tcp(1522 - 54 + 1), 70_000);
     assert_eq!(rig.dropped(DropReason::TxMalformed), 3, "whole frames keep to the MTU");
+}
+
+/// IPv4's total length has 16 bits: a segment that needs more is refused, whatever the MTU.
+#[test]
+fn a_segment_longer_than_ipv4_can_say_is_refused() {
+    let mtu = DeviceConfig { mtu: 65535, ..config() };
+    let mut rig = Rig::new(mtu);
+    let payload = 65535 - 40;
+    send(&mut rig, 0, header(1, 1, 65535, 34, 16), &tcp(payload), 70_000);
+    assert_eq!(rig.host.sent.len(), 1);
+    let total = u16::from_be_bytes([rig.host.sent[0].1[16], rig.host.sent[0].1[17]]);
+    assert_eq!(total, 65535);
+    send(&mut rig, 0, header(1, 1, 65535, 34, 16), &tcp(payload + 1), 70_000);
+    assert_eq!((rig.host.sent.len(), rig.dropped(DropReason::TxMalformed)), (1, 1));
 }
 
 #[test]
