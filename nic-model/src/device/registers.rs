@@ -14,7 +14,7 @@ use crate::filter::Filter;
 use crate::header::Format;
 use crate::host::Host;
 use crate::ring::{QueueError, QueueSetup, RingFeatures, Virtqueue};
-use crate::spec::{feature, status};
+use crate::spec::{self, feature, status};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -321,6 +321,12 @@ where
         }
     }
 
+    fn whole_config(&self) -> [u8; spec::config::LEN] {
+        let mut space = [0; spec::config::LEN];
+        self.read_config(0, &mut space);
+        space
+    }
+
     fn check_configurable(&self, queue: u16) -> Result<(), QueueError> {
         if !self.registers.has(status::FEATURES_OK) {
             return Err(QueueError::FeaturesNotNegotiated);
@@ -336,6 +342,7 @@ where
 
     fn reset<H: Host>(&mut self, now: u64, host: &mut H) {
         let frames = self.fifo.frames();
+        let shown = self.whole_config();
         for pair in 0..self.config.max_queue_pairs {
             self.flush(now, pair, DropReason::Reset, host);
         }
@@ -353,6 +360,9 @@ where
         let Registers { generation, link_up, .. } = self.registers;
         let halted = self.reset_ends_halt();
         self.registers = Registers { generation, link_up, halted, ..Registers::new() };
+        if self.whole_config() != shown {
+            self.configuration_changed();
+        }
         host.event(now, Event::DeviceReset { frames });
     }
 }

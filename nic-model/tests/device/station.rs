@@ -26,9 +26,20 @@ fn the_address_is_set_by_command_and_shown_until_a_reset() {
         assert_eq!(rig.command(refused), 1, "a group address, or not six bytes");
     }
     rig.set_status(0);
-    assert_eq!(space(&rig).1, own);
+    assert_eq!((space(&rig).0, space(&rig).1), (generation + 2, own), "a change as well");
+    rig.set_status(0);
+    assert_eq!(space(&rig).0, generation + 2, "and this is none");
     let mut rig = Rig::with_features(config(), config().features & !feature::CTRL_MAC_ADDR);
     assert_eq!(rig.command(&[1, 1, 2, 3, 4, 5, 6, 7]), 1);
+}
+
+#[test]
+fn a_reset_that_ends_an_announcement_changes_the_configuration() {
+    let mut rig = Rig::new(config());
+    assert!(rig.device.ask_to_announce(7, &mut rig.host));
+    let (generation, _, status) = space(&rig);
+    rig.set_status(0);
+    assert_eq!((status, space(&rig).2, space(&rig).0), (3, 1, generation + 1));
 }
 
 #[test]
