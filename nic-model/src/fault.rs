@@ -51,7 +51,7 @@ pub enum Fault {
         /// Whether it does.
         on: bool,
     },
-    /// The next completion is a lie.
+    /// The next completion is a lie; with several armed each takes its turn, those for this pair first.
     Completion {
         /// Queue pair.
         pair: Option<u16>,
@@ -95,18 +95,6 @@ pub enum Lie {
 }
 
 impl Lie {
-    /// How many there are.
-    pub(crate) const COUNT: usize = 4;
-
-    pub(crate) const fn index(self) -> usize {
-        match self {
-            Self::Duplicated => 0,
-            Self::Stale => 1,
-            Self::Short { .. } => 2,
-            Self::WrongId => 3,
-        }
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Duplicated => "completion_duplicated",

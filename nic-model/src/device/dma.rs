@@ -36,6 +36,8 @@ pub(super) struct Dma {
     backwards: bool,
     /// How many times as long a fault has transfers take, less one.
     slower: u32,
+    /// Until when a fault has the engine stand still, whatever becomes of the frame on it.
+    stalled_until: u64,
 }
 
 /// The oldest frame of a pair, under way.
@@ -67,6 +69,7 @@ impl Dma {
 
     /// See [`Fault::DmaStall`](crate::Fault::DmaStall).
     pub(super) fn stall(&mut self, now: u64, lasting_ps: u64) {
+        self.stalled_until = self.stalled_until.max(now).saturating_add(lasting_ps);
         let job = self.job.get_or_insert(Job { pair: NO_PAIR, done_at: now });
         job.done_at = job.done_at.saturating_add(lasting_ps);
     }
@@ -115,9 +118,13 @@ impl Dma {
     }
 
     /// The frames of this pair are no longer to be served; was one on the engine?
-    pub(super) fn forget(&mut self, pair: u16) -> bool {
+    pub(super) fn forget(&mut self, now: u64, pair: u16) -> bool {
         self.waiting &= !(1 << pair);
-        self.job.take_if(|job| job.pair == pair).is_some()
+        let forgotten = self.job.take_if(|job| job.pair == pair).is_some();
+        if forgotten && self.stalled_until > now {
+            self.job = Some(Job { pair: NO_PAIR, done_at: self.stalled_until });
+        }
+        forgotten
     }
 
     /// The ring of this pair is a new one: what was known of the old does not count.
@@ -127,12 +134,13 @@ impl Dma {
 
     /// Forgets everything but the faults: those are not the driver's to end.
     pub(super) fn reset(&mut self) {
-        let Self { stuck, backwards, slower, .. } = *self;
+        let Self { stuck, backwards, slower, stalled_until, .. } = *self;
         let chain = std::mem::take(&mut self.chain);
         let mut merged = std::mem::take(&mut self.merged);
         merged.parts.clear();
         let job = self.job.filter(|job| job.pair == NO_PAIR);
-        *self = Self { job, chain, merged, stuck, backwards, slower, ..Self::default() };
+        let rest = Self::default();
+        *self = Self { job, chain, merged, stuck, backwards, slower, stalled_until, ..rest };
     }
 
     /// Has the engine time, and something to do?
@@ -189,7 +197,7 @@ where
             && let Some(pair) = self.dma.next_pair()
         {
             let Some(held) = self.fifo.front(pair) else {
-                self.dma.forget(pair);
+                self.dma.forget(now, pair);
                 continue;
             };
             match self.fetch_for(pair, held.len) {

@@ -18,10 +18,8 @@ use vm_memory::GuestMemory;
 /// What is armed.
 #[derive(Debug, Default)]
 pub(super) struct Armed {
-    /// By pair, and last for whichever pair comes first: how many completions are to lie, by kind.
-    lies: Vec<[u32; Lie::COUNT]>,
-    /// The length that short completions give.
-    short: u32,
+    /// By pair, and last for whichever pair comes first: what the next completions say instead of the truth.
+    lies: Vec<VecDeque<Lie>>,
     /// By pair: its used index stands still.
     delayed: Vec<bool>,
     /// By pair: frames that are written and not published, oldest first.
@@ -37,7 +35,7 @@ impl Armed {
     fn new(pairs: u16) -> Self {
         let pairs = usize::from(pairs);
         Self {
-            lies: vec![[0; Lie::COUNT]; pairs + 1],
+            lies: vec![VecDeque::new(); pairs + 1],
             delayed: vec![false; pairs],
             withheld: (0..pairs).map(|_| VecDeque::new()).collect(),
             withheld_used: vec![Vec::new(); pairs],
@@ -48,18 +46,7 @@ impl Armed {
     /// The lie that the next completion of `pair` is to tell; it is used up.
     fn take_lie(&mut self, pair: u16) -> Option<Lie> {
         let any = self.lies.len() - 1;
-        let [duplicated, stale, short] =
-            [Lie::Duplicated, Lie::Stale, Lie::Short { len: self.short }];
-        for at in [usize::from(pair), any] {
-            for lie in [duplicated, stale, short, Lie::WrongId] {
-                let left = &mut self.lies[at][lie.index()];
-                if *left > 0 {
-                    *left -= 1;
-                    return Some(lie);
-                }
-            }
-        }
-        None
+        self.lies[usize::from(pair)].pop_front().or_else(|| self.lies[any].pop_front())
     }
 }
 
@@ -108,12 +95,7 @@ where
                 }
             }
             Fault::Completion { pair, lie } => {
-                if let Lie::Short { len } = lie {
-                    armed.short = len;
-                }
-                let at = pair.unwrap_or(pairs);
-                let count = &mut armed.lies[usize::from(at)][lie.index()];
-                *count = count.saturating_add(1);
+                armed.lies[usize::from(pair.unwrap_or(pairs))].push_back(lie);
             }
             Fault::QueueStuck { pair, on } => {
                 self.dma.set_stuck(pair, on);
@@ -162,6 +144,12 @@ where
     pub(super) fn why_not_live(&self) -> DropReason {
         let halted = self.armed.as_ref().and_then(|armed| armed.halted);
         halted.unwrap_or(DropReason::NotReady)
+    }
+
+    /// The device is gone, and with it all that it could tell.
+    #[inline]
+    pub(super) fn is_removed(&self) -> bool {
+        self.registers.halted && self.why_not_live() == DropReason::Removed
     }
 
     /// The driver's reset ends what the device did by itself, but does not bring a device back.
@@ -271,18 +259,17 @@ where
     /// Publishes what a pair held back, oldest first, all of it before the first event.
     pub(super) fn publish_withheld<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
         let Some(armed) = &mut self.armed else { return };
-        let waiting = std::mem::take(&mut armed.withheld[usize::from(pair)]);
-        let used = std::mem::take(&mut armed.withheld_used[usize::from(pair)]);
         let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else { return };
-        let put = ring.put_used(&*self.memory, &used);
-        if let Err(fault) = put {
-            if let Some(armed) = &mut self.armed {
-                armed.withheld[usize::from(pair)] = waiting;
-            }
+        // A ring that broke or a device that is gone has lost what it held back.
+        if armed.withheld[usize::from(pair)].is_empty() {
+            return;
+        }
+        if let Err(fault) = ring.put_used(&*self.memory, &armed.withheld_used[usize::from(pair)]) {
             self.break_ring(now, 2 * pair, fault, host);
             return;
         }
-        for (held, used) in waiting {
+        armed.withheld_used[usize::from(pair)].clear();
+        for (held, used) in std::mem::take(&mut armed.withheld[usize::from(pair)]) {
             self.fifo.release(held.len);
             self.count_written(now, pair, held, used, host);
             self.after_publication(now, pair, host);

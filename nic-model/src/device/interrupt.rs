@@ -186,6 +186,9 @@ where
     }
 
     fn interrupt<H: Host>(&mut self, now: u64, source: Source, vector: u16, host: &mut H) {
+        if self.is_removed() {
+            return;
+        }
         let queue = source.receive_queue();
         match self.msix.signal(vector) {
             Message::Sent { cpu } => {

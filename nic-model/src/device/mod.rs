@@ -303,7 +303,7 @@ where
     /// Loses every frame of a pair that the FIFO holds, oldest first. A chain fetched for the first of them
     /// goes back into its ring.
     fn flush<H: Host>(&mut self, now: u64, pair: u16, reason: DropReason, host: &mut H) {
-        if self.dma.forget(pair)
+        if self.dma.forget(now, pair)
             && let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring
         {
             for _ in 0..self.dma.fetched() {

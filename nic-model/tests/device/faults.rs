@@ -2,7 +2,7 @@
 //!
 //! The rig checks the account after every step; times are in ps.
 
-use crate::rig::{FLAGS_ONLY, Rig, config, rss_command, udp};
+use crate::rig::{FLAGS_ONLY, Rig, config, rss_command, setup, udp};
 use nic_model::{DeviceConfig, DropReason, Event, Fault, FaultError, Lie};
 use proptest::prelude::*;
 
@@ -30,8 +30,7 @@ impl Rig {
 
     /// A frame for a pair, by a port whose hash leads there.
     fn frame_for(&mut self, pair: u16) -> u64 {
-        let port = (1..).find(|port| leads_to(*port) == pair).unwrap();
-        self.frame(&udp(port, LEN, 0))
+        self.frame(&udp(port_for(pair), LEN, 0))
     }
 
     fn written_at(&self, wanted: u64) -> Option<u64> {
@@ -40,6 +39,10 @@ impl Rig {
             _ => None,
         })
     }
+}
+
+fn port_for(pair: u16) -> u16 {
+    (1..).find(|port| leads_to(*port) == pair).unwrap()
 }
 
 /// The pair that steering gives to this port. Only a frame tells, so a device of its own is asked.
@@ -239,6 +242,81 @@ fn a_device_that_is_gone_does_not_come_back() {
     assert_eq!((rig.dropped(DropReason::Removed), rig.host.interrupts.len()), (2, sent));
     let error = rig.device.inject(0, Fault::QueueStuck { pair: 4, on: true }, &mut rig.host);
     assert_eq!(error, Err(FaultError::NoSuchPair { pair: 4, pairs: 4 }));
+}
+
+#[test]
+fn a_device_that_is_gone_sends_and_writes_nothing() {
+    let mut rig = rig();
+    rig.inject(Fault::UsedIndexDelayed { pair: 0, on: true });
+    rig.frame_for(0);
+    rig.advance(1000);
+    rig.inject(Fault::SurpriseRemoval);
+    let sent = rig.host.interrupts.len();
+    rig.put(setup(0, 8).used_ring + 2, 0x7777);
+    rig.inject(Fault::UsedIndexDelayed { pair: 0, on: false });
+    rig.inject(Fault::ConfigChanged);
+    rig.device.set_link(rig.now, false, &mut rig.host);
+    rig.device.set_vector_masked(rig.now, 0, true, &mut rig.host);
+    rig.device.set_link(rig.now, true, &mut rig.host);
+    rig.device.set_vector_masked(rig.now, 0, false, &mut rig.host);
+    assert_eq!((rig.host.interrupts.len(), rig.used_index(0)), (sent, 0x7777));
+    assert_eq!(rig.dropped(DropReason::Removed), 1);
+}
+
+#[test]
+fn a_broken_ring_is_not_written_when_its_index_is_let_go() {
+    let mut rig = rig();
+    rig.inject(Fault::UsedIndexDelayed { pair: 0, on: true });
+    for _ in 0..8 {
+        rig.frame_for(0);
+        rig.advance(rig.now + 1000);
+    }
+    rig.set_available_index(0, 100);
+    rig.frame_for(0);
+    assert_eq!(rig.dropped(DropReason::RingBroken), 9, "those written, and the one that found out");
+    rig.put(setup(0, 8).used_ring + 2, 0x7777);
+    rig.inject(Fault::UsedIndexDelayed { pair: 0, on: false });
+    assert_eq!(rig.used_index(0), 0x7777);
+}
+
+#[test]
+fn lies_of_one_kind_keep_their_lengths() {
+    let mut rig = rig();
+    for len in [3, 5] {
+        rig.inject(Fault::Completion { pair: Some(0), lie: Lie::Short { len } });
+        rig.inject(Fault::Completion { pair: None, lie: Lie::Short { len: len + 1 } });
+    }
+    for pair in [0, 0, 0, 1] {
+        rig.frame_for(pair);
+        rig.advance(rig.now + 1000);
+    }
+    let lens = [(0, 0), (0, 1), (0, 2), (2, 0)].map(|(queue, at)| rig.used(queue, at).1);
+    assert_eq!(lens, [3, 5, 4, 6], "those for the queue first, each in its turn");
+}
+
+#[test]
+fn a_stall_outlives_the_frame_that_it_met() {
+    for device_reset in [false, true] {
+        let mut rig = rig();
+        rig.frame_for(0);
+        rig.inject(Fault::DmaStall { lasting_ps: 1000 });
+        if device_reset {
+            rig.set_status(0);
+            rig.bring_up(FLAGS_ONLY);
+            rig.post(0, 2);
+        } else {
+            rig.device.reset_queue(rig.now, 0, &mut rig.host).unwrap();
+        }
+        let waits = rig.frame(&udp(if device_reset { 1 } else { port_for(1) }, LEN, 0));
+        rig.advance(5000);
+        assert_eq!(rig.written_at(waits), Some(1000 + COST));
+        // It is over by the time that its frame would have been done: a reset then stalls nothing.
+        let pair = u16::from(!device_reset);
+        let under_way = rig.frame(&udp(if device_reset { 1 } else { port_for(1) }, LEN, 0));
+        assert_eq!(rig.device.next_deadline(), Some(5000 + COST));
+        rig.device.reset_queue(rig.now, 2 * pair, &mut rig.host).unwrap();
+        assert_eq!((rig.device.next_deadline(), rig.written_at(under_way)), (None, None));
+    }
 }
 
 fn any_fault() -> impl Strategy<Value = Fault> {
