@@ -195,6 +195,29 @@ impl<'m, G: GuestMemory> View<'m, G> {
     }
 }
 
+impl<G: GuestMemory> View<'_, G> {
+    /// Loads a le64, which is aligned, at once.
+    #[inline(always)]
+    pub(super) fn load_long(&self, offset: usize, order: Ordering) -> Option<u64> {
+        let loaded = match &self.whole {
+            Some(whole) => whole.load::<u64>(offset, order).ok(),
+            None => self.memory.load(GuestAddress(self.address(offset)), order).ok(),
+        };
+        loaded.map(u64::from_le)
+    }
+
+    /// Stores a le64, which is aligned, at once.
+    #[inline(always)]
+    pub(super) fn store_long(&self, offset: usize, value: u64, order: Ordering) -> Option<()> {
+        match &self.whole {
+            Some(whole) => whole.store(value.to_le(), offset, order).ok(),
+            None => {
+                self.memory.store(value.to_le(), GuestAddress(self.address(offset)), order).ok()
+            }
+        }
+    }
+}
+
 /// Reads the whole of `out`; false if that is not possible.
 #[inline(always)]
 pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> bool {

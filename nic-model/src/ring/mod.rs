@@ -71,7 +71,7 @@ pub trait Ring {
     /// Puts the chain fetched last back, as if it had not been.
     fn unfetch(&mut self);
 
-    /// Publishes used entries in this order, all at once.
+    /// Publishes used entries in this order, all at once. Chains are used in the order fetched.
     ///
     /// # Errors
     /// The ring cannot be written.

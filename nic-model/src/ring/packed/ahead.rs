@@ -77,8 +77,8 @@ impl Packed {
 }
 
 const LEN: usize = PACKED_LEN_AT as usize;
-const ID: usize = PACKED_ID_AT as usize;
 const FLAGS: usize = PACKED_FLAGS_AT as usize;
+const _: () = assert!(LEN == 8 && PACKED_ID_AT == 12 && FLAGS == 14, "they share a le64");
 
 #[inline(always)]
 fn offset(cursor: Cursor) -> usize {
@@ -96,11 +96,15 @@ fn copy<G: GuestMemory>(
     view: &View<'_, G>,
     cursor: Cursor,
 ) -> Result<Option<Descriptor>, RingFault> {
-    let Some(flags) = available(view, cursor)? else { return Ok(None) };
     let at = offset(cursor);
-    let read = || Some((view.read(at)?, view.read(at + LEN)?, view.read(at + ID)?));
-    let (address, len, id) = read().ok_or_else(|| fault(view, cursor))?;
-    let (address, len, id) = (u64::from_le(address), u32::from_le(len), u16::from_le(id));
+    // Length, id and flags at once. Acquire, as below: the address is seen when read next.
+    let rest = view.load_long(at + LEN, Ordering::Acquire).ok_or_else(|| fault(view, cursor))?;
+    let [len, id, flags] = [rest, rest >> 32, rest >> 48];
+    let (len, id, flags) = (len as u32, id as u16, flags as u16);
+    if flags & (DESC_F_AVAIL | DESC_F_USED) != cursor.available_flags() {
+        return Ok(None);
+    }
+    let address = view.read(at).map(u64::from_le).ok_or_else(|| fault(view, cursor))?;
     Ok(Some(Descriptor { address, len, id, flags }))
 }
 

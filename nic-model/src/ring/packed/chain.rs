@@ -8,7 +8,7 @@ use vm_memory::{GuestAddress, GuestMemory, Permissions};
 
 /// Validates the chain that begins at `start` among `copies`, which has its end there, into `chain`; how
 /// many descriptors of the ring it takes. `indirect`: tables may be used.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn read_chain<G: GuestMemory>(
     memory: &G,
     copies: &[Descriptor],

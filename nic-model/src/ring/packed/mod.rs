@@ -25,13 +25,13 @@ mod cursor;
 mod used;
 
 use super::access::{View, direct};
+use super::validate::{Only, only};
 use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
 use crate::spec::ring::{
     DESCRIPTOR_LEN, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, EVENT_FLAGS, descriptor_table_len,
 };
 use chain::read_chain;
 use cursor::{Cursor, need_event};
-use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
 use vm_memory::{Bytes, GuestAddress, GuestMemory, Permissions};
 
@@ -69,8 +69,10 @@ pub struct Packed {
     /// Bytes to write of the next chain, once it was found too small: it need not be validated again to say
     /// so again.
     too_small: Option<u32>,
-    /// Chains in flight in the order fetched: buffer id and descriptors.
-    flying: VecDeque<(u16, u16)>,
+    /// Where the oldest chain in flight starts: at `used`, unless completions were lies.
+    oldest: Cursor,
+    /// Descriptors of each chain in flight, by the place of its first and of its last.
+    counts: Vec<u16>,
     /// Descriptors used since the last interrupt was sent or not wanted: a lap at most, as places of
     /// different laps have the same names.
     added: u16,
@@ -101,7 +103,8 @@ impl Packed {
             chains: 0,
             open: false,
             too_small: None,
-            flying: VecDeque::with_capacity(setup.size.into()),
+            oldest: start,
+            counts: vec![1; setup.size.into()],
             added: 0,
         }
     }
@@ -127,13 +130,22 @@ impl Packed {
         shape: Shape,
         chain: &mut Chain,
     ) -> Result<u16, RingFault> {
-        let indirect = self.agreed.indirect;
-        let count = read_chain(memory, &self.copies, self.fetched, indirect, shape, chain)?;
-        self.fetched.advance(count);
+        let first = self.fetched;
+        let Descriptor { address, len, id, flags } = self.copies[usize::from(first.place())];
+        let only = only(memory, (address, len), flags, shape);
+        let count = if let Some(Only { segment, writable }) = only {
+            chain.set_only(id, segment, writable);
+            1
+        } else {
+            read_chain(memory, &self.copies, first, self.agreed.indirect, shape, chain)?
+        };
+        self.counts[usize::from(first.place())] = count;
+        self.fetched.advance(count - 1);
+        self.counts[usize::from(self.fetched.place())] = count;
+        self.fetched.advance(1);
         self.in_flight += count;
         self.ahead -= count;
         self.chains -= 1;
-        self.flying.push_back((chain.head, count));
         Ok(count)
     }
 
@@ -190,8 +202,10 @@ impl Ring for Packed {
 
     fn unfetch(&mut self) {
         self.too_small = None;
-        if let Some((_, count)) = self.flying.pop_back() {
-            self.fetched.retreat(count);
+        if self.oldest != self.fetched {
+            self.fetched.retreat(1);
+            let count = self.counts[usize::from(self.fetched.place())];
+            self.fetched.retreat(count - 1);
             self.in_flight = self.in_flight.saturating_sub(count);
             self.ahead += count;
             self.chains += 1;
