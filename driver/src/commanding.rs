@@ -210,7 +210,9 @@ impl Driver {
                 }
             }
             Purpose::Stats => {
-                self.commanding.stats = DeviceStats::parse(&answer.result);
+                let control = self.control_index().unwrap_or_default();
+                let pairs = self.config.queue_pairs;
+                self.commanding.stats = DeviceStats::parse(&answer.result, pairs, control);
                 if self.commanding.stats.is_none() {
                     self.counters.stats_malformed += 1;
                 }

@@ -43,7 +43,9 @@ pub struct DriverConfig {
     pub buffers: Buffers,
     /// When free buffers go back to the device.
     pub refill: Refill,
-    /// Refill when at least this many descriptors are free, 1..=`rx_ring`; 1 refills at every poll.
+    /// Refill when at least this many descriptors are free, 1..=`rx_ring`; 1 refills at every poll. Earlier
+    /// if the device has too few buffers left for a longest frame that may take several, as it would wait
+    /// for them, and the driver for frames.
     pub refill_threshold: u16,
     /// How interrupts are let through again after a poll.
     pub rearm: Rearm,
@@ -134,6 +136,17 @@ impl DriverConfig {
             Some(hash) => hash.validate(self.rss.as_ref()),
             None => Ok(()),
         }
+    }
+
+    /// Bytes that a frame may take of one slot of a receive ring.
+    pub(crate) fn room(&self) -> usize {
+        self.buffer_size as usize + self.buffers.header()
+    }
+
+    /// Chains that a receive ring of `entries` has.
+    pub(crate) fn rx_slots(&self, entries: u16, features: u64) -> u16 {
+        let direct = features & spec::F_INDIRECT_DESC == 0;
+        entries / if direct { self.buffers.chain().next_power_of_two() } else { 1 }
     }
 
     /// Bytes of each transmit buffer.

@@ -1,25 +1,29 @@
 //! The control queue: one command at a time, answered or given up after a time limit.
 //!
 //! Contract: [`ControlQueue::send`] when nothing is pending, then [`ControlQueue::answer`] until it has
-//! one. A command is three buffers (header, data if there is any, answer and result): virtio leaves the framing open (2.7.4.2),
-//! but some devices insist on this one. The answer byte is preset to 0xff, so that a device which
+//! one. A command is three buffers (header, data if there is any, answer and result): virtio leaves the
+//! framing open (2.7.4.2), but some devices insist on this one. With IN_ORDER a driver must use descriptors in
+//! ring order (2.7.5), so that slots are used in turn, and a split ring without indirect tables has two buffers
+//! to a command, as three would leave gaps. The answer byte is preset to 0xff, so that a device which
 //! completes without writing is seen.
 
 use crate::command::{CHAIN, Command, HEADER_BYTES};
 use crate::dma::DmaRegion;
-use crate::layout::ControlLayout;
+use crate::layout::{ControlLayout, RingLayout};
 use crate::ring::{Buffer, Ring, RingError, RingFeatures};
 
 /// What the answer byte holds until the device writes it.
 const UNANSWERED: u8 = 0xff;
 
-/// The chain's slot; as only one command is pending, it is always the same.
-const SLOT: u16 = 0;
-
 #[derive(Debug)]
 pub(crate) struct ControlQueue {
     pub(crate) ring: Ring,
     layout: ControlLayout,
+    /// The slot of the next command: as only one is pending, always the same, but with IN_ORDER.
+    slot: u16,
+    in_order: bool,
+    /// Header and data are one buffer.
+    joined: bool,
 }
 
 /// What the device has said to a command.
@@ -33,38 +37,45 @@ pub(crate) struct Answer {
 
 impl ControlQueue {
     pub(crate) fn new(layout: ControlLayout) -> Self {
-        Self { ring: Ring::new(layout.ring), layout }
+        let ring = Ring::new(layout.ring);
+        Self { ring, layout, slot: 0, in_order: false, joined: false }
     }
 
     /// Forgets the device. It must be in reset.
     pub(crate) fn reset(&mut self, memory: &DmaRegion, agreed: RingFeatures) {
+        self.joined = agreed.in_order && !agreed.packed && !agreed.indirect;
+        let chain = if self.joined { 2 } else { CHAIN };
+        self.ring = Ring::new(RingLayout { chain, ..self.layout.ring });
         self.ring.reset(memory, agreed);
+        (self.slot, self.in_order) = (0, agreed.in_order);
         self.ring.suppress(memory);
     }
 
     /// Gives `command` to the device. Returns whether it wants a kick.
     pub(crate) fn send(&mut self, memory: &DmaRegion, command: &Command) -> bool {
-        memory.view(self.layout.header).copy_in(0, &[command.class, command.command]);
-        memory.view(self.layout.data).copy_in(0, &command.data);
+        let request = memory.view(self.layout.request);
+        request.copy_in(ControlLayout::HEADER, &[command.class, command.command]);
+        request.copy_in(ControlLayout::DATA, &command.data);
         memory.view(self.layout.ack).copy_in(0, &[UNANSWERED]);
-        let parts: [_; CHAIN as usize] = [
-            (self.layout.header, HEADER_BYTES, false),
-            (self.layout.data, command.data.len(), false),
-            (self.layout.ack, 1 + command.result, true),
-        ];
-        let buffers = parts.map(|(window, len, writable)| Buffer {
-            address: memory.address_of(window),
-            len: len as u32,
-            writable,
-        });
+        let request = memory.address_of(self.layout.request);
+        let buffer = |address, len, writable| Buffer { address, len: len as u32, writable };
+        let part = |at, len| buffer(request + at as u64, len, false);
+        let (header, data) = (HEADER_BYTES, command.data.len());
+        let answer = buffer(memory.address_of(self.layout.ack), 1 + command.result, true);
+        let slot = self.slot;
         // A buffer without bytes is none.
-        let [header, data, answer] = buffers;
-        if data.len == 0 {
-            self.ring.describe(memory, SLOT, &[header, answer]);
+        if self.joined || data == 0 {
+            let whole = part(ControlLayout::HEADER, header + data);
+            self.ring.describe(memory, slot, &[whole, answer]);
         } else {
-            self.ring.describe(memory, SLOT, &[header, data, answer]);
+            let (header, data) =
+                (part(ControlLayout::HEADER, header), part(ControlLayout::DATA, data));
+            self.ring.describe(memory, slot, &[header, data, answer]);
         }
-        self.ring.publish(memory, &[SLOT]);
+        if self.in_order {
+            self.slot = (slot + 1) % self.ring.slots();
+        }
+        self.ring.publish(memory, &[slot]);
         self.ring.kick_wanted(memory)
     }
 

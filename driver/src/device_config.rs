@@ -11,6 +11,9 @@ use crate::transport::Transport;
 /// How often reading is tried. A change takes the device far less time than a reading takes us.
 const ATTEMPTS: u32 = 16;
 
+/// The MTU of Ethernet (IEEE 802.3).
+const ETHERNET_MTU: u16 = 1500;
+
 /// What the device says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeviceConfig {
@@ -103,7 +106,7 @@ impl DeviceConfig {
         }
         at_most("queue_pairs", config.queue_pairs.into(), self.max_queue_pairs.into())?;
         if let Some(mtu) = self.mtu {
-            self.check_mtu(mtu, config, features)?;
+            check_mtu(mtu, config, config.rx_ring, features)?;
         }
         if let Some(rss) = config.rss.as_ref().filter(|_| features & spec::NET_F_RSS != 0) {
             at_most("length of the RSS table", rss.table.len() as u64, self.rss_max_table.into())?;
@@ -115,20 +118,30 @@ impl DeviceConfig {
         }
     }
 
-    fn check_mtu(&self, mtu: u16, config: &DriverConfig, features: u64) -> Result<(), DriverError> {
-        if mtu < 68 {
-            return Err(DriverError::BadConfigSpace { field: "mtu", value: mtu.into() });
+    /// Whether a receive ring of `entries` holds the longest frame that the device announces.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn check_ring(
+        &self,
+        config: &DriverConfig,
+        entries: u16,
+        features: u64,
+    ) -> Result<(), DriverError> {
+        self.mtu.map_or(Ok(()), |mtu| check_mtu(mtu, config, entries, features))
+    }
+
+    /// Receive buffers that the longest frame takes, tags included. A device that tells no MTU is taken to
+    /// have that of Ethernet, as no segmentation is ever agreed.
+    pub(crate) fn least_buffers(&self, config: &DriverConfig, features: u64) -> u16 {
+        if features & spec::NET_F_MRG_RXBUF == 0 {
+            return 1;
         }
-        let header = spec::header_bytes(features);
-        let need = header + spec::ETHERNET_HEADER_BYTES + usize::from(mtu);
-        // A frame may take several buffers, but never more than the ring has.
-        let merged = features & spec::NET_F_MRG_RXBUF != 0;
-        let buffers = if merged { usize::from(config.rx_ring) } else { 1 };
-        if need > buffers * config.buffer_size as usize {
-            let (need, buffer_size) = (need as u64, config.buffer_size);
-            return Err(DriverError::BufferTooSmall { mtu, need, buffer_size });
-        }
-        Ok(())
+        let mtu = usize::from(self.mtu.unwrap_or(ETHERNET_MTU));
+        let tags = 2 * spec::VLAN_TAG_BYTES;
+        let longest = spec::header_bytes(features) + spec::ETHERNET_HEADER_BYTES + tags + mtu;
+        // At most 65577 bytes in buffers of 12 at least.
+        longest.div_ceil(config.room()) as u16
     }
 
     fn check_hash(&self, hash_types: u32, key: &[u8]) -> Result<(), DriverError> {
@@ -142,6 +155,27 @@ impl DeviceConfig {
         }
         Ok(())
     }
+}
+
+fn check_mtu(
+    mtu: u16,
+    config: &DriverConfig,
+    entries: u16,
+    features: u64,
+) -> Result<(), DriverError> {
+    if mtu < 68 {
+        return Err(DriverError::BadConfigSpace { field: "mtu", value: mtu.into() });
+    }
+    let header = spec::header_bytes(features);
+    let need = header + spec::ETHERNET_HEADER_BYTES + usize::from(mtu);
+    // A frame may take several buffers, but never more than the ring has.
+    let merged = features & spec::NET_F_MRG_RXBUF != 0;
+    let buffers = if merged { config.rx_slots(entries, features) } else { 1 };
+    if need > usize::from(buffers) * config.room() {
+        let (need, buffer_size) = (need as u64, config.buffer_size);
+        return Err(DriverError::BufferTooSmall { mtu, need, buffer_size });
+    }
+    Ok(())
 }
 
 fn at_most(what: &'static str, wanted: u64, limit: u64) -> Result<(), DriverError> {

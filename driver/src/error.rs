@@ -65,7 +65,7 @@ pub enum DriverError {
     BufferTooSmall {
         /// The device's MTU.
         mtu: u16,
-        /// Bytes a buffer must have for it.
+        /// Bytes a buffer must have for it, or with mergeable buffers the ring.
         need: u64,
         /// Bytes it has.
         buffer_size: u32,
@@ -186,8 +186,8 @@ impl fmt::Display for DriverError {
             }
             Self::BufferTooSmall { mtu, need, buffer_size } => write!(
                 f,
-                "an MTU of {mtu} needs buffers of {need} bytes, they have {buffer_size}; choose \
-                 larger buffers, or do not ask for the feature MTU"
+                "an MTU of {mtu} needs {need} bytes of buffers, each has {buffer_size}; choose larger \
+                 buffers or, with MRG_RXBUF, a longer ring, or do not ask for the feature MTU"
             ),
             Self::QueueMissing { queue } => {
                 write!(f, "the device has no virtqueue {queue}; ask for fewer queue pairs")

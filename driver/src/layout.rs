@@ -1,14 +1,17 @@
 //! Where rings and buffers lie in the DMA region: computed once from the configuration.
 //!
 //! ```text
-//! rx 0: descriptors | available | used | buffers     owner of a buffer: the device from publishing its
-//! tx 0: descriptors | available | used | buffers     id in the available ring until its id is in the
-//! rx 1: ...                                          used ring; the driver otherwise
-//! control: descriptors | available | used | header | data | ack
+//! rx 0: descriptors | available | used | tables | buffers, spare ones | headers
+//! tx 0: descriptors | available | used | tables | buffers
+//! rx 1: ...
+//! control: descriptors | available | used | header and data | ack
 //! ```
 //!
 //! Everything starts on a cache line, so that what the device writes (used ring, buffers) shares no
-//! line with what the driver writes. Buffer i belongs to descriptor i for ever.
+//! line with what the driver writes. A buffer is the device's from the publication of the slot that names it
+//! until that slot's completion, and the driver's otherwise. With the copy policy buffer i is slot i's for
+//! ever; with the others a slot gets a spare one for each that it hands over. Tables are those of indirect
+//! descriptors, headers the buffers of split-off headers: there only if they are in use.
 //! Not checked here: that the region is large enough; [`DmaRegion::check`](crate::DmaRegion) does it.
 
 use crate::command;
@@ -62,9 +65,16 @@ pub(crate) struct QueueLayout {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ControlLayout {
     pub(crate) ring: RingLayout,
-    pub(crate) header: Window,
-    pub(crate) data: Window,
+    /// The header at [`ControlLayout::HEADER`], and the data behind it.
+    pub(crate) request: Window,
     pub(crate) ack: Window,
+}
+
+impl ControlLayout {
+    /// Where the header is in the request.
+    pub(crate) const HEADER: usize = Self::DATA - command::HEADER_BYTES;
+    /// Where the data are: on a cache line.
+    pub(crate) const DATA: usize = ALIGN;
 }
 
 impl Layout {
@@ -79,8 +89,7 @@ impl Layout {
         }
         let control = ControlLayout {
             ring: end.ring(CONTROL_RING, command::CHAIN),
-            header: end.take(command::HEADER_BYTES),
-            data: end.take(command::largest_command(config)),
+            request: end.take(ControlLayout::DATA + command::largest_command(config)),
             ack: end.take(1 + command::largest_result(config)),
         };
         Self { rx, tx, control, total: end.end as u64 }
@@ -146,17 +155,21 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffers::{Buffers, Exhausted};
+    use crate::config::TxHeader;
     use proptest::prelude::*;
 
+    /// Every window that has bytes.
     fn windows(layout: &Layout) -> Vec<Window> {
-        let ring = |r: &RingLayout| [r.table, r.available, r.used];
+        let ring = |r: &RingLayout| [r.table, r.available, r.used, r.indirect];
         let mut all = Vec::new();
         for queue in layout.rx.iter().chain(&layout.tx) {
             all.extend(ring(&queue.ring));
-            all.push(queue.buffers);
+            all.extend([queue.buffers, queue.headers]);
         }
         all.extend(ring(&layout.control.ring));
-        all.extend([layout.control.header, layout.control.data, layout.control.ack]);
+        all.extend([layout.control.request, layout.control.ack]);
+        all.retain(|window| window.len > 0);
         all.sort_by_key(|w| w.offset);
         all
     }
@@ -165,13 +178,23 @@ mod tests {
         #[test]
         fn windows_are_aligned_apart_and_inside(
             queue_pairs in 1u16..=64, rx in 4u32..=15, tx in 4u32..=15, buffer_size in 1526u32..=131072,
+            header in prop::option::of(64u16..=1024), apart in any::<bool>(), indirect in any::<bool>(),
         ) {
             let (rx_ring, tx_ring) = (1 << rx, 1 << tx);
             let config =
                 DriverConfig { queue_pairs, rx_ring, tx_ring, buffer_size, ..DriverConfig::default() };
+            let split = |header| Buffers::HeaderSplit { header, spares: 3, exhausted: Exhausted::Drop };
+            let buffers = header.map_or(Buffers::Copy, split);
+            let tx_header = if apart { TxHeader::Apart } else { TxHeader::WithFrame };
+            let table = if indirect { spec::F_INDIRECT_DESC } else { 0 };
+            let features = config.features | table;
+            let config = DriverConfig { buffers, tx_header, features, ..config };
             let layout = Layout::new(&config);
             let all = windows(&layout);
-            prop_assert_eq!(all.len(), usize::from(queue_pairs) * 8 + 6);
+            let (headers, tables) = (u16::from(header.is_some()), u16::from(apart));
+            let tables = if indirect { queue_pairs * (headers + tables) + 1 } else { 0 };
+            let expected = queue_pairs * (8 + headers) + tables + 5;
+            prop_assert_eq!(all.len(), usize::from(expected));
             prop_assert!(all.iter().all(|w| w.offset % ALIGN == 0 && w.len > 0));
             prop_assert!(all.windows(2).all(|w| w[0].offset + w[0].len <= w[1].offset));
             let last = all[all.len() - 1];

@@ -206,7 +206,7 @@ impl Driver {
     pub fn outstanding(&self, virtqueue: u16) -> u16 {
         let pair = usize::from(virtqueue / 2);
         let ring = match virtqueue {
-            last if usize::from(last) == 2 * self.rx.len() => Some(&self.control.ring),
+            control if Some(control) == self.control_index() => Some(&self.control.ring),
             receive if receive % 2 == 0 => self.rx.get(pair).map(|rx| &rx.ring),
             _ => self.tx.get(pair).map(|tx| &tx.ring),
         };

@@ -13,7 +13,8 @@ pub enum Refill {
     EachPoll,
     /// When at least [`DriverConfig::refill_threshold`](crate::DriverConfig) are free.
     Threshold,
-    /// When the device has none left. Until then what arrives finds fewer and fewer descriptors.
+    /// When the device has none left, or too few for a longest frame over several buffers. Until then what
+    /// arrives finds fewer and fewer descriptors.
     WhenEmpty,
     /// As [`Refill::Threshold`], but the device is never told, even if it asks for it: a device that has
     /// run out of descriptors goes on sleeping.

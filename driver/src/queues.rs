@@ -20,8 +20,10 @@ impl Driver {
         self.staging.reset(format);
         let vector = Some(CONFIG_VECTOR);
         transport.set_config_vector(vector).map_err(while_("setting the configuration vector"))?;
+        let least = self.device.least_buffers(&self.config, self.features);
         for (pair, rx) in (0..).zip(&mut self.rx) {
             check_size(transport, 2 * pair, rx.ring.size())?;
+            rx.least = least;
             rx.reset(&self.memory, agreed);
             rx.refill(&self.memory);
             let setup = rx.ring.setup(&self.memory, Some(vector_of(pair)));

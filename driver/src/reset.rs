@@ -71,6 +71,9 @@ impl Driver {
         if !(MIN_RING..=max).contains(&entries) || !entries.is_power_of_two() {
             return Err(ResetError::Entries { entries, max });
         }
+        if self.device.check_ring(&self.config, entries, self.features).is_err() {
+            return Err(ResetError::TooShort { entries });
+        }
         transport.reset_queue(2 * queue).map_err(ResetError::Transport)?;
         rx.counters.receive.queue_resets += 1;
         rx.resetting = Some(Resetting { deadline, entries });

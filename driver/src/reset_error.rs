@@ -29,6 +29,11 @@ pub enum ResetError {
         /// What there is memory for.
         max: u16,
     },
+    /// A ring of so many mergeable buffers does not hold a longest frame.
+    TooShort {
+        /// How many entries were asked for.
+        entries: u16,
+    },
     /// The device did not finish in time; the queue has stopped until the next start.
     Timeout {
         /// The queue.
@@ -53,6 +58,10 @@ impl fmt::Display for ResetError {
             Self::Entries { entries, max } => write!(
                 f,
                 "a ring of {entries} entries is not possible; choose a power of two of {MIN_RING}..={max}"
+            ),
+            Self::TooShort { entries } => write!(
+                f,
+                "a ring of {entries} entries is too short for a frame of the device's MTU; choose more"
             ),
             Self::Timeout { queue } => {
                 write!(f, "the device did not reset queue {queue} in time; reset the device")

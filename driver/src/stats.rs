@@ -1,8 +1,8 @@
 //! Device statistics as the device answers them (virtio 1.4, 5.1.6.5.10): bytes in, counters out.
 //!
-//! Contract: [`DeviceStats::parse`] believes no length: an entry that is longer than what is left, shorter than its
-//! type, or of a type that does not belong to a queue like that, makes the whole answer worthless. A cut at
-//! the end is not worthless: what was whole before it counts.
+//! Contract: [`DeviceStats::parse`] believes no entry: one that is shorter than its type, of an unknown type, of a
+//! virtqueue that is not in use or not of that kind, or that was there before, makes the whole answer
+//! worthless. A cut at the end is not worthless: what was whole before it counts.
 
 use crate::spec;
 
@@ -106,15 +106,24 @@ impl DeviceStats {
         of.find(|stat| stat.virtqueue == virtqueue && stat.name == name).map(|stat| stat.value)
     }
 
-    /// Understands an answer; `None` if it is none.
-    pub(crate) fn parse(mut bytes: &[u8]) -> Option<Self> {
-        let mut numbers = Vec::new();
+    /// Understands an answer about so many queue pairs and the virtqueue `control`; `None` if it is none.
+    pub(crate) fn parse(mut bytes: &[u8], queue_pairs: u16, control: u16) -> Option<Self> {
+        let mut numbers: Vec<Stat> = Vec::new();
+        let kind_of = |virtqueue: u16| match virtqueue {
+            queue if queue == control => Some(Queue::Control),
+            queue if queue / 2 >= queue_pairs => None,
+            queue if queue % 2 == 0 => Some(Queue::Receive),
+            _ => Some(Queue::Transmit),
+        };
         while let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() {
             let [kind, _, v0, v1, _, _, s0, s1] = *header;
             let virtqueue = u16::from_le_bytes([v0, v1]);
             let (_, names) = TYPES.iter().find(|(known, _)| *known == kind)?;
             let len = usize::from(u16::from_le_bytes([s0, s1])).checked_sub(HEADER_BYTES)?;
-            if len < 8 * names.len() {
+            let misplaced = kind_of(virtqueue) != Some(Queue::of(kind));
+            // The first name of a type is no other type's of a queue of its kind.
+            let is_first = |stat: &Stat| stat.virtqueue == virtqueue && stat.name == names[0];
+            if misplaced || len < 8 * names.len() || numbers.iter().any(is_first) {
                 return None;
             }
             let Some((entry, behind)) = rest.split_at_checked(len) else { break };
@@ -132,10 +141,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A control queue's entry that claims `size` bytes.
-    fn entry(kind: u8, size: u16) -> Vec<u8> {
-        let [s0, s1] = size.to_le_bytes();
-        let mut bytes = vec![kind, 0, 5, 1, 0, 0, s0, s1];
+    /// Of a device with more pairs than the three in use.
+    const CONTROL: u16 = 0x105;
+
+    fn parse(bytes: &[u8]) -> Option<DeviceStats> {
+        DeviceStats::parse(bytes, 3, CONTROL)
+    }
+
+    /// An entry that claims `size` bytes.
+    fn entry(kind: u8, virtqueue: u16, size: u16) -> Vec<u8> {
+        let ([v0, v1], [s0, s1]) = (virtqueue.to_le_bytes(), size.to_le_bytes());
+        let mut bytes = vec![kind, 0, v0, v1, 0, 0, s0, s1];
         bytes.extend((1..=6u64).flat_map(u64::to_le_bytes));
         bytes.truncate(usize::from(size).max(8));
         bytes
@@ -143,24 +159,39 @@ mod tests {
 
     #[test]
     fn entries_are_named_as_the_specification_names_them() {
-        let answer = [entry(32, 24), entry(0, 56)].concat();
-        let stats = DeviceStats::parse(&answer).unwrap();
+        let answer = [entry(32, CONTROL, 24), entry(0, 4, 56)].concat();
+        let stats = parse(&answer).unwrap();
         assert_eq!(stats.numbers.len(), 8);
-        assert_eq!(stats.get(0x105, "ok_num"), Some(2));
-        assert_eq!(stats.get(0x105, "rx_drop_overruns"), Some(6));
+        assert_eq!(stats.get(CONTROL, "ok_num"), Some(2));
+        assert_eq!(stats.get(4, "rx_drop_overruns"), Some(6));
         assert_eq!(stats.get(4, "ok_num"), None);
-        let longer = DeviceStats::parse(&entry(32, 40)).unwrap();
+        let longer = parse(&entry(32, CONTROL, 40)).unwrap();
         assert_eq!(longer.numbers.len(), 2, "what a later version adds is skipped");
     }
 
     #[test]
     fn nonsense_is_worthless_and_a_cut_is_not() {
-        for bad in [entry(2, 24), entry(32, 23), entry(32, 7), entry(32, 0)] {
-            assert_eq!(DeviceStats::parse(&bad), None, "{bad:?}");
+        let control = |kind, size| entry(kind, CONTROL, size);
+        for bad in [control(2, 24), control(32, 23), control(32, 7), control(32, 0)] {
+            assert_eq!(parse(&bad), None, "{bad:?}");
         }
-        let cut = [entry(32, 24), entry(0, 56)[..30].to_vec()].concat();
-        assert_eq!(DeviceStats::parse(&cut).unwrap().numbers.len(), 2);
-        assert_eq!(DeviceStats::parse(&[]).unwrap(), DeviceStats::default());
+        let cut = [control(32, 24), entry(0, 4, 56)[..30].to_vec()].concat();
+        assert_eq!(parse(&cut).unwrap().numbers.len(), 2);
+        assert_eq!(parse(&[]).unwrap(), DeviceStats::default());
+    }
+
+    #[test]
+    fn an_entry_belongs_to_a_queue_of_its_kind_that_is_in_use_and_comes_once() {
+        for (kind, virtqueue) in [(0, 5), (16, 4), (0, CONTROL), (32, 4), (0, 6), (16, 7), (32, 6)]
+        {
+            assert_eq!(parse(&entry(kind, virtqueue, 56)), None, "{kind} {virtqueue}");
+        }
+        for kind in [0, 1, 3] {
+            assert!(parse(&entry(kind, 4, 56)).is_some());
+            let twice = [entry(kind, 4, 56), entry(kind, 2, 56), entry(kind, 4, 56)].concat();
+            assert_eq!(parse(&twice), None, "two answers to one question");
+        }
+        assert!(parse(&[entry(0, 4, 56), entry(1, 4, 56)].concat()).is_some());
     }
 
     #[test]
@@ -175,7 +206,7 @@ mod tests {
         #[test]
         fn no_answer_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let most = bytes.len() / 8;
-            prop_assert!(DeviceStats::parse(&bytes).is_none_or(|stats| stats.numbers.len() <= most));
+            prop_assert!(parse(&bytes).is_none_or(|stats| stats.numbers.len() <= most));
         }
     }
 }

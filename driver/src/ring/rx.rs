@@ -28,6 +28,8 @@ pub(crate) struct RxQueue {
     pub(crate) exhausted: bool,
     /// Completions that the last poll took.
     pub(crate) found: u16,
+    /// Buffers that the longest frame takes: with fewer a device may wait for more, whatever the policy.
+    pub(crate) least: u16,
     pub(crate) moderator: Moderator,
     pub(crate) timer: QueueTimer,
     pub(crate) broken: Option<RingError>,
@@ -52,6 +54,7 @@ impl RxQueue {
             scheduled: false,
             exhausted: false,
             found: 0,
+            least: 1,
             moderator: Moderator::default(),
             timer: QueueTimer::default(),
             broken: None,
@@ -86,13 +89,13 @@ impl RxQueue {
     #[inline]
     pub(crate) fn wants_refill(&self, refill: Refill, threshold: u16) -> bool {
         let free = self.free.len();
+        // So many are free when the device has one less than a longest frame needs. A ring that is too
+        // short for one, which only a device without MTU can have, is refilled whenever it can be.
+        let starved = usize::from(self.ring.slots() + 1).saturating_sub(self.least.into()).max(1);
         match refill {
-            // A chain may take more than one entry, so that there are fewer of them.
-            Refill::Threshold | Refill::WithoutKick => {
-                free >= usize::from(threshold.min(self.ring.slots()))
-            }
+            Refill::Threshold | Refill::WithoutKick => free >= starved.min(threshold.into()),
             Refill::EachPoll => free > 0,
-            Refill::WhenEmpty => free == usize::from(self.ring.slots()),
+            Refill::WhenEmpty => free >= starved,
         }
     }
 

@@ -30,6 +30,34 @@ fn rss_is_configured_in_one_command() {
 }
 
 #[test]
+fn in_order_the_control_queue_uses_its_descriptors_in_ring_order() {
+    for (indirect, descriptors) in [(0, 2), (spec::F_INDIRECT_DESC, 1)] {
+        let features = spec::DEFAULT_FEATURES | spec::F_IN_ORDER | indirect;
+        let mut lab = Lab::running(DriverConfig { features, ..two_pairs() });
+        for round in 0..40 {
+            lab.device.results.push_back(Vec::new());
+            assert!(lab.driver.query_stats(0, &mut lab.device, &mut lab.notes));
+            lab.device.results.clear();
+            let heads = &lab.device.heads;
+            assert_eq!(heads.len(), round + 2, "one command each time");
+            let expected = (heads.len() as u16 - 1) * descriptors % 16;
+            assert_eq!(heads.last(), Some(&expected));
+        }
+        assert_eq!(lab.device.commands[0], (4, 0, vec![2, 0]));
+        assert_eq!(lab.driver.counters().control_failed, 0);
+    }
+}
+
+#[test]
+fn the_control_queue_comes_after_all_pairs_of_the_device() {
+    let mut lab = Lab::wider(two_pairs(), 4);
+    assert_eq!(lab.start(), Ok(Progress::Running));
+    lab.device.control = Answer::Never;
+    assert!(lab.driver.query_stats(0, &mut lab.device, &mut lab.notes));
+    assert_eq!((lab.driver.outstanding(8), lab.driver.outstanding(4)), (1, 0));
+}
+
+#[test]
 fn a_late_answer_is_waited_for_while_frames_flow() {
     let mut lab = Lab::new(two_pairs());
     lab.device.control = Answer::Never;

@@ -62,8 +62,14 @@ pub fn config() -> DriverConfig {
 impl Lab {
     /// Not started yet; the device has exactly the pairs and the memory that `config` needs.
     pub fn new(config: DriverConfig) -> Self {
+        let pairs = config.queue_pairs;
+        Self::wider(config, pairs)
+    }
+
+    /// The device has so many pairs.
+    pub fn wider(config: DriverConfig, pairs: u16) -> Self {
         let bytes = config.memory_needed().unwrap().next_multiple_of(4096);
-        let device = Fake::new(config.queue_pairs, bytes as usize);
+        let device = Fake::new(pairs, bytes as usize);
         let driver = Driver::new(config, DmaRegion::new(device.memory.clone())).unwrap();
         Self { driver, device, notes: Notes::default(), now: 0 }
     }

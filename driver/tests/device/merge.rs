@@ -102,6 +102,35 @@ fn small_buffers_are_not_used_with_a_device_that_does_not_merge() {
     assert!(matches!(lab.start(), Err(DriverError::BufferTooSmall { .. })), "16 of 64 B");
 }
 
+/// Frames of ten buffers and a policy that waits for more free ones than a frame leaves.
+#[test]
+fn a_device_is_never_left_with_fewer_buffers_than_a_frame_takes() {
+    for refill in [Refill::WhenEmpty, Refill::Threshold] {
+        let features = config().features;
+        let policy = DriverConfig { refill, refill_threshold: 32, features, ..merging(160) };
+        let mut lab = Lab::running(DriverConfig { rx_ring: 32, ..policy });
+        for seed in 0..20 {
+            assert!(lab.device.queues[0].owned.len() >= 10, "{refill:?} {seed}");
+            receive(&mut lab, &frame(seed, 1514));
+            lab.settle(64);
+        }
+        assert_eq!(lab.notes.frames.len(), 20);
+    }
+}
+
+#[test]
+fn a_ring_is_not_made_shorter_than_a_frame() {
+    let features = config().features;
+    let mut lab = Lab::running(DriverConfig { rx_ring: 32, features, ..merging(64) });
+    let mut reset =
+        |entries| lab.driver.reset_queue(0, 0, Some(entries), &mut lab.device, &mut lab.notes);
+    assert_eq!(reset(16), Err(ResetError::TooShort { entries: 16 }));
+    assert_eq!(reset(32), Ok(Progress::Running));
+    let split = Buffers::HeaderSplit { header: 64, spares: 1, exhausted: Exhausted::Copy };
+    let mut lab = Lab::new(DriverConfig { rx_ring: 16, buffers: split, features, ..merging(100) });
+    assert!(matches!(lab.start(), Err(DriverError::BufferTooSmall { .. })), "8 slots of 164 B");
+}
+
 #[test]
 fn checklist_driver_num_buffers_0() {
     let mut lab = Lab::running(merging(2048));

@@ -76,6 +76,8 @@ pub struct Fake {
     pub refuse_class: Option<u8>,
     /// Commands seen: class, command, data.
     pub commands: Vec<(u8, u8, Vec<u8>)>,
+    /// The first descriptor of each command.
+    pub heads: Vec<u16>,
     /// What is written behind the next answers.
     pub results: VecDeque<Vec<u8>>,
     pub sent: Vec<Vec<u8>>,
@@ -137,6 +139,7 @@ impl Fake {
             control: Answer::Ack(0),
             refuse_class: None,
             commands: Vec::new(),
+            heads: Vec::new(),
             results: VecDeque::new(),
             sent: Vec::new(),
             hold_transmit: false,

@@ -84,6 +84,16 @@ impl Fake {
             let setup = self.setup_of(index as u16);
             let mut readable = Vec::new();
             let mut id = head;
+            self.heads.push(head);
+            let table = self.raw_descriptor(&setup, head);
+            // A table of its own is read like the ring's.
+            let setup = match table.2 & spec::DESC_F_INDIRECT {
+                0 => setup,
+                _ => {
+                    id = 0;
+                    QueueSetup { descriptor_table: table.0, size: (table.1 / 16) as u16, ..setup }
+                }
+            };
             let (ack, room) = loop {
                 let (address, len, flags, next) = self.raw_descriptor(&setup, id);
                 if flags & spec::DESC_F_WRITE != 0 {
