@@ -8,9 +8,9 @@
 use super::merge::Merged;
 use super::{Device, receive};
 use crate::event::Event;
-use crate::fifo::Held;
 use crate::host::Host;
 use crate::ring::{Chain, Fetched, Ring, RingFault, Shape, Used};
+use crate::spec::header;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -284,6 +284,48 @@ where
         }
     }
 
+    /// Whether a transfer takes no time and comes out right: then a frame need not pass through the FIFO.
+    #[inline]
+    pub(super) fn passes_at_once(&self) -> bool {
+        self.config.dma_frame_ps == 0 && self.config.dma_byte_ps == 0 && self.armed.is_none()
+    }
+
+    /// Writes a frame that has just arrived into the chain fetched for it and publishes it: what
+    /// [`Device::start_dma`] comes to where it takes no time.
+    #[inline]
+    pub(super) fn write_at_once<H: Host>(
+        &mut self,
+        now: u64,
+        (pair, tag): (u16, u64),
+        mut header: [u8; header::LEN_WITH_HASH],
+        frame: &[u8],
+        host: &mut H,
+    ) {
+        let (descriptor, buffers) = (self.dma.chain.head, self.dma.fetched());
+        host.event(now, Event::DmaStart { tag, queue: pair, descriptor, buffers });
+        self.dma.last = pair;
+        // No frame is longer than 64 KiB and a bit.
+        let len = frame.len() as u32;
+        let used = Used { head: descriptor, len: len + self.format.header_len as u32 };
+        if self.format.mergeable {
+            self.dma.merged.fill(used.len);
+            header[header::NUM_BUFFERS..][..2].copy_from_slice(&buffers.to_le_bytes());
+        }
+        let queue = &mut self.queues[2 * usize::from(pair)];
+        let Some(ring) = &mut queue.ring else { return };
+        let memory = &*self.memory;
+        let written = self.dma.chain.write_two(memory, &header[..self.format.header_len], frame);
+        let elements = self.dma.merged.elements(&used);
+        if let Err(fault) = written.and_then(|()| ring.put_used(memory, elements)) {
+            // It is lost with those that wait.
+            self.fifo.push(pair, &header, frame, len, tag);
+            self.break_ring(now, 2 * pair, fault, host);
+            return;
+        }
+        self.count_written(now, pair, (tag, len), used, host);
+        self.after_publication(now, pair, host);
+    }
+
     /// The engine is done with its frame, at `at`, and goes on to the next.
     pub(super) fn complete_dma<H: Host>(&mut self, at: u64, host: &mut H) {
         self.clock = self.clock.max(at);
@@ -326,7 +368,7 @@ where
         }
         self.fifo.remove(pair, held);
         self.note_waiting(pair);
-        self.count_written(now, pair, held, used, host);
+        self.count_written(now, pair, (held.tag, held.len), used, host);
         self.after_publication(now, pair, host);
     }
 
@@ -336,20 +378,17 @@ where
         &mut self,
         now: u64,
         pair: u16,
-        held: Held,
+        (tag, len): (u64, u32),
         used: Used,
         host: &mut H,
     ) {
         self.published[usize::from(pair)] += 1;
         self.counters.written += 1;
-        self.counters.written_bytes += u64::from(held.len);
+        self.counters.written_bytes += u64::from(len);
         let counters = &mut self.queue_counters[usize::from(pair)];
         counters.written += 1;
-        counters.written_bytes += u64::from(held.len);
-        host.event(
-            now,
-            Event::Written { tag: held.tag, queue: pair, descriptor: used.head, len: used.len },
-        );
+        counters.written_bytes += u64::from(len);
+        host.event(now, Event::Written { tag, queue: pair, descriptor: used.head, len: used.len });
     }
 
     /// Brings the engine's notion of who waits up to date after a frame has left.

@@ -14,7 +14,7 @@ use crate::header::RxHeader;
 use crate::host::Host;
 use crate::ring::{Fetched, Ring, RingFault, Virtqueue};
 use crate::rss::HashType;
-use crate::spec::ethernet;
+use crate::spec::{ethernet, header};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -25,7 +25,8 @@ struct Arrival<'a> {
     len: u32,
     tag: u64,
     pair: u16,
-    header: RxHeader,
+    /// By which it was steered.
+    hash: Option<(HashType, u32)>,
 }
 
 impl<M> Device<M>
@@ -72,8 +73,7 @@ where
         let queue = &self.queues[2 * usize::from(pair)];
         let reason = match (queue.enabled, queue.broken) {
             (true, false) => {
-                let header = self.header_of(frame, pair, hash);
-                self.admit(now, Arrival { bytes: frame, len, tag, pair, header }, host);
+                self.admit(now, Arrival { bytes: frame, len, tag, pair, hash }, host);
                 return;
             }
             (true, true) => DropReason::RingBroken,
@@ -83,16 +83,16 @@ where
         self.drop_frame(now, one_frame(tag, reason, Some(pair)), host);
     }
 
-    /// What the virtio header tells of a frame.
+    /// The virtio header of a frame that there is room for.
     #[inline]
-    fn header_of(&mut self, frame: &[u8], pair: u16, hash: Option<(HashType, u32)>) -> RxHeader {
+    fn header_of(&mut self, arrival: Arrival<'_>) -> [u8; header::LEN_WITH_HASH] {
         let mut header = RxHeader::default();
         if self.format.hash {
-            header.hash = self.steering.report(frame, hash);
+            header.hash = self.steering.report(arrival.bytes, arrival.hash);
         }
         if self.format.checksum {
-            let counters = &mut self.queue_counters[usize::from(pair)];
-            match checksum::verify(frame) {
+            let counters = &mut self.queue_counters[usize::from(arrival.pair)];
+            match checksum::verify(arrival.bytes) {
                 Checksum::Valid => {
                     header.data_valid = true;
                     counters.rx_csum_valid += 1;
@@ -101,7 +101,7 @@ where
                 Checksum::None => counters.rx_csum_none += 1,
             }
         }
-        header
+        header.bytes()
     }
 
     #[inline]
@@ -149,7 +149,7 @@ where
 
     #[inline]
     fn admit<H: Host>(&mut self, now: u64, arrival: Arrival<'_>, host: &mut H) {
-        let Arrival { bytes, len, tag, pair, header } = arrival;
+        let Arrival { bytes, len, tag, pair, .. } = arrival;
         let straight = self.dma.is_idle_for(pair)
             && self.fifo.frames_of(pair) == 0
             && (self.fifo.frames() == 0 || self.fifo.fits(len));
@@ -162,8 +162,13 @@ where
         }
         match self.fetch_for(pair, len) {
             Ok(Fetched::Chain) => {
-                self.fifo.push(pair, &header.bytes(), bytes, len, tag);
-                self.start_dma(now, pair, tag, len, host);
+                let header = self.header_of(arrival);
+                if self.passes_at_once() {
+                    self.write_at_once(now, (pair, tag), header, bytes, host);
+                } else {
+                    self.fifo.push(pair, &header, bytes, len, tag);
+                    self.start_dma(now, pair, tag, len, host);
+                }
                 self.run_dma(now, host);
             }
             Ok(Fetched::Empty) => self.hold_or_drop(now, arrival, 0, host),
@@ -183,13 +188,14 @@ where
         offered: u16,
         host: &mut H,
     ) {
-        let Arrival { bytes, len, tag, pair, header } = arrival;
+        let Arrival { bytes, len, tag, pair, .. } = arrival;
         if !self.fifo.fits(len) {
             let record = self.no_room(pair, len, tag, offered);
             self.drop_frame(now, record, host);
             return;
         }
-        self.fifo.push(pair, &header.bytes(), bytes, len, tag);
+        let header = self.header_of(arrival);
+        self.fifo.push(pair, &header, bytes, len, tag);
         let fifo_bytes = self.fifo.bytes();
         host.event(now, Event::Held { tag, queue: pair, len, fifo_bytes });
         if offered == 0 {

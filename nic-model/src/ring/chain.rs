@@ -71,6 +71,32 @@ impl Chain {
         }
     }
 
+    /// The same with two pieces, one behind the other.
+    ///
+    /// # Errors
+    /// The memory is there no longer.
+    #[inline]
+    pub fn write_two<G: GuestMemory>(
+        &self,
+        memory: &G,
+        first: &[u8],
+        second: &[u8],
+    ) -> Result<(), RingFault> {
+        if self.readable > 0 || (self.first.len as usize) < first.len() + second.len() {
+            return self.write(memory, [first, second].into_iter());
+        }
+        let address = self.first.address;
+        // Within a validated segment.
+        let behind = address + first.len() as u64;
+        if access::direct!(memory => {
+            access::write(memory, address, first) && access::write(memory, behind, second)
+        }) {
+            Ok(())
+        } else {
+            Err(RingFault::memory("a buffer", address))
+        }
+    }
+
     /// Writes the pieces one after the other into the segments to write, as far as these reach.
     ///
     /// # Errors
