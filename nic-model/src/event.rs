@@ -126,6 +126,8 @@ pub enum Event {
         command: u8,
         /// VIRTIO_NET_OK (0) or VIRTIO_NET_ERR (1).
         ack: u8,
+        /// Why it was refused, in snake_case.
+        refused: Option<&'static str>,
     },
     /// A frame left towards the wire.
     Transmitted {
@@ -305,10 +307,13 @@ impl Event {
             }
             Self::ControlKicked | Self::AnnouncementAsked => {}
             Self::LinkChanged { up } => visit("up", Num(up.into())),
-            Self::ControlCommand { class, command, ack } => {
+            Self::ControlCommand { class, command, ack, refused } => {
                 visit("class", Num(class.into()));
                 visit("command", Num(command.into()));
                 visit("ack", Num(ack.into()));
+                if let Some(refused) = refused {
+                    visit("refused", Name(refused));
+                }
             }
             Self::Transmitted { queue, len } | Self::TransmitLinkDown { queue, len } => {
                 visit("queue", Num(queue.into()));

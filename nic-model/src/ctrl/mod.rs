@@ -74,6 +74,26 @@ pub(crate) enum Refusal {
     Station,
     /// Some of these offloads were not negotiated.
     NotAgreed(u64),
+    /// It is understood, but cannot be carried out as the device is.
+    State,
+}
+
+impl Refusal {
+    /// Name in snake_case, for events.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Length => "length",
+            Self::Unsupported => "unsupported",
+            Self::Pairs(_) => "pairs",
+            Self::Rss(error) => error.name(),
+            Self::NotOnOrOff(_) => "not_on_or_off",
+            Self::MacTable => "mac_table",
+            Self::Vlan(_) => "vlan",
+            Self::Station => "station",
+            Self::NotAgreed(_) => "not_agreed",
+            Self::State => "state",
+        }
+    }
 }
 
 /// What the meaning of a command depends on.

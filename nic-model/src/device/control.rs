@@ -4,7 +4,7 @@
 
 use super::{Device, Role, Scratch};
 use crate::coalesce::Coalescer;
-use crate::ctrl::{self, Agreed, COMMAND_LEN_MAX, Order};
+use crate::ctrl::{self, Agreed, COMMAND_LEN_MAX, Order, Refusal};
 use crate::drop::DropReason;
 use crate::event::Event;
 use crate::host::Host;
@@ -69,15 +69,20 @@ where
         let name = |at: usize| command.get(at).copied().unwrap_or(0);
         let (class, number) = (name(0), name(1));
         // Longer than any command: its beginning may look right, it is wrong all the same.
-        let done = order.is_ok_and(|order| whole && self.carry_out(now, order, host));
-        let ack = if done {
+        let order = if whole { order } else { Err(Refusal::Length) };
+        let done = order.and_then(|order| match self.carry_out(now, order, host) {
+            true => Ok(()),
+            false => Err(Refusal::State),
+        });
+        let ack = if done.is_ok() {
             self.counters.control_ok += 1;
             control::OK
         } else {
             self.counters.control_err += 1;
             control::ERR
         };
-        host.event(now, Event::ControlCommand { class, command: number, ack });
+        let refused = done.err().map(Refusal::name);
+        host.event(now, Event::ControlCommand { class, command: number, ack, refused });
         self.write_answer(before, ack)
     }
 

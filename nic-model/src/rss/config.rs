@@ -48,6 +48,23 @@ pub enum RssError {
     KeyLength(u8),
 }
 
+impl RssError {
+    /// Name in snake_case, for events.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Length(_) => "length",
+            Self::HashTypes(_) => "hash_types",
+            Self::TableMask(_) => "table_mask",
+            Self::MaxTxVq(_) => "max_tx_vq",
+            Self::Unclassified(_) => "unclassified",
+            Self::TableEntry { .. } => "table_entry",
+            Self::Reserved => "reserved",
+            Self::KeyLength(_) => "key_length",
+        }
+    }
+}
+
 impl RssConfig {
     /// Reads the command's data. `max_pairs`: queue pairs of the device.
     ///

@@ -83,22 +83,28 @@ fn the_last_command_wins() {
 #[test]
 fn what_the_device_cannot_do_it_says() {
     let mut rig = Rig::new(config());
-    let commands: [&[u8]; 9] = [
-        &[0, 0, 1],                     // receive mode: promiscuous
-        &[1, 1, 1, 0, 0, 0, 0, 0],      // a group address as its own
-        &[4, 2, 0, 0, 0, 0],            // hash report
-        &[4, 0, 0, 0],                  // no pair
-        &[4, 0, 5, 0],                  // too many
-        &[4, 0],                        // cut short
-        &[9],                           // no command at all
-        &rss_command(&[0, 4], 0, 4),    // a queue there is not
-        &rss_command(&[0, 1, 2], 0, 4), // no power of two
+    let commands: [(&[u8], &str); 11] = [
+        (&[0, 0, 1], "unsupported"),
+        (&[1, 1, 1, 0, 0, 0, 0, 0], "station"),
+        (&[4, 2, 0, 0, 0, 0], "unsupported"),
+        (&[4, 0, 0, 0], "pairs"),
+        (&[4, 0, 5, 0], "pairs"),
+        (&[4, 0], "length"),
+        (&[9], "length"),
+        (&rss_command(&[0, 4], 0, 4), "table_entry"),
+        (&rss_command(&[0, 1, 2], 0, 4), "table_mask"),
+        (&[6, 2, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "state"),
+        (&[4; 600], "unsupported"),
     ];
-    for command in commands {
+    for (command, why) in commands {
         assert_eq!(rig.command(command), ERR, "{command:?}");
+        let told = rig.host.events.iter().rev().find_map(|(_, event)| match event {
+            Event::ControlCommand { refused, .. } => Some(*refused),
+            _ => None,
+        });
+        assert_eq!(told, Some(Some(why)), "{command:?}");
     }
-    assert_eq!(rig.command(&[4; 600]), ERR, "longer than any command");
-    assert_eq!((rig.device.counters().control_ok, rig.device.counters().control_err), (0, 10));
+    assert_eq!((rig.device.counters().control_ok, rig.device.counters().control_err), (0, 11));
     assert_eq!(rig.device.broken(), None);
 }
 

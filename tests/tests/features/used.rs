@@ -82,7 +82,7 @@ fn header_and_buffers(pair: &Pair, agreed: u64, what: &str) {
 /// Commands of what was not agreed are never sent.
 fn commands(pair: &Pair, agreed: u64, what: &str) {
     for event in &pair.log.device {
-        let Event::ControlCommand { class, command, ack } = event else { continue };
+        let Event::ControlCommand { class, command, ack, .. } = event else { continue };
         let allowed = match (class, command) {
             (0, 0 | 1) => f::CTRL_RX,
             (0, _) => f::CTRL_RX_EXTRA,
