@@ -8,7 +8,8 @@ use nic_model::spec::{self, status};
 use nic_model::{Device, DeviceConfig, Event, Host, QueueSetup};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-/// Two regions with a hole between them, so that spans can end at an edge or reach over one.
+/// Three regions, the first two side by side and a hole before the third, so that spans can end at an edge or
+/// reach over one.
 pub const REGIONS: [(GuestAddress, usize); 3] = [
     (GuestAddress(0), 0x4_0000),
     (GuestAddress(0x4_0000), 0x2_0000),

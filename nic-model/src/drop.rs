@@ -147,7 +147,7 @@ impl DropReason {
             }
             Self::Reset => "dropped when the driver resets the device while it holds the frame",
             Self::RingBroken => {
-                "dropped when the queue's ring is malformed and therefore stopped until the device is reset"
+                "dropped when the queue's ring is malformed and therefore stopped until the queue or the device is reset"
             }
             Self::TxMalformed => {
                 "dropped when a transmit chain is too short or too long, or asks for an offload that is not negotiated or does not fit the frame"

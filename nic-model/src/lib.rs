@@ -10,8 +10,8 @@
 //!
 //! # What a broken driver does to it
 //!
-//! The device believes nothing it reads from guest memory. A malformed ring is stopped until the device is
-//! reset: its frames, held or new, are dropped `ring_broken`, DEVICE_NEEDS_RESET is set, a configuration
+//! The device believes nothing it reads from guest memory. A malformed ring is stopped until its queue or the
+//! device is reset: its frames, held or new, are dropped `ring_broken`, DEVICE_NEEDS_RESET is set, a configuration
 //! interrupt is sent, and [`Device::broken`] says what was wrong. All other rings go on working.
 //!
 //! # Interrupts

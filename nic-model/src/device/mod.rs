@@ -320,7 +320,7 @@ where
         }
     }
 
-    /// Stops a ring for good, until the driver resets the device.
+    /// Stops a ring until the driver resets its queue, or the device.
     #[cold]
     fn break_ring<H: Host>(&mut self, now: u64, virtqueue: u16, fault: RingFault, host: &mut H) {
         let queue = &mut self.queues[usize::from(virtqueue)];

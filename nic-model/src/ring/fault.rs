@@ -30,7 +30,7 @@ pub enum RingFault {
     },
     /// A descriptor chain is malformed.
     Chain {
-        /// Its head, as the available ring had it.
+        /// Its head, as the available ring had it; on a packed ring the place of its first descriptor.
         head: u16,
         /// What is wrong.
         fault: ChainFault,

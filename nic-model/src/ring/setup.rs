@@ -35,7 +35,7 @@ pub enum QueueError {
     NoRingReset,
     /// The queue was not set up.
     NotSetUp(u16),
-    /// The size is no power of two, or above the queue's most.
+    /// The size is above the queue's most, or 0, or of a split queue no power of two.
     Size {
         /// As given.
         size: u16,
@@ -162,7 +162,10 @@ impl fmt::Display for QueueError {
             ),
             Self::NotSetUp(queue) => write!(f, "virtqueue {queue} is enabled before it is set up"),
             Self::Size { size, max } => {
-                write!(f, "queue size {size}: choose a power of two up to {max}")
+                write!(
+                    f,
+                    "queue size {size}: choose a power of two up to {max}, or with packed queues any number"
+                )
             }
             Self::Misaligned { part, address, align } => {
                 write!(f, "the {part} at {address:#x} is not aligned to {align}")

@@ -35,7 +35,7 @@ fn chain_fault(descriptors: &[(u64, u32, u16, u16)], head: u16) -> ChainFault {
 }
 
 #[test]
-fn each_malformed_chain_has_its_own_fault() {
+fn checklist_device_17_each_malformed_chain_has_its_own_fault() {
     let good = buffer(0, 0);
     let both = DESC_F_NEXT | DESC_F_WRITE;
     assert_eq!(chain_fault(&[], 8), ChainFault::IndexOutOfRange(8));
@@ -58,7 +58,7 @@ fn each_malformed_chain_has_its_own_fault() {
 }
 
 #[test]
-fn an_index_that_jumps_is_noticed() {
+fn checklist_device_17_an_index_that_jumps_is_noticed() {
     let mut rig = Rig::new(config());
     rig.set_available_index(0, 9);
     rig.frame(&udp(1, 60, 0));
@@ -127,7 +127,7 @@ fn transmit_and_control_rings_break_likewise() {
 }
 
 #[test]
-fn kicks_for_queues_nobody_has_are_ignored() {
+fn checklist_device_15_kicks_for_queues_nobody_has_are_ignored() {
     let mut rig = Rig::new(config());
     for queue in [8, 9, 1000, u16::MAX] {
         rig.kick(queue);

@@ -49,7 +49,7 @@ fn in_order_the_last_of_what_was_sent_stands_for_all() {
 }
 
 #[test]
-fn what_was_read_ahead_does_not_change_any_more() {
+fn checklist_device_07_what_was_read_ahead_does_not_change() {
     let mut lab = Lab::new(8, RING_PACKED);
     for slot in 0..2 {
         give(&mut lab, 0, slot, &[1600]);

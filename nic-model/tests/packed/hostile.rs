@@ -77,30 +77,49 @@ proptest! {
     }
 }
 
+/// A buffer that is there.
+const GOOD: u64 = 0x10_0000;
+
+/// What is wrong with these descriptors (address, length, flags), all of them available, by name.
+fn fault_of(queue: usize, size: u16, descriptors: &[(u64, u32, u16)]) -> Option<&'static str> {
+    let mut lab = Lab::new(size, RING_PACKED);
+    for (place, (address, len, flags)) in (0..).zip(descriptors) {
+        lab.rings[queue].descriptor(place, *address, *len, [7, flags | 0x80]);
+    }
+    if queue == 0 {
+        lab.frame(60);
+    } else {
+        lab.kick(1);
+    }
+    lab.fault()
+}
+
 #[test]
-fn each_broken_rule_has_its_name() {
-    let one = |queue: usize, size, descriptors: &[(u64, u32, u16)]| {
-        let mut lab = Lab::new(size, RING_PACKED);
-        for (place, (address, len, flags)) in (0..).zip(descriptors) {
-            lab.rings[queue].descriptor(place, *address, *len, [7, flags | 0x80]);
-        }
-        if queue == 0 {
-            lab.frame(60);
-        } else {
-            lab.kick(1);
-        }
-        lab.fault()
-    };
-    let good = 0x10_0000;
-    assert_eq!(one(0, 4, &[(good, 100, 2)]), None);
-    assert_eq!(one(0, 4, &[(good, 100, 3)]), Some("incomplete"));
-    assert_eq!(one(0, 2, &[(good, 100, 3), (good, 100, 3)]), Some("loop"));
-    assert_eq!(one(0, 4, &[(good, 0, 2)]), Some("empty_buffer"));
-    assert_eq!(one(0, 4, &[(4 << 20, 100, 2)]), Some("outside_memory"));
-    assert_eq!(one(0, 4, &[(u64::MAX - 10, 100, 2)]), Some("outside_memory"));
-    assert_eq!(one(0, 4, &[(good, 100, 0)]), Some("readable_not_allowed"));
-    assert_eq!(one(1, 4, &[(good, 100, 2)]), Some("writable_not_allowed"));
-    assert_eq!(one(0, 4, &[(good, 100, 6)]), Some("indirect"));
+fn checklist_device_01_range_not_fully_mapped() {
+    for (address, len) in [(4 << 20, 100), ((4 << 20) - 99, 100), (u64::MAX - 10, 100)] {
+        assert_eq!(fault_of(0, 4, &[(address, len, 2)]), Some("outside_memory"));
+    }
+    assert_eq!(fault_of(0, 4, &[((4 << 20) - 100, 100, 2)]), None);
+}
+
+#[test]
+fn checklist_device_06_zero_length_descriptor() {
+    assert_eq!(fault_of(0, 4, &[(GOOD, 0, 2)]), Some("empty_buffer"));
+    assert_eq!(fault_of(1, 4, &[(GOOD, 100, 1), (GOOD, 0, 0)]), Some("empty_buffer"));
+}
+
+#[test]
+fn checklist_device_11_circular_chain() {
+    assert_eq!(fault_of(0, 2, &[(GOOD, 100, 3), (GOOD, 100, 3)]), Some("loop"));
+}
+
+#[test]
+fn checklist_device_17_each_broken_rule_has_its_name() {
+    assert_eq!(fault_of(0, 4, &[(GOOD, 100, 2)]), None);
+    assert_eq!(fault_of(0, 4, &[(GOOD, 100, 3)]), Some("incomplete"));
+    assert_eq!(fault_of(0, 4, &[(GOOD, 100, 0)]), Some("readable_not_allowed"));
+    assert_eq!(fault_of(1, 4, &[(GOOD, 100, 2)]), Some("writable_not_allowed"));
+    assert_eq!(fault_of(0, 4, &[(GOOD, 100, 6)]), Some("indirect"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The mistakes that other devices made with rings, by number of the list of bad input for devices; the
 //! public cases are named where there are any. What a whole device is needed for is with the device.
 
-use crate::lab::{AGREED, Across, BUFFERS, Descriptor, GAP, KINDS, Lab, TABLES, fault_of, setup};
-use nic_model::ring::{Fetched, Ring, Shape, Used, Virtqueue};
+use crate::lab::{AGREED, Across, BUFFERS, Descriptor, GAP, KINDS, Lab, TABLES, fault_of};
+use nic_model::ring::{Fetched, Ring, Shape, Virtqueue};
 use nic_model::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE};
 use nic_model::{ChainFault, QueueSetup, RingFault, RingKind};
 use vm_memory::{GuestAddress, GuestMemoryMmap};
@@ -232,25 +232,4 @@ fn checklist_device_15_a_pass_of_long_chains_ends_early() {
     }
     let fault = RingFault::Chain { head: 9, fault: ChainFault::Empty };
     assert_eq!(lab.fetch(Shape::Receive, 0), Err(fault));
-}
-
-/// Two rings in the same place: the driver harms itself, the device goes on.
-#[test]
-fn checklist_device_17_overlapping_parts() {
-    for kind in KINDS {
-        let mut setup = setup(8, Across::None);
-        setup.used_ring = setup.descriptor_table;
-        setup.available_ring = setup.descriptor_table + 4;
-        let mut lab = Lab::of(kind);
-        lab.ring = Virtqueue::new(kind, &setup, AGREED).unwrap();
-        lab.setup = setup;
-        for _ in 0..100 {
-            lab.publish(3);
-            if lab.fetch(Shape::Receive, 0) == Ok(Fetched::Chain) {
-                lab.put_used(&[Used { head: 3, len: 1 }]);
-            }
-            let _ = lab.ring.set_kicks(&lab.memory, true);
-            let _ = lab.ring.wants_interrupt(&lab.memory);
-        }
-    }
 }
