@@ -5,6 +5,7 @@
 
 use crate::coalesce::{Coalesce, CoalesceSettings as Coalescing};
 use crate::config::{DriverConfig, HashSettings, RssSettings};
+use crate::policy::{ADAPTIVE_STEPS, Moderation};
 use crate::spec;
 use crate::stats::{self, Queue};
 
@@ -39,17 +40,19 @@ pub(crate) enum Purpose {
     Stats,
     /// There is none; the driver has announced itself.
     Announced,
+    /// There is none; so many pairs are in use.
+    Channels(u16),
 }
 
 impl Command {
     /// What a device just reset is told, in this order: queues and steering, hash, filters, coalescing. One pair needs
     /// no command: it is what a device starts with (5.1.6.5.6).
-    pub(crate) fn at_start(config: &DriverConfig) -> Vec<Self> {
+    pub(crate) fn at_start(config: &DriverConfig, queue_pairs: u16) -> Vec<Self> {
         let mut commands = Vec::new();
-        match &config.rss {
-            Some(rss) => commands.push(Self::rss_config(rss, config.queue_pairs)),
-            None if config.queue_pairs > 1 => commands.push(Self::pairs_set(config.queue_pairs)),
-            None => {}
+        if config.rss.is_some() || queue_pairs > 1 {
+            let channels = Self::channels(config, queue_pairs);
+            // A bring-up needs no word of what it has done.
+            commands.push(Self { purpose: Purpose::Set, ..channels });
         }
         // With RSS its configuration says what is hashed.
         if let Some(hash) = config.hash_report.as_ref().filter(|_| config.rss.is_none()) {
@@ -57,7 +60,25 @@ impl Command {
         }
         commands.extend(config.filter.commands());
         commands.extend(Self::coalescing(&config.coalesce));
+        if config.moderation == Moderation::AdaptiveDevice {
+            let first = ADAPTIVE_STEPS[0].limits();
+            commands.extend((0..config.queue_pairs).map(|q| Self::coalesce_queue(q, first)));
+        }
         commands
+    }
+
+    /// Use so many queue pairs: those of the RSS table go round them.
+    pub(crate) fn channels(config: &DriverConfig, queue_pairs: u16) -> Self {
+        let command = match &config.rss {
+            Some(rss) => {
+                let table = rss.table.iter().map(|queue| queue % queue_pairs).collect();
+                let unclassified = rss.unclassified % queue_pairs;
+                let rss = RssSettings { table, unclassified, ..rss.clone() };
+                Self::rss_config(&rss, queue_pairs)
+            }
+            None => Self::pairs_set(queue_pairs),
+        };
+        Self { purpose: Purpose::Channels(queue_pairs), ..command }
     }
 
     /// Report this hash (5.1.6.5.6.4).
@@ -157,7 +178,10 @@ pub(crate) fn largest_command(config: &DriverConfig) -> usize {
         0 => 0,
         _ => Command::stats_get(u64::MAX, config.queue_pairs, 0).data.len(),
     };
-    let longest = Command::at_start(config).iter().map(|command| command.data.len()).max();
+    let longest = Command::at_start(config, config.queue_pairs)
+        .iter()
+        .map(|command| command.data.len())
+        .max();
     longest.unwrap_or(0).max(stats).max(LEAST_DATA)
 }
 
@@ -197,7 +221,7 @@ mod tests {
     fn a_hash_is_configured_unless_rss_does_it() {
         let hash = HashSettings { hash_types: 0x0102, key: vec![0xaa, 0xbb] };
         let config = DriverConfig { hash_report: Some(hash), ..DriverConfig::default() };
-        let [command] = &Command::at_start(&config)[..] else { panic!("one command") };
+        let [command] = &Command::at_start(&config, 1)[..] else { panic!("one command") };
         assert_eq!((command.class, command.command), (4, 2));
         assert_eq!(command.data, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0xaa, 0xbb]);
         let rss = RssSettings {
@@ -207,7 +231,7 @@ mod tests {
             unclassified: 0,
         };
         let config = DriverConfig { rss: Some(rss), ..config };
-        let sent = Command::at_start(&config);
+        let sent = Command::at_start(&config, 1);
         assert_eq!(sent.iter().map(|command| command.command).collect::<Vec<_>>(), [1]);
     }
 

@@ -79,7 +79,9 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) -> Result<Progress, DriverError> {
-        let commands = Command::at_start(&self.config);
+        let commands = Command::at_start(&self.config, self.channels.wanted);
+        // A bring-up that this is not part of does not end.
+        self.channels.agreed = self.channels.wanted;
         let bring_up = commands.len();
         self.commanding =
             Commanding { waiting: commands.into(), bring_up, ..Commanding::default() };
@@ -107,6 +109,23 @@ impl Driver {
         // A bring-up comes to it by itself.
         if self.state == State::Running {
             self.command_while_running(now, transport, host);
+        }
+    }
+
+    /// The same for a command of which only the last counts: it takes the place of one in line that is about
+    /// the same virtqueue.
+    pub(crate) fn order_latest<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        command: Command,
+        transport: &mut T,
+        host: &mut H,
+    ) {
+        let about = |c: &Command| (c.class, c.command, c.data.first_chunk::<2>().copied());
+        let mut waiting = self.commanding.waiting.iter_mut();
+        match waiting.find(|waiting| about(waiting) == about(&command)) {
+            Some(waiting) => *waiting = command,
+            None => self.order(now, command, transport, host),
         }
     }
 
@@ -188,7 +207,11 @@ impl Driver {
     /// A command of a driver that runs has come to nothing.
     fn failed<H: Host>(&mut self, now: u64, command: &Command, host: &mut H) {
         self.counters.control_failed += 1;
-        self.commanding.announcing &= command.purpose != Purpose::Announced;
+        match command.purpose {
+            Purpose::Announced => self.commanding.announcing = false,
+            Purpose::Channels(_) => self.channels.wanted = self.channels.agreed,
+            Purpose::Set | Purpose::StatsTypes | Purpose::Stats => {}
+        }
         let (class, command) = (command.class, command.command);
         host.event(now, Event::ControlFailed { class, command });
     }
@@ -197,6 +220,7 @@ impl Driver {
     fn answered(&mut self, command: &Command, answer: &Answer) {
         match command.purpose {
             Purpose::Set => {}
+            Purpose::Channels(queue_pairs) => self.channels.agreed = queue_pairs,
             Purpose::Announced => self.commanding.announcing = false,
             Purpose::StatsTypes => {
                 let types = answer.result.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));

@@ -127,6 +127,9 @@ impl DriverConfig {
         self.buffers.validate()?;
         in_range("control_timeout_ps", self.control_timeout_ps, 1, u64::MAX)?;
         self.coalesce.validate(self.queue_pairs)?;
+        if self.moderation == Moderation::AdaptiveDevice && !self.coalesce.queues.is_empty() {
+            return Err(ConfigError::CoalescedTwice);
+        }
         self.validate_features()?;
         self.filter.validate()?;
         if let Some(rss) = &self.rss {
@@ -169,7 +172,8 @@ impl DriverConfig {
     pub(crate) fn follow(&self) -> u64 {
         let rss = if self.rss.is_some() { spec::NET_F_RSS } else { 0 };
         let hash = if self.hash_report.is_some() { spec::NET_F_HASH_REPORT } else { 0 };
-        rss | hash | self.filter.features() | self.coalesce.features()
+        let coalesce = self.coalesce.features() | self.moderation.features();
+        rss | hash | self.filter.features() | coalesce
     }
 
     /// The features to accept if offered: what is wanted, what is required, and what follows from

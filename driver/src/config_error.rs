@@ -49,6 +49,8 @@ pub enum ConfigError {
     },
     /// The hash to report is not the one that RSS computes, and there is only one.
     TwoHashes,
+    /// Queues have limits of their own, and moderation sets others.
+    CoalescedTwice,
     /// A feature is required that its settings do not ask for.
     FeatureWithoutSettings {
         /// The bits.
@@ -103,6 +105,10 @@ impl fmt::Display for ConfigError {
                     "the hash report and RSS have different types or keys; give both the same"
                 )
             }
+            Self::CoalescedTwice => write!(
+                f,
+                "adaptive moderation by the device sets the coalescing of each queue; leave out coalesce.queues"
+            ),
             Self::FeatureWithoutSettings { features } => {
                 write!(f, "the features {features:#x} are required; give their settings as well")
             }

@@ -32,6 +32,7 @@
 mod announce;
 mod bring_up;
 mod buffers;
+mod channels;
 mod coalesce;
 mod command;
 mod commanding;
@@ -68,6 +69,7 @@ mod transport;
 
 pub use bring_up::Progress;
 pub use buffers::{Buffers, Exhausted};
+pub use channels::ChannelsError;
 pub use coalesce::{Coalesce, CoalesceSettings};
 pub use config::{
     DriverConfig, HashSettings, MAX_BUFFER_BYTES, MAX_QUEUE_PAIRS, MIN_RING, Masking, RssSettings,
@@ -92,6 +94,7 @@ pub use timer::Due;
 pub use transmit::TransmitError;
 pub use transport::{QueueSetup, Transport, TransportError};
 
+use channels::Channels;
 use commanding::Commanding;
 use control::ControlQueue;
 use device_config::DeviceConfig;
@@ -148,6 +151,7 @@ pub struct Driver {
     tx: Vec<TxQueue>,
     control: ControlQueue,
     commanding: Commanding,
+    channels: Channels,
     staging: Staging,
     timers: Timers,
     counters: DriverCounters,
@@ -185,6 +189,7 @@ impl Driver {
             control: ControlQueue::new(layout.control),
             staging: Staging::new(&config),
             commanding: Commanding::default(),
+            channels: Channels::new(config.queue_pairs),
             timers: Timers::default(),
             counters: DriverCounters::default(),
             config,

@@ -29,7 +29,7 @@ impl Moderator {
     #[inline]
     pub(crate) fn after_poll(&mut self, now: u64, moderation: Moderation, frames: u16) -> After {
         match moderation {
-            Moderation::Interrupts => After::Unmask,
+            Moderation::Interrupts | Moderation::AdaptiveDevice => After::Unmask,
             Moderation::BusyPoll { period_ps } => After::PollAt(now.saturating_add(period_ps)),
             Moderation::Deferred { hard_irqs, flush_timeout_ps } => {
                 if frames > 0 {

@@ -4,7 +4,9 @@
 //! them, [`Refill::WithoutKick`] and [`Rearm::Blind`], are faults that drivers have had; they are here
 //! so that what they do to frames can be shown, and found by the watchdog.
 
+use crate::coalesce::Coalesce;
 use crate::config_error::ConfigError;
+use crate::spec;
 
 /// When free buffers go back to the device, at the end of a poll. Always all of them, with one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub enum Moderation {
     /// Keeps them away for a while that grows with the measured rate, then polls again; lets them through
     /// when a poll has found nothing. See [`ADAPTIVE_STEPS`].
     Adaptive,
+    /// Lets them through, and has the device delay them by a time that grows with the measured rate: a
+    /// command for the queue at each step (virtio 1.x, 5.1.6.5.9). VIRTIO_NET_F_VQ_NOTF_COAL is asked for
+    /// and required then. What the kernel calls DIM (Documentation/networking/net_dim.rst).
+    AdaptiveDevice,
     /// Never lets them through: polls for ever, with this pause after each poll.
     BusyPoll {
         /// Picoseconds between the end of a poll and the next one.
@@ -76,7 +82,7 @@ pub struct Step {
     pub up_from: u64,
 }
 
-/// The steps of [`Moderation::Adaptive`]. Delays and counts are those that Linux lists for receive queues
+/// The steps of [`Moderation::Adaptive`] and [`Moderation::AdaptiveDevice`]. Delays and counts are those that Linux lists for receive queues
 /// moderated from events (lib/dim/net_dim.c, `NET_DIM_RX_EQE_PROFILES`); the rates between them are
 /// chosen here so that one delay gathers some 10 frames. A queue moves one step per window at most.
 pub const ADAPTIVE_STEPS: [Step; 5] = [
@@ -90,10 +96,28 @@ pub const ADAPTIVE_STEPS: [Step; 5] = [
 /// Picoseconds over which the rate is measured.
 pub const ADAPTIVE_WINDOW_PS: u64 = 1_000_000_000;
 
+impl Step {
+    /// As the device is told of it.
+    pub(crate) fn limits(self) -> Coalesce {
+        Coalesce { max_packets: self.frames, max_usecs: self.usecs }
+    }
+}
+
 impl Moderation {
+    /// The features that it needs.
+    pub(crate) fn features(self) -> u64 {
+        if self == Self::AdaptiveDevice { spec::NET_F_VQ_NOTF_COAL } else { 0 }
+    }
+
+    /// The step follows the rate.
+    #[inline]
+    pub(crate) fn is_adaptive(self) -> bool {
+        matches!(self, Self::Adaptive | Self::AdaptiveDevice)
+    }
+
     pub(crate) fn validate(self) -> Result<(), ConfigError> {
         match self {
-            Self::Interrupts | Self::Adaptive => Ok(()),
+            Self::Interrupts | Self::Adaptive | Self::AdaptiveDevice => Ok(()),
             Self::BusyPoll { period_ps } => at_least_one("busy poll period_ps", period_ps),
             Self::Deferred { hard_irqs, flush_timeout_ps } => {
                 at_least_one("defer_hard_irqs", hard_irqs.into())?;

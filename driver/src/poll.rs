@@ -8,12 +8,13 @@
 //! a copy, so nothing the device does later can change a frame that has been looked at. What is taken,
 //! and what is dropped on the way, is in `take.rs`.
 
+use crate::command::Command;
 use crate::counters::QueueCounters;
 use crate::dma::DmaRegion;
 use crate::event::Event;
 use crate::interrupt;
 use crate::moderation::After;
-use crate::policy::{Moderation, Refill};
+use crate::policy::{Moderation, Refill, Step};
 use crate::recover::Fault;
 use crate::ring::rx::RxQueue;
 use crate::staging::{BATCH, Staging};
@@ -139,7 +140,7 @@ impl Driver {
                 rx.counters.receive.kicks_suppressed += 1;
             }
         }
-        let after = moderate(now, queue, moderation, rx, host);
+        let (after, step) = moderate(now, queue, moderation, rx, host);
         if rx.exhausted {
             finished.again = true;
         } else if let After::PollAt(at) = after {
@@ -156,6 +157,10 @@ impl Driver {
         if finished.again {
             rx.counters.receive.poll_again += 1;
             host.event(now, Event::PollAgain { queue });
+        }
+        if let Some(step) = step.filter(|_| moderation == Moderation::AdaptiveDevice) {
+            let command = Command::coalesce_queue(queue, step.limits());
+            self.order_latest(now, command, transport, host);
         }
         finished
     }
@@ -189,7 +194,7 @@ impl Driver {
     }
 }
 
-/// What moderation makes of the poll that ends.
+/// What moderation makes of the poll that ends, and the new step if it changes.
 #[inline]
 fn moderate<H: Host>(
     now: u64,
@@ -197,14 +202,16 @@ fn moderate<H: Host>(
     moderation: Moderation,
     rx: &mut RxQueue,
     host: &mut H,
-) -> After {
-    if moderation == Moderation::Adaptive
-        && let Some(step) = rx.moderator.measure(now, rx.found)
-    {
+) -> (After, Option<Step>) {
+    let mut changed = None;
+    if moderation.is_adaptive() {
+        changed = rx.moderator.measure(now, rx.found);
+    }
+    if let Some(step) = changed {
         rx.counters.receive.moderation_steps += 1;
         host.event(now, Event::ModerationChanged { queue, usecs: step.usecs });
     }
-    rx.moderator.after_poll(now, moderation, rx.found)
+    (rx.moderator.after_poll(now, moderation, rx.found), changed)
 }
 
 fn count_poll(counters: &mut QueueCounters, polled: &Polled) {

@@ -21,7 +21,7 @@ use crate::command::Command;
 use crate::config::MIN_RING;
 use crate::drop::DropReason;
 use crate::event::Event;
-use crate::policy::Moderation;
+use crate::policy::{ADAPTIVE_STEPS, Moderation};
 use crate::reset_error::ResetError;
 use crate::ring::RingFeatures;
 use crate::spec;
@@ -157,11 +157,12 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) {
-        let own = self.config.coalesce.queues.iter().filter(|(of, _)| *of == queue);
-        let commands: Vec<Command> =
-            own.map(|(_, limits)| Command::coalesce_queue(queue, *limits)).collect();
-        for command in commands {
-            self.order(now, command, transport, host);
+        let own = self.config.coalesce.queues.iter().rfind(|(of, _)| *of == queue);
+        let adaptive = self.config.moderation == Moderation::AdaptiveDevice;
+        let first = adaptive.then(|| ADAPTIVE_STEPS[0].limits());
+        if let Some(limits) = own.map(|(_, limits)| *limits).or(first) {
+            let command = Command::coalesce_queue(queue, limits);
+            self.order_latest(now, command, transport, host);
         }
     }
 

@@ -26,9 +26,13 @@ impl Driver {
         host: &mut H,
     ) -> Result<(), TransmitError> {
         let (live, max) = (self.is_live(), self.max_frame());
+        let active = self.channels.active();
         let tx = self.tx.get_mut(usize::from(queue)).ok_or(TransmitError::NoSuchQueue { queue })?;
         if !live {
             return Err(TransmitError::NotRunning);
+        }
+        if queue >= active {
+            return Err(TransmitError::NotInUse { queue, active });
         }
         if tx.resetting.is_some() {
             return Err(TransmitError::InReset);
@@ -120,6 +124,13 @@ pub enum TransmitError {
     Broken(RingError),
     /// The queue is being reset.
     InReset,
+    /// So many pairs are in use, and this is none of them.
+    NotInUse {
+        /// The queue named.
+        queue: u16,
+        /// Pairs in use.
+        active: u16,
+    },
     /// Every descriptor is with the device; try again later.
     QueueFull,
     /// The frame is shorter than an Ethernet header or longer than a buffer or the MTU allows.
@@ -140,6 +151,9 @@ impl fmt::Display for TransmitError {
             Self::NotRunning => write!(f, "the driver is not running; start it first"),
             Self::Broken(error) => {
                 write!(f, "transmit queue: {error}; reset the queue, or restart the driver")
+            }
+            Self::NotInUse { queue, active } => {
+                write!(f, "transmit queue {queue} is not in use; use one below {active}")
             }
             Self::InReset => write!(f, "the transmit queue is in reset; try again later"),
             Self::QueueFull => {

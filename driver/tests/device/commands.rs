@@ -196,6 +196,104 @@ fn a_refused_acknowledgement_does_not_break_a_bring_up() {
     assert_eq!((lab.driver.error(), lab.driver.counters().control_failed), (None, 1));
 }
 
+/// Frames come at this many in each millisecond's poll.
+fn loaded(lab: &mut Lab, milliseconds: std::ops::Range<u64>, frames: u64) {
+    for millisecond in milliseconds {
+        lab.now = millisecond * 1_000_000_000;
+        for _ in 0..frames {
+            assert!(lab.device.receive(0, &[1; 60]));
+        }
+        lab.settle(64);
+    }
+}
+
+#[test]
+fn a_device_that_moderates_is_told_of_each_step() {
+    let moderation = Moderation::AdaptiveDevice;
+    let config = DriverConfig { moderation, rx_ring: 512, ..config() };
+    let mut lab = Lab::running(config.clone());
+    let vq_set = |usecs: u8| (6, 2, vec![0, 0, 0, 0, 0, 1, 0, 0, usecs, 0, 0, 0]);
+    assert_eq!(lab.device.commands, [vq_set(1)], "the first step");
+    loaded(&mut lab, 1..4, 300);
+    assert_eq!(lab.device.commands[1..], [vq_set(8), vq_set(64)]);
+    assert_eq!(lab.driver.next_deadline(), None, "no timer of the driver's own");
+    assert_eq!(
+        lab.driver.reset_queue(lab.now, 0, None, &mut lab.device, &mut lab.notes).is_ok(),
+        true
+    );
+    assert_eq!(lab.device.commands[3..], [vq_set(1)], "from the start again");
+    let mut lab = Lab::new(config.clone());
+    lab.device.offered &= !spec::NET_F_VQ_NOTF_COAL;
+    assert_eq!(lab.start().unwrap_err().name(), "missing_features");
+    let queues = vec![(0, LIMITS)];
+    let coalesce = CoalesceSettings { queues, ..CoalesceSettings::default() };
+    let twice = DriverConfig { coalesce, ..config };
+    assert_eq!(twice.validate(), Err(ConfigError::CoalescedTwice));
+}
+
+#[test]
+fn one_step_of_a_queue_waits_for_a_slow_control_queue() {
+    let moderation = Moderation::AdaptiveDevice;
+    let control_timeout_ps = u64::MAX;
+    let config = DriverConfig { moderation, rx_ring: 512, control_timeout_ps, ..config() };
+    let mut lab = Lab::running(config);
+    lab.device.control = Answer::Never;
+    loaded(&mut lab, 1..4, 300);
+    loaded(&mut lab, 4..9, 1);
+    assert_eq!(lab.receive(0).moderation_steps, 4);
+    lab.device.commands.clear();
+    lab.device.answer_late(0);
+    assert_eq!(lab.step(), Ok(Progress::Running));
+    let sent: Vec<u8> = lab.device.commands.iter().map(|command| command.2[8]).collect();
+    assert_eq!(sent, [8, 1], "the one at hand, and the last wish");
+}
+
+fn channels(lab: &mut Lab, queue_pairs: u16) -> Result<(), ChannelsError> {
+    lab.driver.set_channels(lab.now, queue_pairs, &mut lab.device, &mut lab.notes)
+}
+
+#[test]
+fn fewer_channels_send_by_fewer_queues_at_once_and_more_when_the_device_agrees() {
+    let mut lab = Lab::running(DriverConfig { queue_pairs: 4, ..config() });
+    let sends = |lab: &mut Lab| (0..4).filter(|q| lab.transmit(*q, &[1; 60]).is_ok()).count();
+    assert_eq!(channels(&mut lab, 0), Err(ChannelsError::OutOfRange { queue_pairs: 0, max: 4 }));
+    assert_eq!(channels(&mut lab, 5), Err(ChannelsError::OutOfRange { queue_pairs: 5, max: 4 }));
+    lab.device.control = Answer::Never;
+    assert_eq!(channels(&mut lab, 2), Ok(()));
+    assert_eq!(lab.device.commands.last(), Some(&(4, 0, vec![2, 0])));
+    assert_eq!(sends(&mut lab), 2);
+    assert_eq!(lab.transmit(3, &[1; 60]), Err(TransmitError::NotInUse { queue: 3, active: 2 }));
+    lab.device.answer_late(0);
+    assert_eq!(lab.step(), Ok(Progress::Running));
+    lab.device.control = Answer::Never;
+    assert_eq!(channels(&mut lab, 3), Ok(()));
+    assert_eq!(sends(&mut lab), 2, "not before the device's answer");
+    lab.device.answer_late(0);
+    assert_eq!(lab.step(), Ok(Progress::Running));
+    assert_eq!((sends(&mut lab), lab.driver.channels()), (3, 3));
+    lab.device.control = Answer::Ack(1);
+    assert_eq!(channels(&mut lab, 1), Ok(()));
+    assert_eq!(lab.driver.channels(), 3, "a refusal leaves all as it was");
+    lab.device.control = Answer::Ack(0);
+    assert_eq!(lab.start(), Ok(Progress::Running));
+    assert_eq!(lab.device.commands.last(), Some(&(4, 0, vec![3, 0])), "the wish survives");
+}
+
+#[test]
+fn with_rss_the_table_goes_round_the_channels_in_use() {
+    let table = (0..128).map(|entry| entry % 4).collect();
+    let rss = RssSettings { table, unclassified: 3, ..crate::bring_up::rss() };
+    let mut lab = Lab::running(DriverConfig { queue_pairs: 4, rss: Some(rss), ..config() });
+    assert_eq!(channels(&mut lab, 3), Ok(()));
+    let (class, number, data) = lab.device.commands.last().unwrap();
+    assert_eq!((*class, *number), (4, 1));
+    assert_eq!(data[6..16], [0, 0, 0, 0, 1, 0, 2, 0, 0, 0]);
+    assert_eq!(data[264..266], [3, 0]);
+    let mut lab = Lab::running(config());
+    lab.device.commands.clear();
+    assert_eq!(channels(&mut lab, 1), Ok(()), "MQ is agreed");
+}
+
 #[test]
 fn statistics_are_asked_for_by_type_and_told_by_name() {
     let mut lab = Lab::running(config());
