@@ -217,10 +217,7 @@ fn a_device_that_moderates_is_told_of_each_step() {
     loaded(&mut lab, 1..4, 300);
     assert_eq!(lab.device.commands[1..], [vq_set(8), vq_set(64)]);
     assert_eq!(lab.driver.next_deadline(), None, "no timer of the driver's own");
-    assert_eq!(
-        lab.driver.reset_queue(lab.now, 0, None, &mut lab.device, &mut lab.notes).is_ok(),
-        true
-    );
+    assert!(lab.driver.reset_queue(lab.now, 0, None, &mut lab.device, &mut lab.notes).is_ok());
     assert_eq!(lab.device.commands[3..], [vq_set(1)], "from the start again");
     let mut lab = Lab::new(config.clone());
     lab.device.offered &= !spec::NET_F_VQ_NOTF_COAL;
