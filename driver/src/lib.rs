@@ -12,12 +12,13 @@
 //! # Contract
 //!
 //! - Time comes in as `now`, picoseconds of the caller's clock. Effects go out through the transport, the
-//!   host, and return values. No thread, clock, lock, or random number; no allocation after `new` but for
-//!   control commands and announcements.
+//!   host, and return values. No thread, clock, lock, or random number. Once running, frames cost no allocation:
+//!   only starts, resets, control commands and announcements allocate.
 //! - The device is not trusted. Whatever it writes or answers is checked; the driver then drops a frame with a
 //!   reason, stops a queue, or is broken, always with a counter and an event, never with a panic.
-//! - **A stopped queue** (the device broke the rules of its ring) stays masked and yields nothing until the
-//!   next [`Driver::start`]; the other queues go on. **A broken driver** does nothing until then.
+//! - **A stopped queue** (the device broke the rules of its ring) stays masked and yields nothing until it is
+//!   reset, by itself or with the device; the other queues go on. **A broken driver** does nothing until the
+//!   next [`Driver::start`].
 //! - Every completion taken from a receive ring is indicated exactly once, in ring order, or dropped with
 //!   exactly one [`DropReason`].
 //!

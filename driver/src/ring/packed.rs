@@ -128,7 +128,7 @@ impl Packed {
                 }
                 self.available.advance(1, self.layout.size);
             }
-            // At most a ring's worth of descriptors is free, so this cannot overflow before a decision.
+            // Decisions may be left out for ever.
             self.added = self.added.saturating_add(chain.len);
             if let Some(order) = &mut self.order {
                 order.publish(*slot);
@@ -154,7 +154,9 @@ impl Packed {
             spec::EVENT_DISABLE => false,
             spec::EVENT_DESC if self.agreed.event_index => {
                 let event = self.available.relative(event, self.layout.size);
-                need_event(event, self.available.at, self.available.at.wrapping_sub(added))
+                let at = self.available.at;
+                // So many that the ring was gone round.
+                added == u16::MAX || need_event(event, at, at.wrapping_sub(added))
             }
             // Enabled, or a value that has no meaning: a kick too many does no harm.
             _ => added > 0,

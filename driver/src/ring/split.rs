@@ -27,8 +27,9 @@ pub(super) struct Split {
     shift: u32,
     /// Index after the last entry written to the available ring.
     next_available: u16,
-    /// Value of `next_available` at the last decision on kicking.
-    kick_base: u16,
+    /// Entries written to the available ring since the last decision on kicking. Saturates, as decisions may
+    /// be left out for ever.
+    added: u16,
     /// Index of the next used element to take.
     next_used: u16,
     /// The device's used index, as last read and checked.
@@ -50,7 +51,7 @@ impl Split {
             agreed,
             shift,
             next_available: 0,
-            kick_base: 0,
+            added: 0,
             next_used: 0,
             seen_used: 0,
             outstanding: 0,
@@ -103,6 +104,7 @@ impl Split {
         }
         // At most a ring's worth of chains exists, so this cannot overflow.
         self.outstanding += slots.len() as u16;
+        self.added = self.added.saturating_add(slots.len() as u16);
         // Release: who sees the new index also sees the entries and the descriptors they name.
         available.store_u16(spec::RING_INDEX, self.next_available, Ordering::Release);
     }
@@ -110,18 +112,19 @@ impl Split {
     #[inline]
     pub(super) fn kick_wanted(&mut self, memory: &DmaRegion) -> bool {
         let used = memory.view(self.layout.used);
-        let (old, new) = (self.kick_base, self.next_available);
-        self.kick_base = new;
+        let added = std::mem::take(&mut self.added);
         // Between the store of avail.idx and the load of what the device last wished: the device
         // stores its wish and then looks at avail.idx once more, so that one of the two sees the other.
         peer_fence();
         // Relaxed: the value only decides on a kick; no data hangs on it.
         if self.agreed.event_index {
             let event = used.load_u16(self.avail_event_at(), Ordering::Relaxed);
-            return need_event(event, new, old);
+            let new = self.next_available;
+            // So many that the index has been everywhere.
+            return added == u16::MAX || need_event(event, new, new.wrapping_sub(added));
         }
         let flags = used.load_u16(spec::RING_FLAGS, Ordering::Relaxed);
-        new != old && flags & spec::USED_F_NO_NOTIFY == 0
+        added > 0 && flags & spec::USED_F_NO_NOTIFY == 0
     }
 
     #[inline]

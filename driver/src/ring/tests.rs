@@ -382,6 +382,23 @@ fn kicks_follow_the_wish_of_a_packed_device() {
     }
 }
 
+/// Whoever gives chains and never asks has given them all the same: 2^16 of them are not none.
+#[test]
+fn a_kick_is_owed_after_any_number_of_chains() {
+    for (packed, event_index) in [(false, false), (false, true), (true, false)] {
+        let agreed = RingFeatures { packed, event_index, ..RingFeatures::default() };
+        let mut lab = Lab::new(agreed);
+        for _ in 0..1 << 16 {
+            lab.give(&[0], 1);
+            lab.device.owned = vec![(0, 1)];
+            lab.give_back(0, 1);
+            assert!(lab.take().unwrap().is_some());
+        }
+        assert!(lab.ring.kick_wanted(&lab.memory), "{agreed:?}");
+        assert!(!lab.ring.kick_wanted(&lab.memory));
+    }
+}
+
 #[test]
 fn the_wish_of_a_packed_driver_is_a_place_or_a_flag() {
     for (event_index, armed) in [(false, [0, 0]), (true, [2 | 1 << 15, 2])] {

@@ -144,7 +144,7 @@ fn a_removed_device_is_known_by_its_ones() {
 }
 
 #[test]
-fn checklist_driver_needs_reset() {
+fn checklist_driver_14_needs_reset() {
     let mut lab = Lab::running(config());
     lab.device.status |= spec::STATUS_NEEDS_RESET;
     lab.device.config_changed();
@@ -156,6 +156,18 @@ fn checklist_driver_needs_reset() {
     assert!(lab.device.receive(0, &[5; 60]));
     lab.settle(64);
     assert_eq!(lab.notes.frames, [(0, 0, vec![5; 60])]);
+    // Without the interrupt, whoever looks finds it.
+    let lookers: [fn(&mut Lab); 2] = [
+        |lab| assert_eq!(lab.step(), Err(DriverError::NeedsReset)),
+        |lab| assert_eq!(lab.advance(1000), [0u16; 0]),
+    ];
+    for look in lookers {
+        let mut lab = Lab::running(DriverConfig { watchdog_ps: 1000, ..config() });
+        lab.device.status |= spec::STATUS_NEEDS_RESET;
+        look(&mut lab);
+        assert_eq!(lab.driver.error(), Some(&DriverError::NeedsReset));
+        assert_eq!((lab.driver.next_deadline(), lab.driver.counters().needs_reset), (None, 1));
+    }
 }
 
 #[test]
@@ -174,7 +186,7 @@ fn the_link_follows_the_configuration() {
 }
 
 #[test]
-fn checklist_driver_configuration_changes_between_reads() {
+fn checklist_driver_11_configuration_changes_between_reads() {
     let mut lab = Lab::new(DriverConfig { rss: Some(rss()), ..config() });
     let old = lab.device.config;
     // The address lies in the half that is read before the change.

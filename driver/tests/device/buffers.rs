@@ -122,7 +122,7 @@ fn policies_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn checklist_driver_used_id_not_a_chain_head() {
+fn checklist_driver_03_used_id_not_a_chain_head() {
     let mut lab = split(16);
     let owned = lab.device.take_buffer(0).unwrap();
     lab.device.complete(0, u32::from(owned.id) + 1, 72);

@@ -74,14 +74,21 @@ fn a_late_answer_is_waited_for_while_frames_flow() {
 }
 
 #[test]
-fn checklist_driver_dead_control_queue() {
+fn checklist_driver_13_dead_control_queue() {
     let mut lab = Lab::new(two_pairs());
     lab.device.control = Answer::Never;
     assert!(matches!(lab.start(), Ok(Progress::Waiting { .. })));
     lab.now = 1000;
     let error = DriverError::ControlTimeout { class: 4, command: 0, limit_ps: 1000 };
-    assert_eq!(lab.step(), Err(error));
+    assert_eq!(lab.step(), Err(error.clone()));
     assert_ne!(lab.device.status & spec::STATUS_FAILED, 0);
+    // The timer finds it as well.
+    let mut lab = Lab::new(two_pairs());
+    lab.device.control = Answer::Never;
+    assert!(matches!(lab.start(), Ok(Progress::Waiting { .. })));
+    assert_eq!(lab.driver.next_deadline(), Some(1000));
+    lab.advance(1000);
+    assert_eq!((lab.driver.error(), lab.driver.next_deadline()), (Some(&error), None));
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn with_lie(lie: fn(&mut Lab)) -> Lab {
 }
 
 #[test]
-fn checklist_driver_used_id_out_of_range() {
+fn checklist_driver_01_used_id_out_of_range() {
     for id in [16, 0xffff, 0x1_0000, 0x1_0003, u32::MAX] {
         let mut lab = Lab::running(config());
         assert!(lab.device.receive(0, &frame(0, 60)));
@@ -31,7 +31,7 @@ fn checklist_driver_used_id_out_of_range() {
 }
 
 #[test]
-fn checklist_driver_used_id_not_in_use_or_duplicate() {
+fn checklist_driver_04_used_id_returned_twice() {
     let mut lab = with_lie(|lab| lab.device.complete(0, 1, 72));
     let error = RingError::DuplicateId { id: 1 };
     stopped(&mut lab, 2, Some((2, DropReason::DuplicateId)), error);
@@ -45,7 +45,42 @@ fn checklist_driver_used_id_not_in_use_or_duplicate() {
 }
 
 #[test]
-fn checklist_driver_used_idx_jump() {
+fn checklist_driver_02_used_id_not_in_use() {
+    // With a threshold the buffers of frames that were taken stay with the driver for a while.
+    let mut lab = Lab::running(DriverConfig { refill_threshold: 8, ..config() });
+    assert!(lab.device.receive(0, &frame(0, 60)));
+    lab.settle(64);
+    assert_eq!(lab.driver.posted(0), 15);
+    lab.device.complete(0, 0, 72);
+    lab.settle(64);
+    let error = RingError::DuplicateId { id: 0 };
+    stopped(&mut lab, 1, Some((1, DropReason::DuplicateId)), error);
+}
+
+#[test]
+fn checklist_driver_16_nothing_is_read_back() {
+    let mut lab = Lab::running(config());
+    let setup = lab.device.setup_of(0);
+    for seed in 0..100 {
+        assert!(lab.device.receive(0, &frame(seed, 60)));
+        lab.deliver();
+        // Of what the driver wrote, its index and its wish for interrupts, nothing decides anything.
+        let mut ring = [0; 38];
+        lab.device.read(setup.available_ring, &mut ring);
+        lab.device.write(setup.available_ring, &[0xff; 38]);
+        assert_eq!(lab.poll(0, 64).frames, 1);
+        lab.device.write(setup.available_ring, &ring);
+        assert!(!lab.finish(0).again);
+        let index = u16::from_le_bytes([ring[2], ring[3]]);
+        let mut now = [0; 2];
+        lab.device.read(setup.available_ring + 2, &mut now);
+        assert_eq!(u16::from_le_bytes(now), index.wrapping_add(1), "its own count went on");
+    }
+    assert_eq!((lab.notes.frames.len(), lab.driver.queue_error(0)), (100, None));
+}
+
+#[test]
+fn checklist_driver_06_used_idx_jump() {
     let mut lab = Lab::running(config());
     assert!(lab.device.receive(0, &frame(0, 60)));
     lab.settle(64);
@@ -119,7 +154,7 @@ fn a_short_completion_is_dropped_and_its_buffer_recycled() {
 }
 
 #[test]
-fn checklist_driver_used_len_beyond_posted() {
+fn checklist_driver_05_used_len_beyond_posted() {
     for len in [2049, u32::MAX] {
         let mut lab = Lab::running(config());
         let buffer = lab.device.take_buffer(0).unwrap();
@@ -153,7 +188,7 @@ fn a_header_that_speaks_of_the_unagreed_is_counted() {
 }
 
 #[test]
-fn checklist_driver_keeps_shadow_descriptors() {
+fn checklist_driver_15_keeps_shadow_descriptors() {
     let mut lab = Lab::running(config());
     let setup = lab.device.setup_of(0);
     for seed in 0..100 {
@@ -173,12 +208,31 @@ fn checklist_driver_keeps_shadow_descriptors() {
 }
 
 #[test]
-fn checklist_driver_interrupts_before_driver_ok() {
+fn checklist_driver_12_interrupts_before_driver_ok() {
     let mut lab = Lab::new(config());
     for vector in [0, 1, 2] {
         assert_eq!(lab.interrupt(vector), Interrupt::Spurious);
     }
     assert_eq!(lab.driver.counters().spurious_interrupts, 3);
+}
+
+#[test]
+fn checklist_driver_12_interrupts_in_a_slow_reset_over_live_rings() {
+    let mut lab = Lab::running(config());
+    for seed in 0..3 {
+        assert!(lab.device.receive(0, &frame(seed, 60)));
+    }
+    lab.device.reset_readings = 3;
+    assert!(matches!(lab.start(), Ok(Progress::Waiting { .. })));
+    for vector in [0, 1] {
+        assert_eq!(lab.interrupt(vector), Interrupt::Spurious);
+    }
+    assert_eq!((lab.poll(0, 64), lab.finish(0)), (Polled::default(), Finished::default()));
+    assert_eq!(lab.transmit(0, &frame(0, 60)), Err(TransmitError::NotRunning));
+    assert!(lab.notes.frames.is_empty(), "the device may still write");
+    while lab.step() != Ok(Progress::Running) {}
+    assert_eq!(lab.notes.frames.len(), 3, "now it does not");
+    assert_eq!((lab.driver.consumed(0), lab.driver.posted(0)), (0, 16));
 }
 
 #[test]

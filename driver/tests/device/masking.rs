@@ -94,10 +94,15 @@ fn a_stale_pending_message_is_spurious_and_harms_nothing() {
         lab.finish(0);
         let consumed = lab.driver.consumed(0);
         assert_eq!(consumed, 3);
-        while let Some(interrupt) = lab.deliver() {
-            assert_eq!(interrupt, Interrupt::Spurious);
+        // By flags frames 1 and 2 pended one while the vector was masked; the event index named frame 1, which
+        // was there before it did.
+        let stale = lab.driver.features() & spec::F_EVENT_IDX == 0;
+        assert_eq!(lab.device.messages.len(), usize::from(stale));
+        if stale {
+            assert_eq!(lab.deliver(), Some(Interrupt::Spurious));
         }
-        assert!(lab.receive(0).spurious_interrupts <= 1);
+        let counters = lab.receive(0);
+        assert_eq!((counters.spurious_interrupts, counters.interrupts), (u64::from(stale), 1));
         assert!(lab.device.receive(0, &frame(3, 60)));
         lab.settle(64);
         assert_eq!(lab.driver.consumed(0), 4);

@@ -132,7 +132,7 @@ fn a_ring_is_not_made_shorter_than_a_frame() {
 }
 
 #[test]
-fn checklist_driver_num_buffers_0() {
+fn checklist_driver_07_num_buffers_0() {
     let mut lab = Lab::running(merging(2048));
     let parts = spread(&mut lab, &with_header(0, &frame(1, 60)));
     complete(&mut lab, &parts);
@@ -144,7 +144,7 @@ fn checklist_driver_num_buffers_0() {
 }
 
 #[test]
-fn checklist_driver_num_buffers_beyond_what_is_there() {
+fn checklist_driver_08_num_buffers_beyond_what_is_there() {
     for num_buffers in [3, 17, u16::MAX] {
         let mut lab = Lab::running(merging(64));
         receive(&mut lab, &frame(1, 30));
@@ -164,7 +164,7 @@ fn checklist_driver_num_buffers_beyond_what_is_there() {
 }
 
 #[test]
-fn checklist_driver_num_buffers_with_a_buffer_that_is_not_full() {
+fn checklist_driver_08_num_buffers_with_a_buffer_that_is_not_full() {
     let mut lab = Lab::running(merging(64));
     let mut parts = spread(&mut lab, &with_header(3, &frame(1, 150)));
     parts[1].1 -= 1;
@@ -177,7 +177,7 @@ fn checklist_driver_num_buffers_with_a_buffer_that_is_not_full() {
 }
 
 #[test]
-fn checklist_driver_num_buffers_longer_than_any_frame() {
+fn checklist_driver_08_num_buffers_longer_than_any_frame() {
     let large = DriverConfig { rx_ring: 128, ..merging(2048) };
     let mut lab = Lab::running(large);
     let parts = spread(&mut lab, &with_header(33, &frame(1, 33 * 2048 - 12)));
@@ -189,7 +189,7 @@ fn checklist_driver_num_buffers_longer_than_any_frame() {
 }
 
 #[test]
-fn checklist_driver_a_bad_id_amid_a_frame() {
+fn checklist_driver_01_a_bad_id_amid_a_frame() {
     let mut lab = Lab::running(merging(64));
     let parts = spread(&mut lab, &with_header(3, &frame(1, 150)));
     complete(&mut lab, &parts[..1]);
@@ -200,7 +200,7 @@ fn checklist_driver_a_bad_id_amid_a_frame() {
 }
 
 #[test]
-fn checklist_driver_merged_frame_shorter_than_a_header() {
+fn checklist_driver_05_merged_frame_shorter_than_a_header() {
     let mut lab = Lab::running(merging(12));
     let parts = spread(&mut lab, &with_header(2, &[0; 10]));
     complete(&mut lab, &parts);
@@ -209,7 +209,7 @@ fn checklist_driver_merged_frame_shorter_than_a_header() {
 }
 
 #[test]
-fn checklist_driver_csum_start() {
+fn checklist_driver_09_csum_start() {
     let with = |flags: u8, start: u16, offset: u16| {
         let mut header = PLAIN;
         header[0] = flags;
@@ -230,7 +230,7 @@ fn checklist_driver_csum_start() {
 }
 
 #[test]
-fn checklist_driver_gso() {
+fn checklist_driver_10_gso() {
     for (features, at, value) in
         [(0, 1, 1), (0, 1, 0x80), (spec::NET_F_GUEST_CSUM, 1, 4), (spec::NET_F_GUEST_CSUM, 0, 4)]
     {
@@ -243,7 +243,7 @@ fn checklist_driver_gso() {
 }
 
 #[test]
-fn checklist_driver_header_with_a_hash() {
+fn checklist_driver_10_header_with_a_hash() {
     let header = |report: u16| {
         let mut bytes = PLAIN.to_vec();
         bytes.extend(0xdead_beef_u32.to_le_bytes());
