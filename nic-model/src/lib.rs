@@ -61,6 +61,8 @@ mod offload;
 pub mod ring;
 pub mod rss;
 pub mod spec;
+#[cfg(feature = "vhost-user")]
+pub mod vhost_user;
 pub mod wire;
 
 pub use config::{

@@ -54,6 +54,8 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// VIRTIO_F_VERSION_1: not a legacy device. 6
     pub const VERSION_1: u64 = 1 << 32;
+    /// VIRTIO_F_ACCESS_PLATFORM: addresses are those of an IOMMU before the device (6).
+    pub const ACCESS_PLATFORM: u64 = 1 << 33;
     /// VIRTIO_F_RING_PACKED: packed virtqueues instead of split ones. 6
     pub const RING_PACKED: u64 = 1 << 34;
     /// VIRTIO_F_IN_ORDER: chains are used in the order in which they were made available. 6

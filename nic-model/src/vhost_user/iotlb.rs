@@ -1,0 +1,233 @@
+//! Translations of a virtual IOMMU, which only the front-end knows.
+//!
+//! Contract: the device touches what a translation in force allows, and nothing else. What is not here is
+//! asked for ([`Misses`]) and waited for, [`PATIENCE`] at most; a guest that names what its IOMMU does not
+//! map makes its ring malformed, like any address outside of memory.
+//!
+//! A translation goes to the front-end's addresses, which lie in its regions: it is turned into guest
+//! addresses when it comes.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use vm_memory::iommu::{Error, Iommu, IotlbIterator, IovaRange};
+use vm_memory::{GuestAddress, Iotlb, Permissions};
+
+/// How long an access waits for its translation.
+pub const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whom a missing translation is asked of.
+pub trait Misses: Send + Sync {
+    /// The device wants to read or write there. The answer comes with [`Translations::update`], or never.
+    fn miss(&self, iova: u64, size: u64, access: Permissions);
+}
+
+/// See the module's contract.
+pub struct Translations {
+    known: RwLock<Iotlb>,
+    /// Counts what has come.
+    news: Mutex<u64>,
+    came: Condvar,
+    asks: Mutex<Option<Arc<dyn Misses>>>,
+}
+
+impl Translations {
+    /// None is known, and nobody to ask.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            known: RwLock::new(Iotlb::new()),
+            news: Mutex::new(0),
+            came: Condvar::new(),
+            asks: Mutex::new(None),
+        }
+    }
+
+    /// Misses are told here from now on.
+    pub fn ask(&self, asks: Option<Arc<dyn Misses>>) {
+        *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = asks;
+    }
+
+    /// So many bytes from `iova` on are those from guest address `guest` on.
+    pub fn update(&self, iova: u64, guest: u64, size: u64, access: Permissions) {
+        let Some(len) = within(iova, size) else { return };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // It has no way to fail, and may have one some day: then the access fails instead.
+        let _ = known.set_mapping(GuestAddress(iova), GuestAddress(guest), len, access);
+        drop(known);
+        self.tell();
+    }
+
+    /// So many bytes from `iova` on are nothing any more.
+    pub fn invalidate(&self, iova: u64, size: u64) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match within(iova, size) {
+            Some(len) => known.invalidate_mapping(GuestAddress(iova), len),
+            // "All there is" does not fit into a size.
+            None => known.invalidate_all(),
+        }
+    }
+
+    /// Nothing is known any more, and whoever waits gives up.
+    pub fn forget(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).invalidate_all();
+        self.ask(None);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        *self.news.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.came.notify_all();
+    }
+
+    /// Asks for all of `misses`, and waits for news.
+    fn wait(&self, misses: &[IovaRange], access: Permissions, seen: u64, until: Instant) -> bool {
+        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(asks) = asks else { return false };
+        for range in misses {
+            asks.miss(range.base.0, range.length as u64, access);
+        }
+        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.saturating_duration_since(Instant::now());
+        let (news, waited) = self
+            .came
+            .wait_timeout_while(news, left, |news| *news == seen)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(news);
+        !waited.timed_out()
+    }
+}
+
+impl Default for Translations {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The translations of a session, as one memory after the other uses them.
+#[derive(Clone, Debug)]
+pub struct Shared(pub(super) Arc<Translations>);
+
+impl fmt::Debug for Translations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Translations").finish_non_exhaustive()
+    }
+}
+
+impl Iommu for Shared {
+    type IotlbGuard<'a> = RwLockReadGuard<'a, Iotlb>;
+
+    fn translate(
+        &self,
+        iova: GuestAddress,
+        length: usize,
+        access: Permissions,
+    ) -> Result<IotlbIterator<Self::IotlbGuard<'_>>, Error> {
+        self.0.translate(iova, length, access)
+    }
+}
+
+impl Translations {
+    fn translate(
+        &self,
+        iova: GuestAddress,
+        length: usize,
+        access: Permissions,
+    ) -> Result<IotlbIterator<RwLockReadGuard<'_, Iotlb>>, Error> {
+        let cannot = |reason: &str| Error::CannotResolve {
+            iova_range: IovaRange { base: iova, length },
+            reason: reason.into(),
+        };
+        if iova.0.checked_add(length as u64).is_none() {
+            return Err(cannot("it ends beyond the address space"));
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let seen = *self.news.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let fails = match Iotlb::lookup(known, iova, length, access) {
+                Ok(found) => return Ok(found),
+                Err(fails) => fails,
+            };
+            let misses = [fails.misses, fails.access_fails].concat();
+            if !self.wait(&misses, access, seen, until) {
+                return Err(cannot("the front-end gives no translation"));
+            }
+        }
+    }
+}
+
+/// The size, if the range is none of nothing and ends in the address space.
+fn within(iova: u64, size: u64) -> Option<usize> {
+    iova.checked_add(size).filter(|_| size > 0)?;
+    usize::try_from(size).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RW: Permissions = Permissions::ReadWrite;
+
+    fn translated(
+        translations: &Translations,
+        at: u64,
+        len: usize,
+        access: Permissions,
+    ) -> Option<u64> {
+        let mut found = translations.translate(GuestAddress(at), len, access).ok()?;
+        found.next().map(|range| range.base.0)
+    }
+
+    #[test]
+    fn only_what_is_in_force_is_translated() {
+        let translations = Translations::new();
+        translations.update(0x1000, 0x9000, 0x2000, RW);
+        translations.update(0x8000, 0x1000, 0x1000, Permissions::Read);
+        assert_eq!(translated(&translations, 0x1800, 0x1000, RW), Some(0x9800));
+        assert_eq!(translated(&translations, 0x8000, 1, Permissions::Read), Some(0x1000));
+        for (at, len, access) in
+            [(0xfff, 2, RW), (0x2fff, 2, RW), (0x8000, 1, Permissions::Write), (u64::MAX, 2, RW)]
+        {
+            assert_eq!(translated(&translations, at, len, access), None, "{at:#x}");
+        }
+        translations.invalidate(0x1000, 0x1000);
+        assert_eq!(translated(&translations, 0x1800, 1, RW), None);
+        assert_eq!(translated(&translations, 0x2000, 1, RW), Some(0xa000));
+        translations.invalidate(0, u64::MAX);
+        assert_eq!(translated(&translations, 0x2000, 1, RW), None);
+        // Of sizes that no range can have nothing comes.
+        translations.update(0, 0, 0, RW);
+        translations.update(5, 0, u64::MAX, RW);
+        assert_eq!(translated(&translations, 5, 1, RW), None);
+    }
+
+    /// Somebody who knows, and answers from another thread.
+    struct Knows(std::sync::mpsc::Sender<(u64, u64)>);
+
+    impl Misses for Knows {
+        fn miss(&self, iova: u64, size: u64, _: Permissions) {
+            self.0.send((iova, size)).unwrap_or_default();
+        }
+    }
+
+    #[test]
+    fn a_miss_is_asked_for_and_waited_for() {
+        let translations = Translations::new();
+        let (asks, asked) = std::sync::mpsc::channel();
+        translations.ask(Some(Arc::new(Knows(asks))));
+        std::thread::scope(|scope| {
+            let translations = &translations;
+            scope.spawn(move || {
+                while let Ok((iova, size)) = asked.recv_timeout(Duration::from_secs(2)) {
+                    // One page at a time, as some front-ends do.
+                    translations.update(iova, iova + 0x10_0000, size.min(0x1000), RW);
+                }
+            });
+            assert_eq!(translated(&translations, 0x3000, 0x1800, RW), Some(0x10_3000));
+            translations.ask(None);
+            assert_eq!(translated(&translations, 0x9000, 1, RW), None, "nobody to ask");
+        });
+    }
+}
