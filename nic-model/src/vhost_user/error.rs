@@ -180,3 +180,34 @@ impl fmt::Display for SessionError {
 }
 
 impl std::error::Error for SessionError {}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub enum ConnectionError {
+    /// What came is no message.
+    Message(MessageError),
+    /// A message that does not fit the session.
+    Session(SessionError),
+    /// The peer closed the connection in the middle of a message.
+    Cut,
+    /// More file descriptors than any message has.
+    TooManyDescriptors,
+    /// The system refuses.
+    System(std::io::Error),
+}
+
+impl fmt::Display for ConnectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(error) => error.fmt(f),
+            Self::Session(error) => error.fmt(f),
+            Self::Cut => write!(f, "the peer closed the connection in the middle of a message"),
+            Self::TooManyDescriptors => {
+                write!(f, "more file descriptors with a message than any has")
+            }
+            Self::System(error) => write!(f, "the socket fails: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectionError {}

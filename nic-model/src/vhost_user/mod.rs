@@ -8,9 +8,11 @@
 //!
 //! Source: the vhost-user specification (docs/interop/vhost-user.rst in QEMU), and what QEMU and DPDK send.
 
+pub mod connection;
 pub mod error;
 pub mod iotlb;
 pub mod log;
 pub mod memory;
 pub mod request;
+pub mod server;
 pub mod session;
