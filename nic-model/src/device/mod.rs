@@ -6,6 +6,7 @@
 mod control;
 mod dma;
 mod fault;
+mod handover;
 mod interrupt;
 mod merge;
 mod offload;

@@ -99,6 +99,14 @@ pub trait Ring {
     /// # Errors
     /// The wish cannot be written, or the ring not be read.
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault>;
+
+    /// Where the next chain comes from, as a vhost-user SET_VRING_BASE has it: the available index, or with a
+    /// packed ring both cursors, the used one in the upper half, each with its wrap counter in bit 15.
+    fn base(&self) -> u32;
+
+    /// Goes on from there; the ring is new. `false`: there is no such place, or the used index of a split
+    /// ring, which says where that goes on, cannot be read.
+    fn resume<G: GuestMemory>(&mut self, memory: &G, base: u32) -> bool;
 }
 
 /// A completion that is a lie.

@@ -140,4 +140,12 @@ impl Ring for Virtqueue {
     fn set_kicks<G: GuestMemory>(&mut self, memory: &G, wanted: bool) -> Result<bool, RingFault> {
         each!(self, ring => ring.set_kicks(memory, wanted))
     }
+
+    fn base(&self) -> u32 {
+        each!(self, ring => ring.base())
+    }
+
+    fn resume<G: GuestMemory>(&mut self, memory: &G, base: u32) -> bool {
+        each!(self, ring => ring.resume(memory, base))
+    }
 }

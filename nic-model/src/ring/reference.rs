@@ -171,4 +171,16 @@ impl Ring for Reference {
             self.queue.disable_notification(memory).map(|()| false).map_err(|_| self.used_fault())
         }
     }
+
+    fn base(&self) -> u32 {
+        self.queue.next_avail().into()
+    }
+
+    fn resume<G: GuestMemory>(&mut self, memory: &G, base: u32) -> bool {
+        let used = self.queue.used_idx(memory, Ordering::Relaxed);
+        let (Ok(available), Ok(used)) = (u16::try_from(base), used) else { return false };
+        self.queue.set_next_avail(available);
+        self.queue.set_next_used(used.0);
+        true
+    }
 }

@@ -60,6 +60,11 @@ pub enum QueueError {
         /// Its bytes.
         len: u64,
     },
+    /// The ring has no such place to go on from, or its used index cannot be read.
+    Base {
+        /// As given.
+        base: u32,
+    },
     /// The available ring is at address 0, which the reference ring takes for "not set".
     AvailableRingAtZero,
     /// The MSI-X table has no such vector.
@@ -172,6 +177,9 @@ impl fmt::Display for QueueError {
             }
             Self::OutsideMemory { part, address, len } => {
                 write!(f, "the {part} of {len} bytes at {address:#x} is not wholly in guest memory")
+            }
+            Self::Base { base } => {
+                write!(f, "the ring cannot go on at base {base:#x}: give the one it stopped at")
             }
             Self::AvailableRingAtZero => {
                 write!(f, "the available ring is at address 0: put it anywhere else")

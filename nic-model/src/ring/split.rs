@@ -322,6 +322,17 @@ impl Ring for Split {
             index.ok_or_else(|| RingFault::memory("the available index", self.available))?;
         Ok(index != self.next_available)
     }
+
+    fn base(&self) -> u32 {
+        self.next_available.into()
+    }
+
+    fn resume<G: GuestMemory>(&mut self, memory: &G, base: u32) -> bool {
+        let used = memory.load::<u16>(GuestAddress(self.used + INDEX as u64), Ordering::Relaxed);
+        let (Ok(available), Ok(used)) = (u16::try_from(base), used) else { return false };
+        (self.next_available, self.next_used) = (available, u16::from_le(used));
+        true
+    }
 }
 
 #[inline(always)]

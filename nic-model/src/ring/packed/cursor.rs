@@ -55,6 +55,12 @@ impl Cursor {
         if self.wrap { DESC_F_AVAIL | DESC_F_USED } else { 0 }
     }
 
+    /// The place that an event suppression structure names so; `None` outside of the ring.
+    pub(super) fn at_event(event: u16, size: u16) -> Option<Self> {
+        let place = event & !EVENT_WRAP;
+        (place < size).then_some(Self { place, size, wrap: event & EVENT_WRAP != 0 })
+    }
+
     /// The place as an event suppression structure names it (2.8.14).
     pub(super) fn event(self) -> u16 {
         self.place | if self.wrap { EVENT_WRAP } else { 0 }

@@ -266,4 +266,16 @@ impl Ring for Packed {
         fence(Ordering::SeqCst);
         Ok(self.look(memory)? > 0)
     }
+
+    fn base(&self) -> u32 {
+        u32::from(self.fetched.event()) | u32::from(self.used.event()) << 16
+    }
+
+    fn resume<G: GuestMemory>(&mut self, _memory: &G, base: u32) -> bool {
+        // Chains are used in the order fetched, so nothing was in flight, and the upper half says the same
+        // or, from some front-ends, nothing.
+        let Some(at) = Cursor::at_event(base as u16, self.setup.size) else { return false };
+        (self.fetched, self.seen, self.used) = (at, at, at);
+        true
+    }
 }
