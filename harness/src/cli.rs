@@ -5,6 +5,7 @@ mod capture;
 mod compare;
 mod faults;
 mod filter;
+mod nic;
 mod reasons;
 mod run;
 mod scenario;
@@ -44,6 +45,8 @@ enum Command {
     Reasons,
     /// List every kind of fault that a scenario can ask for: what it does, its keys, who must notice it.
     Faults,
+    /// Serve the device over vhost-user: to QEMU, DPDK, or `rxlab driver`.
+    Nic(nic::NicArgs),
     /// Show a filter program, run it on frames, or check the filter engines against each other.
     Filter(filter::FilterArgs),
     /// Measure rxlab itself.
@@ -176,6 +179,7 @@ pub fn main() -> Exit {
         Command::Capture(args) => capture::capture(&args),
         Command::Reasons => reasons::reasons(),
         Command::Faults => faults::faults(),
+        Command::Nic(args) => nic::nic(&args),
         Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
         Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),

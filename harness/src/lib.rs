@@ -17,6 +17,7 @@ pub mod fault;
 pub mod filter;
 pub mod interrupt;
 pub mod libpcap;
+pub mod nic;
 pub mod output;
 pub mod report;
 pub mod scenario;

@@ -58,6 +58,35 @@ pub struct DeviceCounters {
     pub rings_broken: u64,
 }
 
+impl std::ops::AddAssign<&Self> for DeviceCounters {
+    fn add_assign(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.offered_bytes += other.offered_bytes;
+        self.written += other.written;
+        self.written_bytes += other.written_bytes;
+        self.no_descriptor_held += other.no_descriptor_held;
+        self.interrupts += other.interrupts;
+        self.interrupts_suppressed += other.interrupts_suppressed;
+        self.interrupts_coalesced += other.interrupts_coalesced;
+        self.interrupts_pended += other.interrupts_pended;
+        self.kicks += other.kicks;
+        self.control_ok += other.control_ok;
+        self.control_err += other.control_err;
+        self.transmitted += other.transmitted;
+        self.transmitted_bytes += other.transmitted_bytes;
+        self.transmit_link_down += other.transmit_link_down;
+        self.link_changes += other.link_changes;
+        self.announcements_asked += other.announcements_asked;
+        self.features_refused += other.features_refused;
+        self.resets += other.resets;
+        self.queue_resets += other.queue_resets;
+        self.rings_broken += other.rings_broken;
+        for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
+            *sum += more;
+        }
+    }
+}
+
 /// Counters of one queue pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounters {

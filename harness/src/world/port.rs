@@ -168,6 +168,7 @@ fn why(error: &QueueError) -> &'static str {
         QueueError::Size { .. } => "the size is no power of two, or too large",
         QueueError::Misaligned { .. } => "a part of the queue is not aligned",
         QueueError::OutsideMemory { .. } => "a part of the queue is outside guest memory",
+        QueueError::Base { .. } => "the ring has no such place to go on from",
         QueueError::AvailableRingAtZero => "the available ring is at address 0",
         QueueError::NoSuchVector(_) => "there is no such MSI-X vector",
     }

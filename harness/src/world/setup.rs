@@ -229,7 +229,8 @@ fn memory_error(bytes: u64, cause: &dyn std::fmt::Display) -> SetupError {
     SetupError::Memory { bytes, cause: cause.to_string() }
 }
 
-fn device_config(scenario: &Scenario) -> DeviceConfig {
+/// The device of a scenario.
+pub(crate) fn device_config(scenario: &Scenario) -> DeviceConfig {
     let mut features = scenario.net_features();
     if scenario.nic.event_idx {
         features |= feature::EVENT_IDX;

@@ -45,6 +45,30 @@ where
         Ok(())
     }
 
+    /// Lets frames into a receive queue that is set up, or keeps them away: what the FIFO holds for it is
+    /// dropped then, as in the table above.
+    pub fn set_receiving<H: Host>(&mut self, now: u64, queue: u16, on: bool, host: &mut H) {
+        let Some(Role::Receive(pair)) = self.role(queue) else { return };
+        let now = self.catch_up(now, host);
+        let state = &mut self.queues[usize::from(queue)];
+        if state.ring.is_none() || state.enabled == on {
+            return;
+        }
+        state.enabled = on;
+        if !on {
+            self.flush(now, pair, DropReason::QueueDisabled, host);
+        }
+        self.run_dma(now, host);
+    }
+
+    /// Looks at a virtqueue without having been kicked, as a back-end does that polls.
+    pub fn poll_queue<H: Host>(&mut self, now: u64, queue: u16, host: &mut H) {
+        let now = self.catch_up(now, host);
+        if self.role(queue).is_some() {
+            self.serve(now, queue, host);
+        }
+    }
+
     /// Takes a virtqueue out of use: where it would have gone on; `None` if it was not set up.
     pub fn stop_queue<H: Host>(&mut self, now: u64, queue: u16, host: &mut H) -> Option<u32> {
         let role = self.role(queue)?;

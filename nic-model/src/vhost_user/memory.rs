@@ -15,7 +15,7 @@ use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{FileOffset, GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
 use super::iotlb::{Shared, Translations};
-use super::log::{Dirty, Log};
+use super::log::{Dirty, Log, PAGE};
 use super::request::Region;
 
 /// Guest memory as a device behind vhost-user sees it: translated if the driver has an IOMMU before it, and
@@ -135,6 +135,21 @@ impl Table {
         let dirty = Dirty { log: self.log.clone(), base: 0 };
         Some(Arc::new(IommuMemory::new(memory, Shared(Arc::clone(translations)), translate, dirty)))
     }
+}
+
+/// Memory of one page that nobody shares, for a device without a front-end.
+///
+/// # Errors
+/// The system has none.
+pub fn empty() -> Result<Arc<Memory>, String> {
+    let mapping = MmapRegionBuilder::new_with_bitmap(PAGE as usize, Dirty::default())
+        .with_mmap_prot((ProtFlags::READ | ProtFlags::WRITE).bits() as i32)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let region = GuestRegionMmap::new(mapping, GuestAddress(0)).ok_or("a page at 0")?;
+    let memory = GuestMemoryMmap::from_regions(vec![region]).map_err(|error| error.to_string())?;
+    let translations = Shared(Arc::default());
+    Ok(Arc::new(IommuMemory::new(memory, translations, false, Dirty::default())))
 }
 
 fn map(

@@ -8,6 +8,7 @@
 //!
 //! Source: the vhost-user specification (docs/interop/vhost-user.rst in QEMU), and what QEMU and DPDK send.
 
+pub mod channel;
 pub mod connection;
 pub mod error;
 pub mod iotlb;

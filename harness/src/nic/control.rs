@@ -1,0 +1,225 @@
+//! The control socket: a command per line, an answer per line, both one JSON object.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `{"command":"stats"}` | the account, by lane and in total |
+//! | `{"command":"link","up":false}` | pulls the cable out, or puts it in |
+//! | `{"command":"rss","key":"6d5a…","table":[0,1,0,1]}` | hash key and indirection table; either may be left out |
+//! | `{"command":"fault","kind":"dma_slow","lane":0,"amount":40}` | a fault of `rxlab faults` that the NIC itself does |
+//! | `{"command":"stop"}` | ends the daemon |
+//!
+//! Contract: every line is answered, a bad one with `{"ok":false,"error":…}` that says what would do.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use nic_model::{Fault, Lie};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::lane::Order;
+use super::port::Port;
+use super::tally::Tally;
+
+/// Longest line of a client.
+const LINE_MAX: usize = 64 * 1024;
+
+/// What becomes of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// It stays.
+    GoOn,
+    /// It has gone or must go.
+    HangUp,
+    /// The daemon ends.
+    Stop,
+}
+
+/// A client's bytes, made into lines.
+pub struct Line {
+    stream: UnixStream,
+    bytes: Vec<u8>,
+}
+
+impl Line {
+    /// Of a stream that was just accepted.
+    ///
+    /// # Errors
+    /// It cannot be used without waiting.
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_write_timeout(Some(Duration::from_secs(1)))?;
+        Ok(Self { stream, bytes: Vec::new() })
+    }
+
+    /// The stream, to be told when there is something to read.
+    #[must_use]
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// Answers every whole line that is there.
+    pub fn serve(&mut self, mut obey: impl FnMut(&[u8]) -> (Value, bool)) -> Reaction {
+        let mut part = [0; 4096];
+        loop {
+            match self.stream.read(&mut part) {
+                Ok(0) => return Reaction::HangUp,
+                Ok(read) => self.bytes.extend_from_slice(&part[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Reaction::GoOn,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Reaction::HangUp,
+            }
+            while let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.bytes.drain(..=end).collect();
+                let (answer, stop) = obey(&line);
+                let sent = writeln!(self.stream, "{answer}");
+                if stop {
+                    return Reaction::Stop;
+                }
+                if sent.is_err() {
+                    return Reaction::HangUp;
+                }
+            }
+            if self.bytes.len() > LINE_MAX {
+                return Reaction::HangUp;
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+enum Command {
+    Stats,
+    Link { up: bool },
+    Rss { key: Option<String>, table: Option<Vec<u16>> },
+    Fault(Ask),
+    Stop,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    kind: String,
+    #[serde(default)]
+    lane: u16,
+    amount: Option<u64>,
+    #[serde(default = "yes")]
+    on: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Does what a line says; the answer, and whether the daemon is to end.
+pub fn obey(line: &[u8], port: &mut Port, connected: bool) -> (Value, bool) {
+    let command = match serde_json::from_slice::<Command>(line) {
+        Ok(command) => command,
+        Err(error) => return (refusal(&error.to_string()), false),
+    };
+    let stop = matches!(command, Command::Stop);
+    let done = match command {
+        Command::Stats => return (stats(port, connected), false),
+        Command::Stop => Ok(()),
+        Command::Link { up } => {
+            port.lanes().iter().for_each(|lane| lane.order(Order::Link(up)));
+            Ok(())
+        }
+        Command::Rss { key, table } => rss(port, key.as_deref(), table),
+        Command::Fault(ask) => fault(port, &ask),
+    };
+    match done {
+        Ok(()) => (json!({ "ok": true }), stop),
+        Err(why) => (refusal(&why), false),
+    }
+}
+
+fn refusal(why: &str) -> Value {
+    json!({ "ok": false, "error": why })
+}
+
+fn stats(port: &Port, connected: bool) -> Value {
+    let tallies = port.tallies();
+    let lanes: Vec<Value> = tallies.iter().map(Tally::json).collect();
+    let connections = port.connections;
+    json!({
+        "ok": true,
+        "connected": connected,
+        "connections": {
+            "accepted": connections.accepted,
+            "turned_away": connections.turned_away,
+            "dropped": connections.dropped,
+            "closed": connections.closed,
+        },
+        "total": Tally::sum(&tallies).json(),
+        "lanes": lanes,
+    })
+}
+
+fn rss(port: &mut Port, key: Option<&str>, table: Option<Vec<u16>>) -> Result<(), String> {
+    if let Some(key) = key {
+        let digits: Vec<u8> = key.bytes().filter(|byte| *byte != b':').collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> =
+            digits.chunks(2).map(|pair| byte(pair).filter(|_| pair.len() == 2)).collect();
+        match bytes {
+            Some(bytes) if bytes.len() == KEY_LEN => port.rss.key = bytes,
+            _ => {
+                return Err(format!("key: {KEY_LEN} bytes in hexadecimal, with or without colons"));
+            }
+        }
+    }
+    if let Some(table) = table {
+        let lanes = port.lanes().len();
+        if !table.len().is_power_of_two() || table.len() > 128 {
+            return Err(format!("table of {} entries: a power of two up to 128", table.len()));
+        }
+        if let Some(entry) = table.iter().find(|entry| usize::from(**entry) >= lanes) {
+            return Err(format!("table entry {entry}: queues are 0 to {}", lanes - 1));
+        }
+        port.rss.table = Some(table);
+    }
+    port.steer();
+    Ok(())
+}
+
+/// Bytes of a hash key (virtio 1.x 5.1.4: `rss_max_key_size` of this device).
+const KEY_LEN: usize = 40;
+
+fn fault(port: &Port, ask: &Ask) -> Result<(), String> {
+    let Ask { kind, lane, amount, on } = ask;
+    let number = || amount.ok_or_else(|| format!("{kind} needs \"amount\""));
+    let narrow = |value: u64| {
+        u32::try_from(value).map_err(|_| format!("amount {value}: up to {}", u32::MAX))
+    };
+    let lie = |lie| Fault::Completion { pair: None, lie };
+    let fault = match kind.as_str() {
+        "fifo_shrink" => Fault::FifoShrink { bytes: if *on { Some(number()?) } else { None } },
+        "dma_slow" => Fault::DmaSlow { times: if *on { narrow(number()?)? } else { 1 } },
+        "dma_stall" => Fault::DmaStall { lasting_ps: number()? },
+        "used_index_delayed" => Fault::UsedIndexDelayed { pair: 0, on: *on },
+        "queue_stuck" => Fault::QueueStuck { pair: 0, on: *on },
+        "completion_duplicated" => lie(Lie::Duplicated),
+        "completion_stale" => lie(Lie::Stale),
+        "completion_short" => lie(Lie::Short { len: narrow(number()?)? }),
+        "completion_wrong_id" => lie(Lie::WrongId),
+        "device_reset" => Fault::DeviceReset,
+        other => {
+            return Err(format!(
+                "kind {other}: one of fifo_shrink, dma_slow, dma_stall, used_index_delayed, queue_stuck, \
+                 completion_duplicated, completion_stale, completion_short, completion_wrong_id, device_reset"
+            ));
+        }
+    };
+    let lanes = port.lanes();
+    let Some(of) = lanes.get(usize::from(*lane)) else {
+        return Err(format!("lane {lane}: there are 0 to {}", lanes.len() - 1));
+    };
+    match of.ask(|done| Order::Fault(fault, done)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err(format!("lane {lane} has ended")),
+    }
+}

@@ -1,0 +1,216 @@
+//! The daemon: one event loop for the front-end's socket, the control socket and signals.
+//!
+//! Contract: nothing that comes over either socket ends it; SIGINT, SIGTERM and the command `stop` do, and
+//! then every vring has stopped and the account is at rest. SIGUSR1 prints the account and goes on.
+
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
+use nic_model::vhost_user::server::Server;
+use nic_model::vhost_user::session::Offer;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+
+use super::control::{self, Line, Reaction};
+use super::port::Port;
+use super::tally::Tally;
+
+/// Where the daemon listens.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    /// For the front-end.
+    pub vhost_user: PathBuf,
+    /// For commands.
+    pub control: Option<PathBuf>,
+}
+
+/// What is left of a daemon that has ended.
+pub struct Ended {
+    /// By lane, at rest.
+    pub tallies: Vec<Tally>,
+    /// A signal ended it, not a command.
+    pub interrupted: bool,
+}
+
+/// Serves until it is told to stop. `account` is given the numbers at SIGUSR1.
+///
+/// # Errors
+/// A socket cannot be opened, or the event loop fails.
+pub fn run(
+    sockets: &Sockets,
+    offer: Offer,
+    port: Port,
+    account: impl FnMut(&[Tally]) + 'static,
+) -> Result<Ended, DaemonError> {
+    let listener = listen(&sockets.vhost_user)?;
+    let control = sockets.control.as_deref().map(listen).transpose()?;
+    let system = |what: &'static str| move |error: io::Error| DaemonError::System { what, error };
+    if let Some(control) = &control {
+        control.set_nonblocking(true).map_err(system("the control socket"))?;
+    }
+    let mut signals = Vec::new();
+    for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        let (there, here) = UnixStream::pair().map_err(system("signals"))?;
+        here.set_nonblocking(true).map_err(system("signals"))?;
+        signal_hook::low_level::pipe::register(signal, there).map_err(system("signals"))?;
+        signals.push((signal, here));
+    }
+    let server = Server::new(listener, offer, port).map_err(system("the socket"))?;
+    let daemon = Daemon {
+        server,
+        control,
+        signals,
+        clients: Vec::new(),
+        account: Box::new(account),
+        ends: None,
+    };
+    let failed = |error: event_manager::Error| DaemonError::Loop(error.to_string());
+    let mut manager = EventManager::<Daemon>::new().map_err(failed)?;
+    let daemon = manager.add_subscriber(daemon);
+    let ended = loop {
+        manager.run().map_err(failed)?;
+        let daemon = manager.subscriber_mut(daemon).map_err(failed)?;
+        if let Some(interrupted) = daemon.ends {
+            daemon.server.hang_up();
+            break Ended { tallies: daemon.server.port.tallies(), interrupted };
+        }
+    };
+    for path in [Some(&sockets.vhost_user), sockets.control.as_ref()].into_iter().flatten() {
+        // Somebody may have taken it away already.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(ended)
+}
+
+/// Why a daemon cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another process listens there.
+    #[error("{path} is in use: another daemon listens there; stop it or give another path")]
+    InUse {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Something that is no socket is there.
+    #[error("{path} is there and is no socket: give another path")]
+    NoSocket {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The path cannot be listened at.
+    #[error("cannot listen at {path}: {error}")]
+    Listen {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system refuses.
+    #[error("{what}: {error}")]
+    System {
+        /// What for.
+        what: &'static str,
+        /// What it says.
+        error: io::Error,
+    },
+    /// The event loop fails.
+    #[error("the event loop fails: {0}")]
+    Loop(String),
+}
+
+/// A socket at `path`; one that a dead process has left behind is taken over.
+fn listen(path: &Path) -> Result<UnixListener, DaemonError> {
+    use std::os::unix::fs::FileTypeExt;
+    let path = path.to_path_buf();
+    if let Ok(there) = std::fs::symlink_metadata(&path) {
+        if !there.file_type().is_socket() {
+            return Err(DaemonError::NoSocket { path });
+        }
+        if UnixStream::connect(&path).is_ok() {
+            return Err(DaemonError::InUse { path });
+        }
+        // Nobody listens there any more; what binding says below is what counts.
+        let _ = std::fs::remove_file(&path);
+    }
+    UnixListener::bind(&path).map_err(|error| DaemonError::Listen { path, error })
+}
+
+struct Daemon {
+    server: Server<Port>,
+    control: Option<UnixListener>,
+    signals: Vec<(i32, UnixStream)>,
+    clients: Vec<Line>,
+    account: Box<dyn FnMut(&[Tally])>,
+    /// It is to end; by a signal?
+    ends: Option<bool>,
+}
+
+/// Clients of the control socket at once.
+const CLIENTS_MAX: usize = 16;
+
+impl Daemon {
+    fn signal(&mut self, at: usize) {
+        let (signal, stream) = &mut self.signals[at];
+        let mut bytes = [0; 64];
+        while stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
+        match *signal {
+            SIGUSR1 => (self.account)(&self.server.port.tallies()),
+            _ => self.ends = Some(true),
+        }
+    }
+
+    fn accept(&mut self, ops: &mut EventOps<'_>) {
+        let Some(Ok((stream, _))) = self.control.as_ref().map(UnixListener::accept) else { return };
+        // A client too many is hung up on.
+        if self.clients.len() < CLIENTS_MAX
+            && let Ok(line) = Line::new(stream)
+            && ops.add(Events::new(line.stream(), EventSet::IN)).is_ok()
+        {
+            self.clients.push(line);
+        }
+    }
+
+    fn client(&mut self, at: usize, ops: &mut EventOps<'_>) {
+        let connected = self.server.is_connected();
+        let port = &mut self.server.port;
+        let stop = match self.clients[at].serve(|line| control::obey(line, port, connected)) {
+            Reaction::GoOn => return,
+            Reaction::HangUp => false,
+            Reaction::Stop => true,
+        };
+        let client = self.clients.swap_remove(at);
+        let _ = ops.remove(Events::empty(client.stream()));
+        if stop {
+            self.ends = Some(false);
+        }
+    }
+}
+
+impl MutEventSubscriber for Daemon {
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        self.server.init(ops);
+        let streams = self.signals.iter().map(|(_, stream)| stream.as_raw_fd());
+        for fd in streams.chain(self.control.as_ref().map(AsRawFd::as_raw_fd)) {
+            if ops.add(Events::new_raw(fd, EventSet::IN)).is_err() {
+                self.ends = Some(true);
+            }
+        }
+    }
+
+    fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
+        let fd = events.fd();
+        if let Some(at) = self.signals.iter().position(|(_, stream)| stream.as_raw_fd() == fd) {
+            self.signal(at);
+        } else if self.control.as_ref().is_some_and(|control| control.as_raw_fd() == fd) {
+            self.accept(ops);
+        } else if let Some(at) =
+            self.clients.iter().position(|line| line.stream().as_raw_fd() == fd)
+        {
+            self.client(at, ops);
+        } else {
+            self.server.process(events, ops);
+        }
+    }
+}

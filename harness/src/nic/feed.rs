@@ -1,0 +1,241 @@
+//! Where a lane's frames come from, and where those go that the guest sends.
+//!
+//! Contract: a feed is made in the thread of its lane and stays there. It gives each lane its own share of
+//! the frames: which frame belongs to which lane is decided by [`Steering`] alike in all of them.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use nic_model::rss::{Hasher, classify};
+
+use crate::source::Source;
+
+/// Receive-side scaling in front of the lanes (virtio 1.x 5.1.6.5.7).
+#[derive(Debug)]
+pub struct Steering {
+    hasher: Hasher,
+    hash_types: u32,
+    table: Vec<u16>,
+    unclassified: u16,
+}
+
+impl Steering {
+    /// By this key, these types of hash and this table of lanes, whose length is a power of two.
+    #[must_use]
+    pub fn new(key: &[u8], hash_types: u32, table: Vec<u16>, unclassified: u16) -> Self {
+        Self { hasher: Hasher::new(key), hash_types, table, unclassified }
+    }
+
+    /// The lane of a frame.
+    #[must_use]
+    pub fn lane(&self, frame: &[u8]) -> u16 {
+        match classify(frame, self.hash_types) {
+            Some(found) => {
+                let at = self.hasher.hash(found.input()) as usize & (self.table.len() - 1);
+                self.table[at]
+            }
+            None => self.unclassified,
+        }
+    }
+}
+
+/// Where frames go that the guest sends.
+pub trait Sink: Send {
+    /// A frame leaves; `false` if there is no way out for it.
+    fn send(&mut self, frame: &[u8]) -> bool;
+}
+
+/// Every frame is taken, and that is all.
+pub struct Nowhere;
+
+impl Sink for Nowhere {
+    fn send(&mut self, _frame: &[u8]) -> bool {
+        true
+    }
+}
+
+/// A lane's frames.
+pub enum Feed {
+    /// None ever.
+    Silent,
+    /// Those of a scenario's traffic, each at its time.
+    Paced(Paced),
+    /// The same few over and over, as fast as the ring takes them.
+    Endless(Endless),
+    /// Those of an interface of the system.
+    Live(Box<dyn Live>),
+}
+
+/// An interface of the system.
+pub trait Live {
+    /// The next frame into `frame`: its length; `None`: there is none now.
+    fn next(&mut self, frame: &mut [u8]) -> Option<usize>;
+
+    /// Readable when there is one.
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+/// Least bytes of a frame, without FCS (IEEE 802.3 3.2.8).
+const SHORTEST: usize = 60;
+/// Most bytes of a frame from an interface.
+const LIVE_FRAME_MAX: usize = 65_536;
+
+impl Feed {
+    /// Gives `take` up to `most` frames that are due at `now_ps` after the first; how many they were.
+    #[inline]
+    pub fn pull(
+        &mut self,
+        now_ps: u64,
+        most: usize,
+        scratch: &mut Vec<u8>,
+        mut take: impl FnMut(&[u8], bool),
+    ) -> usize {
+        match self {
+            Self::Silent => 0,
+            Self::Paced(paced) => paced.pull(now_ps, most, take),
+            Self::Endless(endless) => {
+                for _ in 0..most {
+                    take(endless.next(), true);
+                }
+                most
+            }
+            Self::Live(live) => {
+                scratch.resize(LIVE_FRAME_MAX, 0);
+                for count in 0..most {
+                    let Some(len) = live.next(scratch) else { return count };
+                    // A sender pads what is shorter; an interface of the system has none to do it.
+                    let padded = len.max(SHORTEST);
+                    scratch[len..padded].fill(0);
+                    take(&scratch[..padded], true);
+                }
+                most
+            }
+        }
+    }
+
+    /// Whether it gives frames as fast as they are taken, and so must be asked only for what has room.
+    #[inline]
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        matches!(self, Self::Endless(_))
+    }
+
+    /// When the next frame is due, in ps after the first; `None`: nobody knows, or there is none.
+    #[must_use]
+    pub fn next_ps(&self) -> Option<u64> {
+        match self {
+            Self::Paced(Paced { next: Some(next), .. }) => Some(next.at_ps),
+            _ => None,
+        }
+    }
+
+    /// Readable when there is a frame.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Live(live) => Some(live.fd()),
+            _ => None,
+        }
+    }
+
+    /// Whether there will be no more frames.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Paced(paced) => paced.next.is_none(),
+            Self::Endless(_) | Self::Live(_) => false,
+        }
+    }
+
+    /// Frames are steered so from now on.
+    pub fn steer(&mut self, steering: &Arc<Steering>) {
+        if let Self::Paced(paced) = self {
+            paced.steering = Some(Arc::clone(steering));
+        }
+    }
+}
+
+/// The traffic of a scenario.
+pub struct Paced {
+    source: Box<dyn Source>,
+    lane: u16,
+    /// `None`: every frame is this lane's.
+    steering: Option<Arc<Steering>>,
+    frame: Vec<u8>,
+    next: Option<Next>,
+}
+
+#[derive(Clone, Copy)]
+struct Next {
+    at_ps: u64,
+    fcs_ok: bool,
+}
+
+impl Paced {
+    /// The share of lane `lane`.
+    #[must_use]
+    pub fn new(source: Box<dyn Source>, lane: u16, steering: Option<Arc<Steering>>) -> Self {
+        let mut paced = Self { source, lane, steering, frame: Vec::new(), next: None };
+        paced.fetch();
+        paced
+    }
+
+    fn pull(&mut self, now_ps: u64, most: usize, mut take: impl FnMut(&[u8], bool)) -> usize {
+        for count in 0..most {
+            let Some(next) = self.next.filter(|next| next.at_ps <= now_ps) else { return count };
+            take(&self.frame, next.fcs_ok);
+            self.fetch();
+        }
+        most
+    }
+
+    fn fetch(&mut self) {
+        // A source that is damaged has ended; what it gave before stands.
+        while let Ok(Some(arrival)) = self.source.next(&mut self.frame) {
+            let mine = self
+                .steering
+                .as_ref()
+                .is_none_or(|steering| steering.lane(&self.frame) == self.lane);
+            if mine {
+                self.next = Some(Next { at_ps: arrival.earliest_ps, fcs_ok: arrival.fcs_ok });
+                return;
+            }
+        }
+        self.next = None;
+    }
+}
+
+/// Frames that come again and again.
+pub struct Endless {
+    bytes: Vec<u8>,
+    /// Where each begins and ends.
+    spans: Vec<(u32, u32)>,
+    next: usize,
+}
+
+impl Endless {
+    /// The first `count` of a lane's share.
+    #[must_use]
+    pub fn new(mut paced: Paced, count: usize) -> Option<Self> {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        while spans.len() < count && paced.next.is_some() {
+            paced.pull(u64::MAX, 1, |frame, _| {
+                let start = bytes.len() as u32;
+                bytes.extend_from_slice(frame);
+                spans.push((start, bytes.len() as u32));
+            });
+        }
+        (!spans.is_empty()).then_some(Self { bytes, spans, next: 0 })
+    }
+
+    #[inline]
+    fn next(&mut self) -> &[u8] {
+        let (start, end) = self.spans[self.next];
+        self.next += 1;
+        if self.next == self.spans.len() {
+            self.next = 0;
+        }
+        &self.bytes[start as usize..end as usize]
+    }
+}

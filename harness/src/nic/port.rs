@@ -1,0 +1,232 @@
+//! The lanes as a vhost-user session sees them, and what the daemon tells of its connections.
+//!
+//! Contract: vring `2 i` is the receive queue of lane `i`, `2 i + 1` its transmit queue. Frames are steered
+//! to lanes whose receive queue is enabled.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use nic_model::QueueError;
+use nic_model::vhost_user::channel::Channel;
+use nic_model::vhost_user::iotlb::Translations;
+use nic_model::vhost_user::memory::Memory;
+use nic_model::vhost_user::server::{Note, Notes};
+use nic_model::vhost_user::session::{Start, Vrings};
+
+use super::feed::Steering;
+use super::lane::{Lane, Order};
+use super::tally::Tally;
+
+/// Who the frames go to, by what.
+#[derive(Clone, Debug)]
+pub struct Rss {
+    /// Hash key.
+    pub key: Vec<u8>,
+    /// Types of hash, virtio's bits.
+    pub hash_types: u32,
+    /// Indirection table; `None`: all enabled lanes in turn, 128 entries.
+    pub table: Option<Vec<u16>>,
+    /// Lane of what has no hash.
+    pub unclassified: u16,
+}
+
+/// See the module's contract.
+pub struct Port {
+    lanes: Vec<Lane>,
+    /// What steers frames to lanes.
+    pub rss: Rss,
+    /// By lane: its receive queue is enabled.
+    enabled: Vec<bool>,
+    /// Addresses of the driver's IOMMU: a vring's start may have to wait for a translation, which comes over
+    /// the connection that is being served.
+    translates: bool,
+    /// MTU of the device.
+    mtu: u16,
+    config: Box<dyn Fn(u32, &mut [u8]) + Send>,
+    /// What happened on the socket.
+    pub connections: Connections,
+    /// Whether notes go to stderr.
+    pub talks: bool,
+}
+
+/// Counts of what happened on the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Connections {
+    /// Front-ends served.
+    pub accepted: u64,
+    /// Turned away because one was there.
+    pub turned_away: u64,
+    /// Dropped with an error.
+    pub dropped: u64,
+    /// Closed by the front-end.
+    pub closed: u64,
+    /// Vrings that were refused when nobody waited for the answer any more.
+    pub vrings_refused: u64,
+}
+
+impl Port {
+    /// Of these lanes.
+    #[must_use]
+    pub fn new(
+        lanes: Vec<Lane>,
+        rss: Rss,
+        mtu: u16,
+        config: Box<dyn Fn(u32, &mut [u8]) + Send>,
+    ) -> Self {
+        let enabled = vec![false; lanes.len()];
+        let connections = Connections::default();
+        Self { lanes, rss, enabled, translates: false, mtu, config, connections, talks: true }
+    }
+
+    /// The lanes.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// What each lane has counted, at one time each.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<Tally> {
+        self.lanes.iter().filter_map(|lane| lane.ask(Order::Tell)).collect()
+    }
+
+    /// Steers frames by what is wanted and enabled now.
+    pub fn steer(&self) {
+        let Rss { key, hash_types, table, unclassified } = &self.rss;
+        let usable: Vec<u16> =
+            (0..).zip(&self.enabled).filter(|(_, on)| **on).map(|(lane, _)| lane).collect();
+        let Some(first) = usable.first() else { return };
+        let table = match table {
+            Some(table) => table.clone(),
+            None => usable.iter().copied().cycle().take(128).collect(),
+        };
+        let unclassified = if usable.contains(unclassified) { *unclassified } else { *first };
+        let steering = Arc::new(Steering::new(key, *hash_types, table, unclassified));
+        for lane in &self.lanes {
+            lane.order(Order::Steer(Arc::clone(&steering)));
+        }
+    }
+
+    fn lane(&self, vring: u16) -> Option<(&Lane, u16)> {
+        self.lanes.get(usize::from(vring / 2)).map(|lane| (lane, vring % 2))
+    }
+
+    fn order(&self, vring: u16, order: impl FnOnce(u16) -> Order) {
+        if let Some((lane, side)) = self.lane(vring) {
+            lane.order(order(side));
+        }
+    }
+
+    fn say(&self, what: &dyn std::fmt::Display) {
+        if self.talks {
+            // Nobody to tell is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "rxlab nic: {what}");
+        }
+    }
+}
+
+impl Vrings for Port {
+    fn set_memory(&mut self, memory: Option<Arc<Memory>>) {
+        self.translates = memory.as_ref().is_some_and(|memory| memory.get_iommu_enabled());
+        for lane in &self.lanes {
+            lane.order(Order::Memory(memory.clone()));
+        }
+        // The old one is let go when the call returns.
+        for lane in &self.lanes {
+            if !self.translates {
+                let _ = lane.ask(Order::Sync);
+            }
+        }
+    }
+
+    fn set_features(&mut self, features: u64) {
+        for lane in &self.lanes {
+            lane.order(Order::Features(features));
+        }
+    }
+
+    fn start(&mut self, vring: u16, start: Start) -> Result<(), QueueError> {
+        let Some((lane, side)) = self.lane(vring) else {
+            return Err(QueueError::NoSuchQueue(vring));
+        };
+        let enabled = start.enabled;
+        if self.translates {
+            let (done, _) = std::sync::mpsc::sync_channel(1);
+            lane.order(Order::Start { vring: side, start, done });
+        } else {
+            let started = lane.ask(|done| Order::Start { vring: side, start, done });
+            started.unwrap_or(Err(QueueError::NoSuchQueue(vring)))?;
+        }
+        self.enable(vring, enabled);
+        Ok(())
+    }
+
+    fn stop(&mut self, vring: u16) -> u32 {
+        let Some((lane, side)) = self.lane(vring) else { return 0 };
+        lane.ask(|done| Order::Stop { vring: side, done }).unwrap_or_default()
+    }
+
+    fn enable(&mut self, vring: u16, enabled: bool) {
+        self.order(vring, |side| Order::Enable { vring: side, on: enabled });
+        if vring % 2 == 0
+            && let Some(state) = self.enabled.get_mut(usize::from(vring / 2))
+            && *state != enabled
+        {
+            *state = enabled;
+            self.steer();
+        }
+    }
+
+    fn set_kick(&mut self, vring: u16, kick: Option<OwnedFd>) {
+        self.order(vring, |side| Order::Kick(side, kick));
+    }
+
+    fn set_call(&mut self, vring: u16, call: Option<OwnedFd>) {
+        self.order(vring, |side| Order::Call(side, call));
+    }
+
+    fn set_err(&mut self, _vring: u16, _err: Option<OwnedFd>) {
+        // A ring that breaks is told by the device status of virtio, which this device sets; the descriptor
+        // is closed.
+    }
+
+    fn set_channel(&mut self, channel: OwnedFd, translations: &Arc<Translations>) {
+        translations.ask(Some(Arc::new(Channel::new(UnixStream::from(channel)))));
+    }
+
+    fn announce(&mut self, _mac: [u8; 6]) {
+        // The feed's other side has no network to tell; a bridge behind a TAP learns from the next frame.
+    }
+
+    fn set_mtu(&mut self, mtu: u16) -> bool {
+        mtu <= self.mtu
+    }
+
+    fn read_config(&self, offset: u32, out: &mut [u8]) {
+        (self.config)(offset, out);
+    }
+}
+
+impl Notes for Port {
+    fn note(&mut self, note: Note) {
+        let counts = &mut self.connections;
+        match &note {
+            Note::Connected => counts.accepted += 1,
+            Note::TurnedAway => counts.turned_away += 1,
+            Note::Closed => counts.closed += 1,
+            Note::Dropped(_) => counts.dropped += 1,
+            Note::Listener(_) => {}
+        }
+        match note {
+            Note::Connected => self.say(&"a front-end is connected"),
+            Note::TurnedAway => self.say(&"another front-end was turned away: one is connected"),
+            Note::Closed => self.say(&"the front-end has gone"),
+            Note::Dropped(error) => {
+                self.say(&format_args!("the front-end's connection was dropped: {error}"))
+            }
+            Note::Listener(error) => self.say(&format_args!("the socket cannot accept: {error}")),
+        }
+    }
+}

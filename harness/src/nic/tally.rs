@@ -1,0 +1,98 @@
+//! What a lane has counted, and the sum over lanes.
+
+use nic_model::{DeviceCounters, DropReason};
+use serde_json::{Value, json};
+
+/// A snapshot of one lane, taken between two frames.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// The device's own.
+    pub device: DeviceCounters,
+    /// Frames in its FIFO.
+    pub held: u64,
+    /// Frames that the guest has sent, and their bytes.
+    pub sent: (u64, u64),
+    /// Frames among them that found no way out.
+    pub not_sent: u64,
+    /// Messages sent, by vector: receive, transmit.
+    pub interrupts: [u64; 2],
+    /// Chains for which the guest kicked.
+    pub kicks: u64,
+    /// Times that the lane had nothing to do and slept.
+    pub sleeps: u64,
+}
+
+impl Tally {
+    /// Whether every frame offered is delivered, dropped or held.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let Self { device, held, .. } = self;
+        device.offered == device.written + device.dropped_total() + held
+    }
+
+    /// Of several lanes together.
+    #[must_use]
+    pub fn sum(tallies: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for tally in tallies {
+            sum.device += &tally.device;
+            sum.held += tally.held;
+            sum.sent.0 += tally.sent.0;
+            sum.sent.1 += tally.sent.1;
+            sum.not_sent += tally.not_sent;
+            sum.interrupts[0] += tally.interrupts[0];
+            sum.interrupts[1] += tally.interrupts[1];
+            sum.kicks += tally.kicks;
+            sum.sleeps += tally.sleeps;
+        }
+        sum
+    }
+
+    /// As a line of text.
+    #[must_use]
+    pub fn line(&self, name: &str) -> String {
+        let Self { device, held, sent, .. } = self;
+        let reasons: Vec<String> = DropReason::ALL
+            .iter()
+            .filter(|reason| device.dropped[reason.index()] > 0)
+            .map(|reason| format!("{} {}", reason.name(), device.dropped[reason.index()]))
+            .collect();
+        let reasons =
+            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let sum = if self.adds_up() { "" } else { "  DOES NOT ADD UP" };
+        format!(
+            "{name:>9}: offered {} = delivered {} + dropped {}{reasons} + held {held}; sent by the driver {}{sum}\n",
+            device.offered,
+            device.written,
+            device.dropped_total(),
+            sent.0
+        )
+    }
+
+    /// As one object.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let Self { device, held, sent, not_sent, interrupts, kicks, sleeps } = self;
+        let dropped: serde_json::Map<String, Value> = DropReason::ALL
+            .iter()
+            .filter(|reason| device.dropped[reason.index()] > 0)
+            .map(|reason| (reason.name().into(), device.dropped[reason.index()].into()))
+            .collect();
+        json!({
+            "offered": device.offered,
+            "offered_bytes": device.offered_bytes,
+            "delivered": device.written,
+            "dropped": device.dropped_total(),
+            "drop_reasons": dropped,
+            "held": held,
+            "sent": sent.0,
+            "sent_bytes": sent.1,
+            "not_sent": not_sent,
+            "rx_interrupts": interrupts[0],
+            "tx_interrupts": interrupts[1],
+            "kicks": kicks,
+            "sleeps": sleeps,
+            "adds_up": self.adds_up(),
+        })
+    }
+}
