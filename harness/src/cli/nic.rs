@@ -1,7 +1,7 @@
 //! `rxlab nic`: the device as a daemon, and `rxlab nic ctl`, which talks to it.
 
 use super::ScenarioArgs;
-use super::scenario::{Failure, load};
+use super::scenario::{Failure, load_or};
 use crate::exit::Exit;
 use crate::nic::build::{self, Choices, parse_source};
 use crate::nic::daemon::{self, Sockets};
@@ -105,6 +105,10 @@ enum Ctl {
     Stop,
 }
 
+/// The scenario of a daemon that was given none: one queue pair, and a frame of 64 bytes every 10 us.
+const PLAIN: &str = "[traffic]\nsource = \"generator\"\nframes = 1000000\nrate = \"100kpps\"\nsize = \"64B\"\n\
+                     [channels]\ncombined = 1\n";
+
 /// Serves, or talks to who does.
 pub(super) fn nic(args: &NicArgs) -> Exit {
     let done = match &args.action {
@@ -131,7 +135,7 @@ fn serve(args: &NicArgs) -> Result<Exit, Failure> {
         seed: args.seed.clone(),
         set,
     };
-    let scenario = load(&which, None, None)?;
+    let scenario = load_or(&which, None, None, PLAIN)?;
     let choices = Choices {
         from,
         features_of_scenario: args.scenario.is_some(),

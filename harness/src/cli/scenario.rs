@@ -45,6 +45,16 @@ pub(super) fn load(
     engine: Option<&str>,
     vary: Option<String>,
 ) -> Result<Scenario, Failure> {
+    load_or(args, engine, vary, scenario::DEFAULT)
+}
+
+/// The same, with `built_in` for a scenario where `args` name none.
+pub(super) fn load_or(
+    args: &ScenarioArgs,
+    engine: Option<&str>,
+    vary: Option<String>,
+    built_in: &str,
+) -> Result<Scenario, Failure> {
     let load = |result: Result<Scenario, ScenarioError>| {
         result.map_err(|error| Failure::Scenario(Box::new(error)))
     };
@@ -61,7 +71,7 @@ pub(super) fn load(
     sets.extend(vary);
     let mut scenario = match (&args.scenario, &args.pcap) {
         (Some(path), _) => load(Scenario::load(path, &sets))?,
-        (None, None) => load(Scenario::parse(scenario::DEFAULT, "(built-in scenario)", &sets))?,
+        (None, None) => load(Scenario::parse(built_in, "(built-in scenario)", &sets))?,
         (None, Some(pcap)) => {
             let mut scenario = load(Scenario::parse("", "(plain scenario)", &sets))?;
             scenario.name = format!("{} through a plain laboratory", pcap.display());

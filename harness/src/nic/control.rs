@@ -59,6 +59,14 @@ impl Line {
         &self.stream
     }
 
+    /// One write, which may wait for a moment: a socket counts many small ones as full much sooner.
+    fn answer(&mut self, answer: &Value) -> io::Result<()> {
+        self.stream.set_nonblocking(false)?;
+        let sent = self.stream.write_all(format!("{answer}\n").as_bytes());
+        self.stream.set_nonblocking(true)?;
+        sent
+    }
+
     /// Answers every whole line that is there.
     pub fn serve(&mut self, mut obey: impl FnMut(&[u8]) -> (Value, bool)) -> Reaction {
         let mut part = [0; 4096];
@@ -73,7 +81,7 @@ impl Line {
             while let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.bytes.drain(..=end).collect();
                 let (answer, stop) = obey(&line);
-                let sent = writeln!(self.stream, "{answer}");
+                let sent = self.answer(&answer);
                 if stop {
                     return Reaction::Stop;
                 }

@@ -81,7 +81,7 @@ const SHORTEST: usize = 60;
 const LIVE_FRAME_MAX: usize = 65_536;
 
 impl Feed {
-    /// Gives `take` up to `most` frames that are due at `now_ps` after the first; how many they were.
+    /// Gives `take` the frames that are due at `now_ps` after the first, up to `most`; how many were looked at.
     #[inline]
     pub fn pull(
         &mut self,
@@ -156,7 +156,7 @@ impl Feed {
     }
 }
 
-/// The traffic of a scenario.
+/// The traffic of a scenario. Every lane plays all of it, and gives what is steered to it when it is due.
 pub struct Paced {
     source: Box<dyn Source>,
     lane: u16,
@@ -181,10 +181,14 @@ impl Paced {
         paced
     }
 
+    /// Looks at `most` frames that are due, and gives those of this lane; how many it looked at.
     fn pull(&mut self, now_ps: u64, most: usize, mut take: impl FnMut(&[u8], bool)) -> usize {
         for count in 0..most {
             let Some(next) = self.next.filter(|next| next.at_ps <= now_ps) else { return count };
-            take(&self.frame, next.fcs_ok);
+            let steering = self.steering.as_ref();
+            if steering.is_none_or(|steering| steering.lane(&self.frame) == self.lane) {
+                take(&self.frame, next.fcs_ok);
+            }
             self.fetch();
         }
         most
@@ -192,17 +196,8 @@ impl Paced {
 
     fn fetch(&mut self) {
         // A source that is damaged has ended; what it gave before stands.
-        while let Ok(Some(arrival)) = self.source.next(&mut self.frame) {
-            let mine = self
-                .steering
-                .as_ref()
-                .is_none_or(|steering| steering.lane(&self.frame) == self.lane);
-            if mine {
-                self.next = Some(Next { at_ps: arrival.earliest_ps, fcs_ok: arrival.fcs_ok });
-                return;
-            }
-        }
-        self.next = None;
+        let next = self.source.next(&mut self.frame).ok().flatten();
+        self.next = next.map(|next| Next { at_ps: next.earliest_ps, fcs_ok: next.fcs_ok });
     }
 }
 
@@ -215,11 +210,14 @@ pub struct Endless {
 }
 
 impl Endless {
-    /// The first `count` of a lane's share.
+    /// What `count` frames of a lane's traffic hold for it, or many more if that is nothing yet.
     #[must_use]
     pub fn new(mut paced: Paced, count: usize) -> Option<Self> {
         let (mut bytes, mut spans) = (Vec::new(), Vec::new());
-        while spans.len() < count && paced.next.is_some() {
+        for _ in 0..64 * count {
+            if spans.len() == count || paced.next.is_none() {
+                break;
+            }
             paced.pull(u64::MAX, 1, |frame, _| {
                 let start = bytes.len() as u32;
                 bytes.extend_from_slice(frame);
