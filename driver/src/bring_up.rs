@@ -217,11 +217,7 @@ impl Driver {
                 let (entries, posted) = (rx.ring.size(), rx.ring.outstanding());
                 host.event(now, Event::QueueRestarted { queue: pair, entries, posted });
             }
-            if rx.ring.kick_wanted(&self.memory) {
-                rx.counters.receive.kicks += 1;
-                host.event(now, Event::Kicked { queue: pair });
-                transport.notify(2 * pair);
-            }
+            rx.kick(now, pair, &self.memory, transport, host);
         }
         self.timers.start(now, self.config.watchdog_ps);
         if matches!(self.config.moderation, Moderation::BusyPoll { .. }) {

@@ -18,7 +18,7 @@
 //! Not checked: that a device leaves a buffer alone that it has completed.
 
 use crate::config::DriverConfig;
-use crate::config_error::ConfigError;
+use crate::config_error::{ConfigError, in_range};
 use crate::dma::{DmaRegion, View};
 use crate::layout::QueueLayout;
 use crate::ring::{Buffer, Ring};
@@ -86,18 +86,13 @@ impl Buffers {
     }
 
     pub(crate) fn validate(self) -> Result<(), ConfigError> {
-        let within = |field, value: u16, min: u64, max: u64| {
-            let value = value.into();
-            let ok = (min..=max).contains(&value);
-            if ok { Ok(()) } else { Err(ConfigError::OutOfRange { field, value, min, max }) }
-        };
         if let Self::HeaderSplit { header, .. } = self {
-            within("header buffer", header, 64, 1024)?;
+            in_range("header buffer", header.into(), 64, 1024)?;
         }
         if self == Self::Copy {
             return Ok(());
         }
-        within("spare buffers", self.spares(), 1, 32767)
+        in_range("spare buffers", self.spares().into(), 1, 32767)
     }
 }
 

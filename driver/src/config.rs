@@ -5,7 +5,7 @@
 
 use crate::buffers::Buffers;
 use crate::coalesce::CoalesceSettings;
-use crate::config_error::ConfigError;
+use crate::config_error::{ConfigError, in_range};
 use crate::filter::ReceiveFilter;
 use crate::policy::{Moderation, Rearm, Recover, Refill};
 use crate::spec;
@@ -188,9 +188,6 @@ impl DriverConfig {
         if unknown != 0 {
             return Err(ConfigError::UnsupportedFeatures { features: unknown });
         }
-        if self.required & spec::NET_F_RSS != 0 && self.rss.is_none() {
-            return Err(ConfigError::RssWithoutSettings);
-        }
         let idle = self.required & SETTINGS & !self.follow();
         if idle != 0 {
             return Err(ConfigError::FeatureWithoutSettings { features: idle });
@@ -251,10 +248,7 @@ pub struct RssSettings {
 
 impl RssSettings {
     fn validate(&self, queue_pairs: u16) -> Result<(), ConfigError> {
-        if self.hash_types & !spec::HASH_TYPES != 0 {
-            return Err(ConfigError::UnknownHashTypes { hash_types: self.hash_types });
-        }
-        in_range("rss.key length", self.key.len() as u64, 1, 255)?;
+        check_hash("rss.key length", self.hash_types, &self.key)?;
         in_range("rss.table length", self.table.len() as u64, 1, 32768)?;
         if !self.table.len().is_power_of_two() {
             return Err(ConfigError::NotPowerOfTwo {
@@ -281,10 +275,7 @@ pub struct HashSettings {
 
 impl HashSettings {
     fn validate(&self, rss: Option<&RssSettings>) -> Result<(), ConfigError> {
-        if self.hash_types & !spec::HASH_TYPES != 0 {
-            return Err(ConfigError::UnknownHashTypes { hash_types: self.hash_types });
-        }
-        in_range("hash_report.key length", self.key.len() as u64, 1, 255)?;
+        check_hash("hash_report.key length", self.hash_types, &self.key)?;
         match rss {
             Some(rss) if rss.hash_types != self.hash_types || rss.key != self.key => {
                 Err(ConfigError::TwoHashes)
@@ -302,11 +293,11 @@ fn ring(field: &'static str, entries: u16) -> Result<(), ConfigError> {
     Err(ConfigError::NotPowerOfTwo { field, value: entries.into() })
 }
 
-fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
-    if (min..=max).contains(&value) {
-        return Ok(());
+fn check_hash(field: &'static str, hash_types: u32, key: &[u8]) -> Result<(), ConfigError> {
+    if hash_types & !spec::HASH_TYPES != 0 {
+        return Err(ConfigError::UnknownHashTypes { hash_types });
     }
-    Err(ConfigError::OutOfRange { field, value, min, max })
+    in_range(field, key.len() as u64, 1, 255)
 }
 
 #[cfg(test)]

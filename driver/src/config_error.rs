@@ -38,8 +38,6 @@ pub enum ConfigError {
         /// How many pairs.
         queue_pairs: u16,
     },
-    /// RSS is required, but there are no settings for it.
-    RssWithoutSettings,
     /// A table of addresses holds one of the other kind.
     WrongKindOfAddress {
         /// The field's name.
@@ -88,9 +86,6 @@ impl fmt::Display for ConfigError {
             Self::PairsWithoutMultiQueue { queue_pairs } => {
                 write!(f, "{queue_pairs} queue pairs need the feature MQ or RSS settings")
             }
-            Self::RssWithoutSettings => {
-                write!(f, "the feature RSS is required; give RSS settings as well")
-            }
             Self::WrongKindOfAddress { field, address } => {
                 let [a, b, c, d, e, g] = address;
                 write!(
@@ -123,3 +118,16 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Whether `field` holds one of `min..=max`.
+pub(crate) fn in_range(
+    field: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfRange { field, value, min, max })
+}

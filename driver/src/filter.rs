@@ -6,7 +6,7 @@
 //! fails on a device that cannot do it.
 
 use crate::command::Command;
-use crate::config_error::ConfigError;
+use crate::config_error::{ConfigError, in_range};
 use crate::spec;
 
 /// Highest VLAN id (IEEE 802.1Q).
@@ -60,23 +60,13 @@ impl ReceiveFilter {
         let tables =
             [("filter.unicast", &self.unicast, 0), ("filter.multicast", &self.multicast, 1)];
         for (field, table, group_bit) in tables {
-            if table.len() > MAX_ADDRESSES {
-                let (value, max) = (table.len() as u64, MAX_ADDRESSES as u64);
-                return Err(ConfigError::OutOfRange { field, value, min: 0, max });
-            }
+            in_range(field, table.len() as u64, 0, MAX_ADDRESSES as u64)?;
             if let Some(address) = table.iter().find(|address| address[0] & 1 != group_bit) {
                 return Err(ConfigError::WrongKindOfAddress { field, address: *address });
             }
         }
-        match self.vlans.iter().flatten().find(|vlan| **vlan > VLAN_MAX) {
-            Some(vlan) => Err(ConfigError::OutOfRange {
-                field: "filter.vlans",
-                value: u64::from(*vlan),
-                min: 0,
-                max: VLAN_MAX.into(),
-            }),
-            None => Ok(()),
-        }
+        let mut vlans = self.vlans.iter().flatten();
+        vlans.try_for_each(|vlan| in_range("filter.vlans", (*vlan).into(), 0, VLAN_MAX.into()))
     }
 
     /// The features this needs.

@@ -5,7 +5,7 @@
 //! so that what they do to frames can be shown, and found by the watchdog.
 
 use crate::coalesce::Coalesce;
-use crate::config_error::ConfigError;
+use crate::config_error::{ConfigError, in_range};
 use crate::spec;
 
 /// When free buffers go back to the device, at the end of a poll. Always all of them, with one index.
@@ -128,8 +128,5 @@ impl Moderation {
 }
 
 fn at_least_one(field: &'static str, value: u64) -> Result<(), ConfigError> {
-    if value > 0 {
-        return Ok(());
-    }
-    Err(ConfigError::OutOfRange { field, value, min: 1, max: u64::MAX })
+    in_range(field, value, 1, u64::MAX)
 }

@@ -18,7 +18,7 @@ use crate::policy::{Moderation, Refill, Step};
 use crate::recover::Fault;
 use crate::ring::rx::RxQueue;
 use crate::staging::{BATCH, Staging};
-use crate::take::take_batch;
+use crate::take::{Batch, take_batch};
 use crate::transport::Transport;
 use crate::{Driver, Host};
 
@@ -80,11 +80,7 @@ impl Driver {
         while left > 0 && rx.broken.is_none() {
             let limit = left.min(BATCH as u16);
             let batch = take_batch(now, queue, limit, rx, memory, staging, host);
-            polled.frames += batch.frames;
-            polled.dropped += batch.dropped;
-            polled.bytes += batch.bytes;
-            polled.copied += batch.copied;
-            polled.lent += batch.lent;
+            polled.add(&batch);
             left -= batch.frames + batch.dropped;
             if batch.frames + batch.dropped == 0 {
                 break;
@@ -131,14 +127,9 @@ impl Driver {
             finished.posted = rx.refill(memory);
             let (posted, free) = (finished.posted, rx.free.len() as u16);
             host.event(now, Event::Refilled { queue, posted, free });
-            finished.kicked = refill != Refill::WithoutKick && rx.ring.kick_wanted(memory);
-            if finished.kicked {
-                rx.counters.receive.kicks += 1;
-                host.event(now, Event::Kicked { queue });
-                transport.notify(2 * queue);
-            } else {
-                rx.counters.receive.kicks_suppressed += 1;
-            }
+            finished.kicked =
+                refill != Refill::WithoutKick && rx.kick(now, queue, memory, transport, host);
+            rx.counters.receive.kicks_suppressed += u64::from(!finished.kicked);
         }
         let (after, step) = moderate(now, queue, moderation, rx, host);
         if rx.exhausted {
@@ -191,6 +182,18 @@ impl Driver {
                 None
             }
         }
+    }
+}
+
+impl Polled {
+    /// One more indication.
+    #[inline]
+    pub(crate) fn add(&mut self, batch: &Batch) {
+        self.frames += batch.frames;
+        self.dropped += batch.dropped;
+        self.bytes += batch.bytes;
+        self.copied += batch.copied;
+        self.lent += batch.lent;
     }
 }
 

@@ -136,11 +136,7 @@ impl Driver {
         }
         let posted = rx.ring.outstanding();
         host.event(now, Event::QueueRestarted { queue, entries, posted });
-        if rx.ring.kick_wanted(&self.memory) {
-            rx.counters.receive.kicks += 1;
-            host.event(now, Event::Kicked { queue });
-            transport.notify(2 * queue);
-        }
+        rx.kick(now, queue, &self.memory, transport, host);
         transport.set_vector_masked(vector_of(queue), false);
         if matches!(self.config.moderation, Moderation::BusyPoll { .. }) {
             self.start_polling(now, queue, transport, host);

@@ -137,13 +137,16 @@ impl Staging {
             hash: None,
             buffer: None,
         };
-        let mut frames = [empty; N];
         let header_bytes = self.format.header_bytes;
-        for (frame, span) in frames.iter_mut().zip(&self.spans) {
-            let data = &self.bytes[span.start + header_bytes..span.end];
-            let RxHeader { checksum, hash, .. } = span.header;
-            *frame = RxFrame { data, position: span.position, checksum, hash, buffer: span.buffer };
-        }
+        // Each place is written once.
+        let mut spans = self.spans.iter();
+        let frames: [_; N] = std::array::from_fn(|_| {
+            spans.next().map_or(empty, |span| {
+                let data = &self.bytes[span.start + header_bytes..span.end];
+                let RxHeader { checksum, hash, .. } = span.header;
+                RxFrame { data, position: span.position, checksum, hash, buffer: span.buffer }
+            })
+        });
         host.indicate(now, queue, &frames[..self.spans.len()]);
     }
 }

@@ -67,11 +67,7 @@ pub(crate) fn take_all<H: Host>(
         if batch.frames + batch.dropped == 0 {
             break;
         }
-        polled.frames += batch.frames;
-        polled.dropped += batch.dropped;
-        polled.bytes += batch.bytes;
-        polled.copied += batch.copied;
-        polled.lent += batch.lent;
+        polled.add(&batch);
     }
     let receive = &mut rx.counters.receive;
     receive.consumed += u64::from(polled.frames) + u64::from(polled.dropped);

@@ -4,16 +4,19 @@
 //! back; the two together are always the whole ring, until the device breaks the ring. Which buffer a
 //! descriptor means is the buffer policy's affair.
 
+use crate::Host;
 use crate::buffers::Pool;
 use crate::config::DriverConfig;
 use crate::counters::QueueCounters;
 use crate::dma::{DmaRegion, View};
+use crate::event::Event;
 use crate::layout::QueueLayout;
 use crate::moderation::Moderator;
 use crate::policy::Refill;
 use crate::reset::Resetting;
 use crate::ring::{Ring, RingError, RingFeatures};
 use crate::timer::QueueTimer;
+use crate::transport::Transport;
 
 #[derive(Debug)]
 pub(crate) struct RxQueue {
@@ -110,6 +113,25 @@ impl RxQueue {
             self.counters.receive.refills += 1;
         }
         posted
+    }
+
+    /// Tells the device of new buffers if it wants to know; gives whether it did.
+    #[inline]
+    pub(crate) fn kick<T: Transport, H: Host>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        memory: &DmaRegion,
+        transport: &mut T,
+        host: &mut H,
+    ) -> bool {
+        let wanted = self.ring.kick_wanted(memory);
+        if wanted {
+            self.counters.receive.kicks += 1;
+            host.event(now, Event::Kicked { queue });
+            transport.notify(2 * queue);
+        }
+        wanted
     }
 
     /// All buffers, to be passed to [`Pool::copy_out`] for a whole batch.

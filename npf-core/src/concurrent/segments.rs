@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Contract: decides as [`Segments`](crate::engine::Segments) does. CPUs with segments of their own
-//! share the counter alone. All packets are read in the order of their numbers; what one CPU stores
+//! share the counter, and once per batch the lock of the totals. All packets are read in the order of their numbers; what one CPU stores
 //! before another begins to store bears the smaller one. A number that is taken is stored before its
 //! segment is unlocked, and a refused packet takes none, so that the reader never waits for one that
 //! will not come. Nobody holds two segments at a time.
