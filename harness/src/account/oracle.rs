@@ -26,13 +26,13 @@ pub struct Limits {
     pub min_frame: u64,
     /// Largest payload of a frame; Ethernet header and up to two VLAN tags come on top.
     pub mtu: u64,
-    /// Bytes that one receive buffer takes, virtio header included.
+    /// Bytes that one chain of receive buffers takes, virtio header included.
     pub buffer_bytes: u64,
     /// Spare receive buffers of each queue.
     pub spare_buffers: u64,
     /// Bytes of the virtio header among them.
     pub header_bytes: u64,
-    /// Descriptors of an RX queue.
+    /// Descriptors of an RX queue, until it is restarted with fewer.
     pub rx_ring: u64,
     /// A frame may take several buffers.
     pub mergeable: bool,
@@ -55,6 +55,8 @@ pub struct Oracle {
     /// What the FIFO takes now.
     fifo_limit: u64,
     available: Vec<u64>,
+    /// By queue: entries of its ring.
+    ring: Vec<u64>,
     /// By queue: receive buffers that the stack keeps.
     lent: Vec<u64>,
     /// The queue was reset by itself and is not in use again.
@@ -99,6 +101,7 @@ impl Oracle {
         let buffers = limits.handles.iter().copied().map(Buffer::new).collect();
         Self {
             fifo_limit: limits.fifo_bytes,
+            ring: vec![limits.rx_ring; usize::from(queues)],
             limits,
             fifo_bytes: 0,
             available: vec![0; usize::from(queues)],
@@ -154,9 +157,10 @@ impl Oracle {
         }
     }
 
-    /// The driver has put a receive queue to use again.
-    pub fn queue_restarted(&mut self, queue: u16) {
-        self.in_reset[usize::from(queue)] = false;
+    /// The driver has put a receive queue to use again, with a ring of so many entries.
+    pub fn queue_restarted(&mut self, queue: u16, entries: u16) {
+        let queue = usize::from(queue);
+        (self.in_reset[queue], self.ring[queue]) = (false, entries.into());
     }
 
     /// The link changed.
@@ -399,7 +403,8 @@ impl Oracle {
                 ),
             ),
             Nic::BufferTooSmall => {
-                let buffers = if self.limits.mergeable { self.limits.rx_ring } else { 1 };
+                let ring = claim.queue.map_or(0, |queue| self.ring[usize::from(queue)]);
+                let buffers = if self.limits.mergeable { ring } else { 1 };
                 let room = buffers * self.limits.buffer_bytes;
                 (len + self.limits.header_bytes > room, format!("a frame may take {room} B"))
             }
@@ -496,7 +501,9 @@ mod tests {
         assert!(!judge(&mut oracle, Nic::NoDescriptor, 14), "112 B do");
         assert!(judge(&mut oracle, Nic::FifoOverflow, 60));
         assert!(!judge(&mut oracle, Nic::BufferTooSmall, 0), "the ring has 896 B");
-        oracle.limits.rx_ring = 1;
+        oracle.queue_restarted(1, 1);
+        assert!(!judge(&mut oracle, Nic::BufferTooSmall, 0), "that was another ring");
+        oracle.queue_restarted(0, 1);
         assert!(judge(&mut oracle, Nic::BufferTooSmall, 0));
     }
 

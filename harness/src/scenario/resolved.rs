@@ -3,7 +3,7 @@
 //! Contract: each rule stands here once; [`Scenario::resolved`] writes the outcome of all of them
 //! into a copy, so that printing the copy shows every value, and loading that changes nothing.
 
-use super::{Bytes, DriverControl, Duration, Handle, Recover, Scenario, Traffic};
+use super::{BufferPolicy, Bytes, DriverControl, Duration, Handle, Recover, Scenario, Traffic};
 
 impl Scenario {
     /// A copy with every default filled in. What stays open has no value to show: a filter that
@@ -21,6 +21,15 @@ impl Scenario {
     /// Bytes of `struct virtio_net_hdr` before each frame in memory (virtio 1.x, 5.1.6).
     pub fn virtio_header(&self) -> u64 {
         if self.nic.hash_report { 20 } else { 12 }
+    }
+
+    /// Bytes that one chain of the driver's receive buffers takes, virtio header included.
+    pub fn receive_chain(&self) -> u64 {
+        let driver = &self.driver;
+        match driver.buffer_policy {
+            BufferPolicy::HeaderSplit => driver.buffer.0 + driver.header_buffer.0,
+            BufferPolicy::Copy | BufferPolicy::PageFlip => driver.buffer.0,
+        }
     }
 
     /// Shortest frame, without FCS, that is no runt.

@@ -475,8 +475,8 @@ impl Book {
                     self.oracle.posted(queue, posted.into());
                 }
                 driver::Event::BufferLent { queue, .. } => self.oracle.lent(queue),
-                driver::Event::QueueRestarted { queue, posted, .. } => {
-                    self.oracle.queue_restarted(queue);
+                driver::Event::QueueRestarted { queue, entries, posted } => {
+                    self.oracle.queue_restarted(queue, entries);
                     self.oracle.posted(queue, posted.into());
                 }
                 // Positions in the rings count from 0 again.

@@ -467,7 +467,7 @@ fn limits(scenario: &Scenario) -> Limits {
         fifo_bytes: scenario.nic.fifo.0,
         min_frame: scenario.min_frame().0,
         mtu: scenario.wire.mtu.into(),
-        buffer_bytes: scenario.driver.buffer.0,
+        buffer_bytes: scenario.receive_chain(),
         spare_buffers: scenario.driver.spare_buffers.into(),
         header_bytes: scenario.virtio_header(),
         rx_ring: scenario.ring.rx.into(),

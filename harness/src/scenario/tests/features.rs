@@ -61,6 +61,27 @@ fn buffers_hold_a_frame_or_the_ring_does() {
 }
 
 #[test]
+fn mergeable_buffers_hold_a_frame_in_every_ring_that_there_will_be() {
+    let shrunk = |entries: u16, more: &[&str]| {
+        let text = format!("[[driver.control]]\nat = '1ms'\nring_rx = {entries}\n");
+        let mut sets = vec!["driver.buffer=128B".to_owned(), "nic.mrg_rxbuf=true".to_owned()];
+        sets.extend(more.iter().map(|&set| set.to_owned()));
+        Scenario::parse(&text, "test.toml", &sets).map(drop).map_err(|error| error.to_string())
+    };
+    // 32 - 16 + 1 buffers of 128 B do for 1534 B; of a ring of 16 the driver may leave one.
+    assert_eq!(shrunk(32, &[]), Ok(()));
+    let message = shrunk(16, &[]).unwrap_err();
+    assert!(message.contains("1 buffers of 128B"), "{message}");
+    assert_eq!(shrunk(16, &["driver.refill_threshold=1"]), Ok(()));
+    // Header and payload in two entries: half as many chains, each 64 B longer.
+    let split = ["driver.buffer_policy=header-split", "driver.header_buffer=64B"];
+    let more = [split[0], split[1], "driver.refill_threshold=1"];
+    let message = shrunk(16, &[&more[..], &["driver.buffer=100B"]].concat()).unwrap_err();
+    assert!(message.contains("8 buffers of 164B"), "{message}");
+    assert_eq!(shrunk(16, &[&more[..], &["nic.indirect_desc=true"]].concat()), Ok(()));
+}
+
+#[test]
 fn filters_name_what_exists() {
     assert!(refused(&["rx_filter.vlan=[1, 4096]"]).contains("4096"));
     assert!(refused(&["rx_filter.multicast=['02:00:00:00:00:01']"]).contains("not the address"));

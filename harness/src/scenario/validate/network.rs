@@ -139,6 +139,7 @@ fn driver(scenario: &Scenario) -> Result<(), Impossible> {
     let driver = &scenario.driver;
     within("driver.budget", driver.budget, 1, u16::MAX)?;
     within("driver.refill_threshold", driver.refill_threshold, 1, scenario.ring.rx)?;
+    controls(scenario)?;
     buffer(scenario)?;
     within("driver.spare_buffers", driver.spare_buffers, 1, 32_767)?;
     within("driver.header_buffer", driver.header_buffer, Bytes(64), Bytes(1024))?;
@@ -156,7 +157,6 @@ fn driver(scenario: &Scenario) -> Result<(), Impossible> {
         return wrong(&["ring.rx", "driver.buffer", "channels.combined"], what, allowed);
     }
     moderation(scenario)?;
-    controls(scenario)?;
     let least = Duration(1_000_000);
     within("driver.control_timeout", driver.control_timeout, least, LONGEST_RUN)
 }
@@ -180,23 +180,46 @@ fn buffer(scenario: &Scenario) -> Result<(), Impossible> {
     }
     // Each buffer must hold the header at least (virtio 5.1.6.3.1).
     within("driver.buffer", driver.buffer, Bytes(header), most)?;
-    let posted = match driver.refill {
-        Refill::EachPoll => u64::from(scenario.ring.rx),
-        Refill::Threshold | Refill::WithoutKick => {
-            u64::from(scenario.ring.rx - driver.refill_threshold) + 1
+    left_with_device(scenario, "ring.rx", scenario.ring.rx, frame)?;
+    for (index, control) in driver.control.iter().enumerate() {
+        if let Some(entries) = control.ring_rx {
+            left_with_device(scenario, &format!("driver.control.{index}.ring_rx"), entries, frame)?;
         }
+    }
+    Ok(())
+}
+
+/// With mergeable buffers: those that the driver leaves in a ring of so many entries, which `key` says, hold a
+/// frame of `frame` bytes.
+fn left_with_device(
+    scenario: &Scenario,
+    key: &str,
+    entries: u16,
+    frame: Bytes,
+) -> Result<(), Impossible> {
+    let driver = &scenario.driver;
+    let split = driver.buffer_policy == BufferPolicy::HeaderSplit;
+    // A chain of two buffers takes two entries, unless they stand in a table of their own.
+    let chains = if split && !scenario.nic.indirect_desc { entries / 2 } else { entries };
+    let posted = match driver.refill {
+        Refill::EachPoll => chains,
+        Refill::Threshold | Refill::WithoutKick => chains - driver.refill_threshold.min(chains) + 1,
         Refill::WhenEmpty => 1,
     };
-    if posted * driver.buffer.0 >= frame.0 {
+    let each = Bytes(scenario.receive_chain());
+    if u64::from(posted) * each.0 >= frame.0 {
         return Ok(());
     }
     let what = format!(
-        "{posted} buffers of {}, all that the device may be left with, cannot hold every frame of \
-         MTU {mtu}",
-        driver.buffer
+        "{posted} buffers of {each}, all that the device may be left with, cannot hold every frame of \
+         MTU {}",
+        scenario.wire.mtu
     );
     let allowed = format!("{frame} in all: larger buffers, a longer ring, or an earlier refill");
-    wrong(&["driver.buffer", "driver.refill_threshold", "driver.refill", "ring.rx"], what, allowed)
+    let keys = [key, "driver.buffer", "driver.refill_threshold", "driver.refill", "ring.rx"];
+    // Of the first ring, whatever is written may be the cause; a later one is one itself.
+    let first = usize::from(key == "ring.rx");
+    wrong(&keys[first..], what, allowed)
 }
 
 /// Times that let virtual time pass.
