@@ -11,6 +11,7 @@
 //! Each handle's own tally counts the frames that the tap showed to that handle.
 
 mod buffers;
+mod checksum;
 pub mod law;
 mod ledger;
 mod oracle;

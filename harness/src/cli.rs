@@ -12,6 +12,7 @@ mod scenario;
 mod watch;
 
 use crate::exit::{self, Exit};
+use crate::output::stdout;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -185,6 +186,14 @@ pub fn main() -> Exit {
         Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),
         Command::Bench(BenchCommand::Engine(args)) => bench::engine(&args),
         Command::Bench(BenchCommand::Ring(args)) => bench::ring(&args),
+    }
+}
+
+/// Prints what a command has made, and says how that ended.
+fn print(made: Result<String, String>) -> Exit {
+    match made.and_then(|text| stdout::print(&text)) {
+        Ok(()) => Exit::Ok,
+        Err(what) => scenario::Failure::Output(what).tell(),
     }
 }
 

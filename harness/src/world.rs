@@ -3,8 +3,10 @@
 //!
 //! - [`embedded`]: the event loop; who runs when.
 //! - [`book`]: what every effect of a component does to the account, the events and the outputs.
+//! - [`setup`]: builds a world from a scenario, and brings the driver up.
 //! - [`port`]: the driver's registers, which are the device's.
 //! - [`cpu`], [`schedule`]: virtual CPUs and the list of what is due.
+//! - [`capture`]: `capture.pcapng`, with the fate of each frame.
 //! - [`dump`]: capture files that the driver or a reading program writes.
 //! - [`latency`]: from the wire to the reader.
 //! - [`control`]: what a program changes on its handle while it runs.

@@ -264,3 +264,22 @@ fn outputs_of_an_earlier_run_do_not_stay_beside_those_of_a_new_one() {
     left.sort();
     assert_eq!(left, ["notes.txt", "result.json"]);
 }
+
+/// Without a watchdog a driver that re-arms blindly sleeps on waiting frames; its reader's time-outs are no
+/// progress.
+#[test]
+fn a_driver_that_sleeps_for_ever_is_told_by_the_exit_code() {
+    let folder = folder("sleeps");
+    let text = |rearm: &str| {
+        format!(
+            "[traffic]\nsource = 'generator'\nframes = 20000\nrate = '500kpps'\nflows = 16\nburst = 100\n\
+             [channels]\ncombined = 1\n[ring]\nrx = 128\n[nic]\nfifo = '4KiB'\n[driver]\nrearm = '{rearm}'\n\
+             [[handle]]\nread_timeout = '10ms'\n"
+        )
+    };
+    let (code, stdout, stderr) = run(&["run", &scenario(&folder, &text("blind"))]);
+    assert_eq!(code, 11, "{stdout}{stderr}");
+    assert!(stdout.contains("no progress: ") && stdout.contains("account: ok"), "{stdout}");
+    let (code, _, stderr) = run(&["run", &scenario(&folder, &text("look-again"))]);
+    assert_eq!(code, 0, "{stderr}");
+}

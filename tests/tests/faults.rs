@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 
-use harness::fault::{Count, Kind};
+use harness::fault::{Count, Kind, Unit};
 use harness::scenario::Scenario;
 use harness::world::embedded::{Embedded, Unwatched};
 use harness::world::outcome::{End, Outcome};
@@ -62,7 +62,7 @@ fn a_flapping_link_drops_what_arrives_meanwhile() {
 
 #[test]
 fn damaged_frames_are_dropped_by_the_mac_and_no_others() {
-    for (kind, reason) in [("bad_crc", "bad_fcs"), ("runt", "runt"), ("giant", "giant")] {
+    for (kind, reason) in [("bad_fcs", "bad_fcs"), ("runt", "runt"), ("giant", "giant")] {
         let outcome = with(&format!("kind = '{kind}'\nframe = 7\ncount = 3"));
         assert_eq!((outcome.dropped_for(reason), outcome.total.dropped), (3, 3), "{kind}");
         assert_eq!(outcome.first_drops[0].frame, 7, "{kind}");
@@ -180,6 +180,31 @@ fn a_lost_interrupt_is_recovered_by_the_watchdog_or_seen_as_held() {
     nothing_lost(&outcome);
 }
 
+/// A driver that forgets to look again sleeps on waiting frames for ever; the reader's time-outs are no
+/// progress, and a fault elsewhere excuses nothing.
+#[test]
+fn frames_that_nothing_will_ever_move_are_a_lack_of_progress() {
+    let laboratory = |more: &str| {
+        format!(
+            "[channels]\ncombined = 2\n[driver]\nrearm = 'blind'\n{more}[traffic]\nsource = 'generator'\n\
+             frames = 20000\nrate = '500kpps'\nflows = 16\nburst = 100\n[run]\ndrain = '20ms'\n[[handle]]\n\
+             read_timeout = '1ms'\n"
+        )
+    };
+    let outcome = play(&laboratory(""));
+    let End::Stuck(what) = &outcome.end else { panic!("{}", outcome.end) };
+    assert!(what.contains("in the used rings of rxq0, rxq1"), "{what}");
+    assert!(outcome.ok() && outcome.held.ring > 0);
+    let stuck = "[[fault]]\nkind = 'queue_stuck'\nqueue = 1\nat = '0s'\n";
+    let outcome = play(&(laboratory("") + stuck));
+    let End::Stuck(what) = &outcome.end else { panic!("{}", outcome.end) };
+    assert!(what.contains("rings of rxq0, and"), "{what}");
+    assert!(outcome.queues[1].held.fifo > 0);
+    let outcome = play(&laboratory("watchdog = '1ms'\n"));
+    assert!(matches!(outcome.end, End::Complete), "{}", outcome.end);
+    nothing_lost(&outcome);
+}
+
 #[test]
 fn interrupts_too_many_are_counted_and_harmless() {
     for (fault, kind) in [
@@ -252,16 +277,32 @@ fn a_driver_that_recovers_still_takes_what_was_cut_short() {
 /// Switching one fault on leaves what another one hits as it was, and what is offered.
 #[test]
 fn each_fault_draws_from_a_stream_of_its_own() {
-    let flips = "kind = 'bad_crc'\nchance = '1/100'";
-    let alone = with(flips);
+    let damaged = "kind = 'bad_fcs'\nchance = '1/100'";
+    let alone = with(damaged);
     let more = with(&format!(
-        "kind = 'interrupt_duplicated'\nchance = '1/5'\nfor = '1us'\n[[fault]]\n{flips}\n\
+        "kind = 'interrupt_duplicated'\nchance = '1/5'\nfor = '1us'\n[[fault]]\n{damaged}\n\
          [[fault]]\nkind = 'payload_bit_flip'\nchance = '1/10'"
     ));
-    assert_eq!(alone.faults.count(Kind::BadCrc), more.faults.count(Kind::BadCrc));
+    assert_eq!(alone.faults.count(Kind::BadFcs), more.faults.count(Kind::BadFcs));
     assert_eq!(alone.offered_digest, more.offered_digest);
     let first = |outcome: &Outcome| outcome.first_drops[0].frame;
     assert_eq!(first(&alone), first(&more));
+    // One of its own kind in front, which hits nothing before this one's first frame, changes nothing either.
+    let late = first(&alone) + 1;
+    let before = format!("kind = 'bad_fcs'\nframe = {late}\n[[fault]]\n{damaged}");
+    let two = with(&before);
+    let (one, two) = (alone.faults.count(Kind::BadFcs), two.faults.count(Kind::BadFcs));
+    assert_eq!(one.injected + 1, two.injected);
+}
+
+/// Found by reading: bit flips come last on the frame, and that is no other fault's place in the list.
+#[test]
+fn a_fault_behind_a_bit_flip_begins_at_its_time() {
+    let outcome = with(
+        "kind = 'payload_bit_flip'\nframe = 3\n[[fault]]\nkind = 'link_flap'\nat = '500us'\nfor = '100us'",
+    );
+    assert_eq!(seen(&outcome, Kind::LinkFlap).0, 1);
+    assert_eq!((outcome.dropped_for("link_down"), outcome.total.dropped), (100, 100));
 }
 
 /// One random `[[fault]]`.
@@ -273,25 +314,24 @@ fn fault() -> impl Strategy<Value = String> {
     ];
     let keys = (1_u64..400, 1_u32..4, 0_u16..3, any::<[bool; 3]>(), 0_u64..3000);
     (prop::sample::select(Kind::ALL.to_vec()), when, keys).prop_map(|(kind, when, keys)| {
-        use harness::fault::{Key, Unit};
         let (lasting, count, queue, [a, b, c], amount) = keys;
-        let facts = kind.facts();
-        let mut text = format!("[[fault]]\nkind = '{}'\n{when}\n", kind.name());
-        let mut key = |rule: Key, may: bool, line: String| {
-            if rule == Key::Must || (rule == Key::May && may) {
-                text += &line;
-            }
+        let amount = match (kind, kind.facts().amount) {
+            // No more than the smallest FIFO has.
+            (Kind::FifoShrink, _) => format!("'{}B'", amount.min(1514)),
+            (_, Unit::Bytes) => format!("'{amount}B'"),
+            (_, _) => (2 + amount % 50).to_string(),
         };
-        key(facts.lasting, a, format!("for = '{lasting}us'\n"));
-        key(facts.count, b, format!("count = {count}\n"));
-        key(facts.queue, c, format!("queue = {queue}\n"));
-        match facts.amount {
-            Unit::None => {}
-            Unit::Bytes => text += &format!("amount = '{amount}B'\n"),
-            Unit::Times => text += &format!("amount = {}\n", 2 + amount % 50),
-        }
-        if kind == Kind::CpuStolen {
-            text += &format!("cpu = {queue}\n");
+        let mut text = format!("[[fault]]\nkind = '{}'\n{when}\n", kind.name());
+        for (key, may, value) in [
+            ("for", a, format!("'{lasting}us'")),
+            ("count", b, count.to_string()),
+            ("queue", c, queue.to_string()),
+            ("amount", true, amount),
+            ("cpu", true, queue.to_string()),
+        ] {
+            if kind.has(key, may) {
+                text += &format!("{key} = {value}\n");
+            }
         }
         text
     })

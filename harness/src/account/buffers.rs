@@ -11,7 +11,7 @@
 //! - `store-hold`, `zero-copy`: the record tells of the store buffer; that the other one is taken
 //!   shows in the charges that are not in the store.
 
-use npf_core::{CpuClamp, DropReason as Npf, DumpLimits, EngineKind, SegmentChoice};
+use npf_core::{BufferMode, CpuClamp, DropReason as Npf, DumpLimits, EngineKind, SegmentChoice};
 use std::collections::VecDeque;
 
 use super::Claim;
@@ -167,18 +167,40 @@ impl Buffer {
         }
     }
 
-    /// Whether a drop of this buffer's is justified, and the facts.
-    pub(super) fn judge(&mut self, reason: Npf, claim: Claim, cpu: u16) -> (bool, String) {
+    /// Whether a drop of this buffer's is justified.
+    ///
+    /// # Errors
+    /// The facts that it is not.
+    pub(super) fn judge(&mut self, reason: Npf, claim: Claim, cpu: u16) -> Result<(), String> {
         let part = self.part(cpu);
+        if !may_say(&self.limit.engine, reason) {
+            return Err(format!("{:?} never drops for it", self.limit.engine));
+        }
+        if self.holds(reason, claim, part) { Ok(()) } else { Err(self.facts(claim, part)) }
+    }
+
+    #[cold]
+    fn facts(&self, claim: Claim, part: usize) -> String {
+        let whole: u64 = self.charged.iter().sum();
+        format!(
+            "{whole} of {} B are charged, {} of them in part {part}, {} packets held; the record says {} of {} \
+             and a need of {}",
+            self.limit.capacity,
+            self.charged[part],
+            self.held,
+            claim.occupancy,
+            claim.capacity,
+            claim.need
+        )
+    }
+
+    /// Whether the numbers of a drop are those of its rule.
+    fn holds(&mut self, reason: Npf, claim: Claim, part: usize) -> bool {
         let whole: u64 = self.charged.iter().sum();
         let Self { limit, .. } = self;
         let Claim { occupancy, capacity, need, held, .. } = claim;
         let full = occupancy + need > capacity;
-        let facts = format!(
-            "{whole} of {} B are charged, {} of them in part {part}, {} packets held; the record says {occupancy} of {capacity} and a need of {need}",
-            limit.capacity, self.charged[part], self.held
-        );
-        let holds = match reason {
+        match reason {
             Npf::BufferFull => match limit.engine {
                 EngineKind::PacketQueue(choices) => {
                     let no_room = if choices.soft_limit { whole >= limit.capacity } else { full };
@@ -230,8 +252,7 @@ impl Buffer {
             }
             Npf::Flushed | Npf::Closed => self.controlled,
             _ => false,
-        };
-        (holds, facts)
+        }
     }
 
     /// Whether each packet goes to the next segment.
@@ -259,6 +280,31 @@ impl Buffer {
     }
 }
 
+/// Whether a design, so chosen, has the rule of this reason at all.
+fn may_say(engine: &EngineKind, reason: Npf) -> bool {
+    let shared = matches!(engine, EngineKind::ZeroCopy(choices)
+        if choices.buffer_mode != BufferMode::Buffered);
+    match reason {
+        Npf::BufferFull => {
+            !shared && !matches!(engine, EngineKind::Segments(_) | EngineKind::Worker(_))
+        }
+        Npf::SegmentFull => matches!(engine, EngineKind::Segments(_)),
+        Npf::WorkerFull => matches!(engine, EngineKind::Worker(_)),
+        Npf::Prefiltered => {
+            matches!(engine, EngineKind::Ring(choices) if choices.prefilter_heuristic)
+        }
+        Npf::HeadDropped => {
+            matches!(engine, EngineKind::StoreHold(choices) if choices.head_drop)
+        }
+        Npf::UserOwned | Npf::Unread => shared,
+        Npf::ZeroBuffer => !shared,
+        // These are the handle's own, whatever its buffer.
+        Npf::NoMemory | Npf::Flushed | Npf::Closed | Npf::DumpEnded => true,
+        // That there is no handle is nothing that one says.
+        Npf::NoHandle => false,
+    }
+}
+
 /// How many parts the buffer is divided into.
 fn parts_of_buffer(limit: &HandleLimit) -> u64 {
     let EngineKind::Segments(choices) = limit.engine else { return 1 };
@@ -278,4 +324,75 @@ fn parts(limit: &HandleLimit) -> usize {
             && choices.count.is_none()
             && limit.cpus > 255);
     parts_of_buffer(limit) as usize + usize::from(unscanned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use npf_core::{
+        PacketQueueOptions, RingOptions, SegmentsOptions, StoreHoldOptions, WorkerOptions,
+        ZeroCopyOptions,
+    };
+
+    /// Each design with the options that matter, and the reasons that it may give besides the handle's own.
+    #[test]
+    fn each_design_drops_for_its_own_reasons() {
+        let ring = |prefilter_heuristic| EngineKind::Ring(RingOptions { prefilter_heuristic });
+        let store_hold =
+            |head_drop| EngineKind::StoreHold(StoreHoldOptions { head_drop, ..Default::default() });
+        let zero_copy = |buffer_mode| {
+            EngineKind::ZeroCopy(ZeroCopyOptions { buffer_mode, ..Default::default() })
+        };
+        use Npf::{
+            BufferFull, HeadDropped, Prefiltered, SegmentFull, Unread, UserOwned, WorkerFull,
+            ZeroBuffer,
+        };
+        let table: [(EngineKind, &[Npf]); 10] = [
+            (EngineKind::PacketQueue(PacketQueueOptions::CURRENT), &[BufferFull, ZeroBuffer]),
+            (EngineKind::Segments(SegmentsOptions::default()), &[SegmentFull, ZeroBuffer]),
+            (EngineKind::Worker(WorkerOptions::default()), &[WorkerFull, ZeroBuffer]),
+            (ring(false), &[BufferFull, ZeroBuffer]),
+            (ring(true), &[BufferFull, Prefiltered, ZeroBuffer]),
+            (store_hold(false), &[BufferFull, ZeroBuffer]),
+            (store_hold(true), &[BufferFull, HeadDropped, ZeroBuffer]),
+            (zero_copy(BufferMode::Buffered), &[BufferFull, ZeroBuffer]),
+            (zero_copy(BufferMode::ZeroCopy), &[UserOwned, Unread]),
+            (zero_copy(BufferMode::ZeroCopyInherit), &[UserOwned, Unread]),
+        ];
+        let own = [Npf::NoMemory, Npf::Flushed, Npf::Closed, Npf::DumpEnded];
+        for (engine, its) in table {
+            for reason in Npf::ALL {
+                let may = its.contains(&reason) || own.contains(&reason);
+                assert_eq!(may_say(&engine, reason), may, "{} of {engine:?}", reason.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_of_another_design_holds_with_no_numbers() {
+        let limit = HandleLimit {
+            engine: EngineKind::PacketQueue(PacketQueueOptions::CURRENT),
+            capacity: 1000,
+            cpus: 1,
+            object_limit: None,
+            dump: DumpLimits::default(),
+            markers: false,
+        };
+        let mut buffer = Buffer::new(limit);
+        buffer.stored(0, 1000);
+        let claim = Claim {
+            tag: 0,
+            queue: Some(0),
+            handle: Some(0),
+            occupancy: 1000,
+            capacity: 1000,
+            need: 80,
+            held: Some(1000),
+            lied: false,
+        };
+        assert_eq!(buffer.judge(Npf::BufferFull, claim, 0), Ok(()));
+        for reason in [Npf::HeadDropped, Npf::Unread, Npf::UserOwned, Npf::Prefiltered] {
+            assert!(buffer.judge(reason, claim, 0).is_err(), "{}", reason.name());
+        }
+    }
 }

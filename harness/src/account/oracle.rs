@@ -9,10 +9,11 @@
 //! It does not check whether a *filter* was right to refuse a frame; the filter's tests do.
 
 use super::buffers::{Buffer, HandleLimit};
+use super::checksum::is_right;
 use super::rx_filter::may_refuse;
-use super::{Ledger, Reason};
+use super::{Flight, Ledger, Reason};
 use crate::scenario::RxFilter;
-use driver::DropReason as Driver;
+use driver::{DropReason as Driver, RxChecksum};
 use nic_model::DropReason as Nic;
 use nic_model::rss::{classify, toeplitz};
 use npf_core::{DropReason as Npf, DumpLimits};
@@ -71,8 +72,6 @@ pub struct Oracle {
     bad_fcs: bool,
     /// Why the device drops everything, if a fault has stopped it.
     halted: Option<Nic>,
-    /// Queues whose completions a fault has had lie, one bit each.
-    lied: u64,
 }
 
 /// The numbers of a drop record, of whichever component.
@@ -92,6 +91,8 @@ pub struct Claim {
     pub need: u64,
     /// What a packet that the handle held was charged; `None` if it was refused at once.
     pub held: Option<u64>,
+    /// A fault has had this completion lie, or has upset the queue: what is wrong there is just.
+    pub lied: bool,
 }
 
 impl Oracle {
@@ -114,7 +115,6 @@ impl Oracle {
             resets: false,
             bad_fcs: false,
             halted: None,
-            lied: 0,
         }
     }
 
@@ -178,20 +178,6 @@ impl Oracle {
     /// A fault has left the FIFO so many bytes; `None`: what the scenario grants.
     pub fn fifo_shrinks(&mut self, bytes: Option<u64>) {
         self.fifo_limit = bytes.unwrap_or(self.limits.fifo_bytes);
-    }
-
-    /// A completion of this receive queue lies: the driver has cause to complain from now on.
-    pub fn lied(&mut self, queue: u16) {
-        self.lied |= 1 << (queue & 63);
-    }
-
-    fn has_lied(&self, queue: Option<u16>) -> bool {
-        queue.is_some_and(|queue| self.lied & (1 << (queue & 63)) != 0)
-    }
-
-    /// This receive queue begins anew.
-    pub fn forgets_lies(&mut self, queue: u16) {
-        self.lied &= !(1 << (queue & 63));
     }
 
     /// The driver published `posted` descriptors.
@@ -304,45 +290,56 @@ impl Oracle {
         let Some(flight) = ledger.flight(claim.tag) else {
             return Err(format!("{} for tag {}, which is not in flight", reason.name(), claim.tag));
         };
-        let len = flight.bytes.len() as u64;
-        let (holds, facts) = match reason {
-            Reason::Nic(reason) => self.judge_nic(reason, claim, &flight.bytes),
+        let why_not = match reason {
+            Reason::Nic(reason) => {
+                if self.nic_may(reason, claim, &flight.bytes) {
+                    return Ok(());
+                }
+                self.nic_facts(reason, claim, &flight.bytes)
+            }
             Reason::Npf(reason) => {
                 match claim.handle.and_then(|h| self.buffers.get_mut(h as usize)) {
-                    Some(buffer) => buffer.judge(reason, claim, self.cpu),
-                    None => {
-                        (reason == Npf::NoHandle, format!("handle {:?} is not open", claim.handle))
-                    }
+                    Some(buffer) => match buffer.judge(reason, claim, self.cpu) {
+                        Ok(()) => return Ok(()),
+                        Err(facts) => facts,
+                    },
+                    None if reason == Npf::NoHandle => return Ok(()),
+                    None => format!("handle {:?} is not open", claim.handle),
                 }
             }
             Reason::Driver(Driver::NoSpareBuffer) => {
                 let lent = claim.queue.map_or(0, |queue| self.lent[usize::from(queue)]);
                 let spares = self.limits.spare_buffers;
-                (
-                    lent == spares && (claim.occupancy, claim.capacity) == (spares, spares),
-                    format!(
-                        "{lent} of {spares} spare buffers are out, the record says {} of {}",
-                        claim.occupancy, claim.capacity
-                    ),
+                if lent == spares && (claim.occupancy, claim.capacity) == (spares, spares) {
+                    return Ok(());
+                }
+                format!(
+                    "{lent} of {spares} spare buffers are out, the record says {} of {}",
+                    claim.occupancy, claim.capacity
                 )
             }
-            // The driver's reasons accuse the device; a model that obeys the specification never
-            // gives cause for one, so unless a completion of the queue has lied each of them is a
-            // fault of ours.
-            Reason::Driver(_) => (
-                self.has_lied(claim.queue),
-                "the device obeys the specification on this queue".into(),
-            ),
+            // The driver's other reasons accuse the device; a model that obeys the specification never
+            // gives cause for one, so unless a fault has had it lie each of them is a fault of ours.
+            Reason::Driver(_) if claim.lied => return Ok(()),
+            Reason::Driver(_) => "the device obeys the specification here".into(),
         };
-        if holds {
-            return Ok(());
+        Err(unjust(reason, flight, &why_not))
+    }
+
+    /// Whether what the device says about a frame's checksum is so, by the plain definition. It need not say
+    /// of every right one that it is.
+    ///
+    /// # Errors
+    /// What is not so.
+    pub fn judge_checksum(frame: &[u8], said: RxChecksum) -> Result<(), String> {
+        match said {
+            RxChecksum::Unknown => Ok(()),
+            RxChecksum::Valid if is_right(frame) => Ok(()),
+            RxChecksum::Valid => Err("the device calls a checksum right that is not".into()),
+            RxChecksum::Partial { .. } => {
+                Err("the device wants a checksum completed that came over the wire".into())
+            }
         }
-        Err(format!(
-            "frame {} ({len} B) was dropped for {}, which does not hold: {facts}; it is {}",
-            flight.frame,
-            reason.name(),
-            reason.describe()
-        ))
     }
 
     /// Whether the hash that came with a frame is the one of its bytes, by the plain definition. A frame
@@ -368,63 +365,85 @@ impl Oracle {
         available > 0 && (!self.limits.mergeable || available * self.limits.buffer_bytes >= need)
     }
 
-    fn judge_nic(&self, reason: Nic, claim: Claim, frame: &[u8]) -> (bool, String) {
+    fn nic_may(&self, reason: Nic, claim: Claim, frame: &[u8]) -> bool {
         let len = frame.len() as u64;
         let available = claim.queue.map_or(0, |queue| self.available[usize::from(queue)]);
         let no_room = self.fifo_bytes + len > self.fifo_limit;
         match reason {
-            Nic::LinkDown => (!self.link_up, "the link is up".into()),
-            Nic::BadFcs => (self.bad_fcs, "its frame check sequence is good".into()),
-            Nic::Runt => (len < self.limits.min_frame, "it is long enough".into()),
-            Nic::Giant => {
-                let limit = self.limits.mtu + 14 + 4 * vlan_tags(frame);
-                (len > limit, format!("{limit} B are allowed"))
+            Nic::LinkDown => !self.link_up,
+            Nic::BadFcs => self.bad_fcs,
+            Nic::Runt => len < self.limits.min_frame,
+            Nic::Giant => len > self.longest(frame),
+            Nic::NotReady => !self.ready,
+            Nic::RxFiltered => may_refuse(&self.limits.rx_filter, self.limits.mac, frame),
+            // In a packed ring a false completion takes the place of a descriptor that the device had.
+            Nic::NoDescriptor => {
+                let starved =
+                    !self.would_do(available, len) && claim.occupancy + available == claim.capacity;
+                no_room && (starved || self.limits.packed && claim.lied)
             }
-            Nic::NotReady => (!self.ready, "the driver is ready".into()),
-            Nic::RxFiltered => (
-                may_refuse(&self.limits.rx_filter, self.limits.mac, frame),
-                "the NIC is to take it".into(),
-            ),
-            Nic::NoDescriptor => (
-                no_room
-                    && (self.limits.packed && self.has_lied(claim.queue)
-                        || !self.would_do(available, len)
-                            && claim.occupancy + available == claim.capacity),
-                format!(
-                    "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {} of {} descriptors are used",
-                    self.fifo_bytes, self.fifo_limit, claim.occupancy, claim.capacity
-                ),
-            ),
-            Nic::FifoOverflow => (
-                self.would_do(available, len) && no_room && claim.occupancy == self.fifo_bytes,
-                format!(
-                    "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {}",
-                    self.fifo_bytes, self.fifo_limit, claim.occupancy
-                ),
-            ),
-            Nic::BufferTooSmall => {
-                let ring = claim.queue.map_or(0, |queue| self.ring[usize::from(queue)]);
-                let buffers = if self.limits.mergeable { ring } else { 1 };
-                let room = buffers * self.limits.buffer_bytes;
-                (len + self.limits.header_bytes > room, format!("a frame may take {room} B"))
+            Nic::FifoOverflow => {
+                self.would_do(available, len) && no_room && claim.occupancy == self.fifo_bytes
             }
-            Nic::NeedsReset | Nic::Removed => {
-                (self.halted == Some(reason), "no fault has stopped the device".into())
-            }
-            Nic::Reset => (self.resets, "nobody resets the device".into()),
-            Nic::QueueReset => (
-                claim.queue.is_some_and(|queue| self.in_reset[usize::from(queue)]),
-                "its queue is in use".into(),
-            ),
+            Nic::BufferTooSmall => len + self.limits.header_bytes > self.room(claim.queue),
+            Nic::NeedsReset | Nic::Removed => self.halted == Some(reason),
+            Nic::Reset => self.resets,
+            Nic::QueueReset => claim.queue.is_some_and(|queue| self.in_reset[usize::from(queue)]),
             // A driver that took a false completion gives the device a descriptor which it has already.
-            Nic::RingBroken => (
-                self.has_lied(claim.queue),
-                "the driver obeys the specification on this queue".into(),
-            ),
-            // No scenario disables a queue or has frames sent.
-            _ => (false, "nothing in this world can cause it".into()),
+            Nic::RingBroken => claim.lied,
+            // No scenario disables a queue.
+            _ => false,
         }
     }
+
+    /// What is so instead of what the NIC's reason says.
+    #[cold]
+    fn nic_facts(&self, reason: Nic, claim: Claim, frame: &[u8]) -> String {
+        let available = claim.queue.map_or(0, |queue| self.available[usize::from(queue)]);
+        match reason {
+            Nic::LinkDown => "the link is up".into(),
+            Nic::BadFcs => "its frame check sequence is good".into(),
+            Nic::Runt => "it is long enough".into(),
+            Nic::Giant => format!("{} B are allowed", self.longest(frame)),
+            Nic::NotReady => "the driver is ready".into(),
+            Nic::RxFiltered => "the NIC is to take it".into(),
+            Nic::NoDescriptor | Nic::FifoOverflow => format!(
+                "{available} descriptors are available, {} of {} B of the FIFO are used, the record says {} of \
+                 {}",
+                self.fifo_bytes, self.fifo_limit, claim.occupancy, claim.capacity
+            ),
+            Nic::BufferTooSmall => format!("a frame may take {} B", self.room(claim.queue)),
+            Nic::NeedsReset | Nic::Removed => "no fault has stopped the device".into(),
+            Nic::Reset => "nobody resets the device".into(),
+            Nic::QueueReset => "its queue is in use".into(),
+            Nic::RingBroken => "the driver obeys the specification on this queue".into(),
+            _ => "nothing in this world can cause it".into(),
+        }
+    }
+
+    /// Bytes of the longest frame with as many tags as this one.
+    fn longest(&self, frame: &[u8]) -> u64 {
+        self.limits.mtu + 14 + 4 * vlan_tags(frame)
+    }
+
+    /// Bytes that one frame can take in this queue's ring, at the most.
+    fn room(&self, queue: Option<u16>) -> u64 {
+        let ring = queue.map_or(0, |queue| self.ring[usize::from(queue)]);
+        let chains = if self.limits.mergeable { ring } else { 1 };
+        chains * self.limits.buffer_bytes
+    }
+}
+
+/// What is said of a drop that does not hold.
+#[cold]
+fn unjust(reason: Reason, flight: &Flight, why_not: &str) -> String {
+    format!(
+        "frame {} ({} B) was dropped for {}, which does not hold: {why_not}; it is {}",
+        flight.frame,
+        flight.bytes.len(),
+        reason.name(),
+        reason.describe()
+    )
 }
 
 /// 802.1Q and 802.1ad tags in front of the payload, two at most.
@@ -434,172 +453,4 @@ fn vlan_tags(frame: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use npf_core::{DumpLimits, EngineKind, PacketQueueOptions};
-
-    fn oracle() -> Oracle {
-        let engine = EngineKind::PacketQueue(PacketQueueOptions::CURRENT);
-        let limit = HandleLimit {
-            engine,
-            capacity: 1000,
-            cpus: 1,
-            object_limit: None,
-            dump: DumpLimits::default(),
-            markers: false,
-        };
-        let handles = vec![limit];
-        let limits = Limits {
-            fifo_bytes: 100,
-            min_frame: 60,
-            mtu: 1500,
-            buffer_bytes: 2048,
-            spare_buffers: 2,
-            header_bytes: 12,
-            rx_ring: 16,
-            mergeable: false,
-            packed: false,
-            mac: [2; 6],
-            rx_filter: RxFilter::default(),
-            hash_report: None,
-            handles,
-        };
-        let mut oracle = Oracle::new(limits, 2);
-        oracle.ready(true);
-        oracle
-    }
-
-    fn claim(tag: u64) -> Claim {
-        Claim {
-            tag,
-            queue: Some(0),
-            handle: Some(0),
-            occupancy: 0,
-            capacity: 0,
-            need: 0,
-            held: None,
-        }
-    }
-
-    #[test]
-    fn with_mergeable_buffers_too_few_are_as_good_as_none() {
-        let mut ledger = Ledger::new(2, 1);
-        let tag = ledger.offer(0, &[0; 100]);
-        let mut oracle = oracle();
-        oracle.limits.mergeable = true;
-        oracle.limits.buffer_bytes = 56;
-        oracle.entered_fifo(60);
-        oracle.posted(0, 1);
-        let judge = |oracle: &mut Oracle, reason, occupancy| {
-            let claim = Claim { occupancy, capacity: 16, ..claim(tag) };
-            oracle.judge(Reason::Nic(reason), claim, &ledger).is_ok()
-        };
-        assert!(judge(&mut oracle, Nic::NoDescriptor, 15));
-        assert!(!judge(&mut oracle, Nic::NoDescriptor, 16), "one is there");
-        assert!(!judge(&mut oracle, Nic::FifoOverflow, 60));
-        oracle.posted(0, 1);
-        assert!(!judge(&mut oracle, Nic::NoDescriptor, 14), "112 B do");
-        assert!(judge(&mut oracle, Nic::FifoOverflow, 60));
-        assert!(!judge(&mut oracle, Nic::BufferTooSmall, 0), "the ring has 896 B");
-        oracle.queue_restarted(1, 1);
-        assert!(!judge(&mut oracle, Nic::BufferTooSmall, 0), "that was another ring");
-        oracle.queue_restarted(0, 1);
-        assert!(judge(&mut oracle, Nic::BufferTooSmall, 0));
-    }
-
-    #[test]
-    fn a_frame_is_filtered_only_if_the_nic_was_told_so() {
-        let mut ledger = Ledger::new(2, 1);
-        let tag = ledger.offer(0, &[4; 60]);
-        let mut oracle = oracle();
-        let judge = |oracle: &mut Oracle| {
-            oracle.judge(Reason::Nic(Nic::RxFiltered), claim(tag), &ledger).is_ok()
-        };
-        assert!(!judge(&mut oracle));
-        oracle.limits.rx_filter.promiscuous = false;
-        assert!(judge(&mut oracle));
-    }
-
-    #[test]
-    fn a_reported_hash_is_that_of_the_frame() {
-        let mut frame = vec![0; 60];
-        frame[12..15].copy_from_slice(&[8, 0, 0x45]);
-        frame[26..34].copy_from_slice(&[66, 9, 149, 187, 161, 142, 100, 80]);
-        let mut oracle = oracle();
-        assert!(oracle.judge_hash(&frame, (1, 0x323e_8fc2)).is_err(), "nobody asked");
-        let key = crate::scenario::HashKey::default().0.to_vec();
-        oracle.limits.hash_report = Some((0x1ff, key));
-        // The published vector of these addresses (Microsoft's RSS verification suite).
-        assert_eq!(oracle.judge_hash(&frame, (1, 0x323e_8fc2)), Ok(()));
-        assert!(oracle.judge_hash(&frame, (1, 0x323e_8fc3)).is_err());
-        assert!(oracle.judge_hash(&frame, (2, 0x323e_8fc2)).is_err());
-        assert!(oracle.judge_hash(&[0; 60], (1, 0)).is_err(), "no IP, no hash");
-    }
-
-    #[test]
-    fn no_descriptor_holds_only_with_an_empty_ring_and_a_full_fifo() {
-        let mut ledger = Ledger::new(2, 1);
-        let tag = ledger.offer(0, &[0; 60]);
-        let mut oracle = oracle();
-        let judge =
-            |oracle: &mut Oracle| oracle.judge(Reason::Nic(Nic::NoDescriptor), claim(tag), &ledger);
-        assert!(judge(&mut oracle).is_err(), "the FIFO has room");
-        oracle.entered_fifo(60);
-        assert!(judge(&mut oracle).is_ok());
-        oracle.posted(0, 1);
-        let error = judge(&mut oracle).unwrap_err();
-        assert!(error.contains("1 descriptors are available"), "{error}");
-        oracle.fetched(0, 1).unwrap();
-        assert!(judge(&mut oracle).is_ok());
-        assert!(oracle.fetched(0, 1).is_err());
-    }
-
-    #[test]
-    fn buffer_full_holds_only_when_the_charges_say_so_and_the_record_agrees() {
-        let mut ledger = Ledger::new(2, 1);
-        let tag = ledger.offer(0, &[0; 60]);
-        let mut oracle = oracle();
-        let full = Claim { occupancy: 1040, capacity: 1000, need: 80, ..claim(tag) };
-        let judge =
-            |oracle: &mut Oracle, claim| oracle.judge(Reason::Npf(Npf::BufferFull), claim, &ledger);
-        oracle.stored(0, 960);
-        assert!(
-            judge(&mut oracle, Claim { occupancy: 960, ..full }).is_err(),
-            "40 B are free: soft limit"
-        );
-        oracle.stored(0, 80);
-        assert!(judge(&mut oracle, full).is_ok());
-        assert!(judge(&mut oracle, Claim { occupancy: 999, ..full }).is_err(), "the record lies");
-    }
-
-    #[test]
-    fn a_giant_is_longer_than_mtu_header_and_tags() {
-        let mut ledger = Ledger::new(2, 1);
-        let mut oracle = oracle();
-        let mut frame = vec![0; 1518];
-        frame[12..14].copy_from_slice(&[0x81, 0x00]);
-        let tagged = ledger.offer(0, &frame);
-        frame[12..14].copy_from_slice(&[0x08, 0x00]);
-        let plain = ledger.offer(0, &frame);
-        let mut judge = |tag| oracle.judge(Reason::Nic(Nic::Giant), claim(tag), &ledger);
-        assert!(judge(tagged).is_err());
-        assert!(judge(plain).is_ok());
-    }
-
-    #[test]
-    fn a_missing_spare_buffer_holds_only_while_all_are_out() {
-        let mut ledger = Ledger::new(2, 1);
-        let tag = ledger.offer(0, &[0; 60]);
-        let mut oracle = oracle();
-        let reason = Reason::Driver(Driver::NoSpareBuffer);
-        let full = Claim { occupancy: 2, capacity: 2, need: 1, ..claim(tag) };
-        oracle.lent(0);
-        oracle.lent(1);
-        assert!(oracle.judge(reason, full, &ledger).is_err(), "one of two is out");
-        oracle.lent(0);
-        assert!(oracle.judge(reason, full, &ledger).is_ok());
-        assert!(oracle.judge(reason, Claim { occupancy: 1, ..full }, &ledger).is_err());
-        oracle.given_back(0);
-        assert!(oracle.judge(reason, full, &ledger).is_err());
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use npf_core::filter::format::Format;
 use npf_core::filter::{Dialect, Filter, Instruction, Program};
 
+use super::scenario::Failure;
 use crate::exit::Exit;
 use crate::filter;
 
@@ -80,31 +81,13 @@ enum Engine {
     Interpreter,
 }
 
-/// What ends the command early.
-enum Failure {
-    /// Something that was given is wrong; nothing ran.
-    Usage(String),
-    /// The system or a file failed.
-    Unexpected(String),
-}
-
 /// Does what `args` ask for.
 pub(super) fn filter(args: &FilterArgs) -> Exit {
     let done = match args.check {
         Some(programs) => agreement::check(args, programs),
         None => show_or_run(args),
     };
-    match done {
-        Ok(exit) => exit,
-        Err(Failure::Usage(what)) => {
-            eprintln!("rxlab: {what}");
-            Exit::Usage
-        }
-        Err(Failure::Unexpected(what)) => {
-            eprintln!("rxlab: {what}");
-            Exit::Unexpected
-        }
-    }
+    done.unwrap_or_else(Failure::tell)
 }
 
 fn show_or_run(args: &FilterArgs) -> Result<Exit, Failure> {

@@ -2,7 +2,6 @@
 
 use crate::account::Reason;
 use crate::exit::Exit;
-use crate::output::stdout;
 
 /// Prints the table.
 pub(super) fn reasons() -> Exit {
@@ -19,11 +18,5 @@ pub(super) fn reasons() -> Exit {
             text += &format!("  elsewhere: {}\n", reason.peers());
         }
     }
-    match stdout::print(&text) {
-        Ok(()) => Exit::Ok,
-        Err(what) => {
-            eprintln!("rxlab: {what}");
-            Exit::Unexpected
-        }
-    }
+    super::print(Ok(text))
 }

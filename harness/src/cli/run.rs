@@ -201,6 +201,24 @@ fn repeat(args: &RunArgs, scenario: &Scenario) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Kind;
+    use crate::world::embedded::Unwatched;
+
+    #[test]
+    fn a_fault_that_nobody_notices_breaks_the_run_with_code_10() {
+        let text = "[traffic]\nsource = 'generator'\nframes = 100\n";
+        let scenario = Scenario::parse(text, "test.toml", &[]).unwrap().resolved();
+        for (kind, exit) in
+            [(Kind::CompletionWrongId, Exit::AccountBroken), (Kind::LinkFlap, Exit::Ok)]
+        {
+            let mut parts = setup::build(&scenario).unwrap();
+            parts.book.faults.injected(kind);
+            let outcome = Embedded::new(&scenario, parts).run(&mut Unwatched).outcome;
+            assert_eq!(exit_of(&outcome, &[]), exit, "{}", outcome.end);
+            let said = outcome.end.to_string();
+            assert_eq!(said.contains("nobody noticed 1 completion_wrong_id"), exit != Exit::Ok);
+        }
+    }
 
     #[test]
     fn outputs_are_known_by_their_names() {

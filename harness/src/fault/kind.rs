@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[expect(missing_docs, reason = "each is documented by its row of the table below")]
 pub enum Kind {
     LinkFlap,
-    BadCrc,
+    BadFcs,
     Runt,
     Giant,
     PayloadBitFlip,
@@ -140,7 +140,7 @@ macro_rules! row {
 const TABLE: [Facts; Kind::COUNT] = [
     row!("link_flap", Wire, true, Nobody, "link_changes", Must, No, No, None,
         "the link goes down, and up again after `for`; frames meanwhile are dropped link_down"),
-    row!("bad_crc", Wire, true, Nobody, "bad_fcs", No, No, May, None,
+    row!("bad_fcs", Wire, true, Nobody, "bad_fcs", No, No, May, None,
         "frames arrive damaged, as wire.bad_fcs has it; dropped bad_fcs"),
     row!("runt", Wire, true, Nobody, "runt", No, No, May, None,
         "frames arrive cut below the least length, as wire.runt has it; dropped runt"),
@@ -204,7 +204,7 @@ impl Kind {
     /// All of them, in the order of the table.
     pub const ALL: [Self; Self::COUNT] = [
         Self::LinkFlap,
-        Self::BadCrc,
+        Self::BadFcs,
         Self::Runt,
         Self::Giant,
         Self::PayloadBitFlip,
@@ -250,10 +250,30 @@ impl Kind {
         self.facts().name
     }
 
+    /// The keys of a `[[fault]]` besides the one that says when, and whether this kind has them.
+    #[must_use]
+    pub const fn keys(self) -> [(&'static str, Key); 5] {
+        let facts = self.facts();
+        [
+            ("for", facts.lasting),
+            ("queue", facts.queue),
+            ("count", facts.count),
+            ("amount", if matches!(facts.amount, Unit::None) { No } else { Must }),
+            ("cpu", if matches!(self, Self::CpuStolen) { Must } else { No }),
+        ]
+    }
+
+    /// Whether it has a key, which it need not have if `may` is false.
+    #[must_use]
+    pub fn has(self, name: &str, may: bool) -> bool {
+        let rule = self.keys().into_iter().find(|(key, _)| *key == name).map(|(_, rule)| rule);
+        rule == Some(Must) || may && rule == Some(May)
+    }
+
     /// Whether it acts on a cable: the frame itself is changed before it arrives.
     #[must_use]
     pub const fn damages_frames(self) -> bool {
-        matches!(self, Self::BadCrc | Self::Runt | Self::Giant | Self::PayloadBitFlip)
+        matches!(self, Self::BadFcs | Self::Runt | Self::Giant | Self::PayloadBitFlip)
     }
 
     /// Whether it acts on a message that the NIC sends.

@@ -5,9 +5,10 @@
 //! was injected and what became of it. What a fault does is done by the world
 //! (`world/embedded/faults.rs`) and, inside the NIC, by [`nic_model::Device::inject`].
 //!
-//! Contract: each `[[fault]]` draws from random streams of its own, keyed by the seed, its kind and its
-//! number among those of its kind. So one fault more or less leaves every other draw of a run as it was. A
-//! run without faults draws nothing and asks once per frame whether it has any.
+//! Contract: each `[[fault]]` draws from random streams of its own, keyed by the seed and everything that it
+//! says; of those that say the same, by its number. So one fault more or less, before or behind, leaves every
+//! other draw of a run as it was. A run without faults draws nothing and asks once per frame whether it has
+//! any.
 
 mod kind;
 mod notice;

@@ -51,8 +51,10 @@ struct Queue {
     lost: Vec<Kind>,
     /// The driver works on it no more.
     stopped: bool,
-    /// A completion lied: what the driver complains of from now on is just.
+    /// A completion has lied since the queue began.
     lied: bool,
+    /// A lie has upset the ring: what either side complains of from now on is just.
+    upset: bool,
     /// The driver took a false completion for good: two frames may share a buffer.
     tainted: bool,
 }
@@ -61,6 +63,7 @@ struct Queue {
 #[derive(Clone, Debug)]
 pub struct Notices {
     counts: [Count; Kind::COUNT],
+    planned: [bool; Kind::COUNT],
     queues: Vec<Queue>,
     /// When the driver gives up a command that waits while nobody answers, in ps.
     unanswered: Option<u64>,
@@ -78,6 +81,7 @@ impl Notices {
     pub fn new(queues: u16) -> Self {
         Self {
             counts: [Count::default(); Kind::COUNT],
+            planned: [false; Kind::COUNT],
             queues: vec![Queue::default(); queues.into()],
             unanswered: None,
             patience_ps: 0,
@@ -92,10 +96,14 @@ impl Notices {
         self.counts[kind.index()]
     }
 
-    /// Whether any fault has acted.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        self.counts.iter().any(|count| count.injected > 0)
+    /// The scenario asks for faults of this kind.
+    pub fn plan(&mut self, kind: Kind) {
+        self.planned[kind.index()] = true;
+    }
+
+    /// The kinds that the scenario asks for, in the order of the table, whether or not one has acted.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(|kind| self.planned[kind.index()])
     }
 
     /// Faults of a kind that had to be noticed and were not, so far. Only at the end this is final.
@@ -146,6 +154,8 @@ impl Notices {
         self.injected(kind);
         let of = &mut self.queues[usize::from(queue)];
         of.lied = true;
+        // The others give the driver a descriptor more, or take one away; a wrong length ends with its frame.
+        of.upset |= kind != Kind::CompletionShort;
         match of.stopped {
             true => self.settled(kind, By::Moot),
             false => of.marks.push_back(Mark { position, kind }),
@@ -177,16 +187,25 @@ impl Notices {
         self.queues.get(usize::from(queue)).is_some_and(|of| of.tainted)
     }
 
-    /// Whether a lie on `queue` has given the driver cause to complain.
+    /// Whether lies have upset the ring of `queue`, so that driver and NIC have cause to complain of more
+    /// than the completions that lied.
     #[must_use]
-    pub fn has_lied(&self, queue: u16) -> bool {
-        self.queues.get(usize::from(queue)).is_some_and(|of| of.lied)
+    pub fn is_upset(&self, queue: u16) -> bool {
+        self.queues.get(usize::from(queue)).is_some_and(|of| of.upset)
+    }
+
+    /// Whether frames of `queue` may wait for good: its last message is lost, or a lie has upset its ring.
+    #[must_use]
+    pub fn keeps(&self, queue: u16) -> bool {
+        let of = &self.queues[usize::from(queue)];
+        !of.lost.is_empty() || of.upset
     }
 
     /// The driver has stopped `queue`, and complains of all that is wrong with it.
     pub fn queue_stopped(&mut self, queue: u16) {
         let of = &mut self.queues[usize::from(queue)];
         of.stopped = true;
+        of.upset |= of.lied;
         for mark in std::mem::take(&mut of.marks) {
             self.settled(mark.kind, By::Driver);
         }
@@ -214,7 +233,7 @@ impl Notices {
     pub fn queue_started(&mut self, queue: u16) {
         self.forget_marks(queue.into());
         let of = &mut self.queues[usize::from(queue)];
-        (of.stopped, of.lied, of.tainted) = (false, false, false);
+        (of.stopped, of.lied, of.upset, of.tainted) = (false, false, false, false);
     }
 
     /// The driver has given a command to a control queue that is dead, or it is answered.
@@ -298,6 +317,25 @@ mod tests {
         assert_eq!(notices.unnoticed_total(), 0);
         assert_eq!(notices.count(Kind::CompletionDuplicated).driver, 1);
         assert_eq!(notices.count(Kind::CompletionStale).moot, 1);
+    }
+
+    #[test]
+    fn a_short_completion_excuses_itself_and_no_other() {
+        let mut notices = Notices::new(2);
+        notices.mark(0, 5, Kind::CompletionShort);
+        assert!(!notices.is_upset(0));
+        notices.queue_stopped(0);
+        assert!(notices.is_upset(0), "it had cause to stop");
+        notices.queue_started(0);
+        assert!(!notices.is_upset(0));
+        notices.queue_stopped(0);
+        assert!(!notices.is_upset(0), "nobody lied since");
+        let kinds = [Kind::CompletionDuplicated, Kind::CompletionStale, Kind::CompletionWrongId];
+        for kind in kinds {
+            notices.queue_started(1);
+            notices.mark(1, 0, kind);
+            assert!(notices.is_upset(1), "{}", kind.name());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::ethtool;
 use crate::account::Tally;
-use crate::fault::{Kind, Notices};
+use crate::fault::Notices;
 use crate::scenario::Scenario;
 use crate::world::book::Drop;
 use crate::world::outcome::{Counters, End, HandleOutcome, Outcome, QueueOutcome};
@@ -184,11 +184,10 @@ fn tally(tally: &Tally, held: u64) -> Map<String, Value> {
     map
 }
 
-/// What was injected, kind by kind, and who noticed. Kinds that did not occur are left out.
+/// What was injected, kind by kind, and who noticed: every kind that the scenario asks for.
 fn faults(notices: &Notices) -> Value {
-    let kinds: Vec<Value> = Kind::ALL
-        .into_iter()
-        .filter(|kind| notices.count(*kind).injected > 0)
+    let kinds: Vec<Value> = notices
+        .kinds()
         .map(|kind| {
             let (facts, count) = (kind.facts(), notices.count(kind));
             json!({

@@ -1,7 +1,6 @@
 //! The report for a terminal.
 
 use crate::account::{Reason, Tally};
-use crate::fault::Kind;
 use crate::scenario::Scenario;
 use crate::world::book::Drop;
 use crate::world::outcome::{End, Outcome};
@@ -42,9 +41,11 @@ fn write_report(
     if matches!(outcome.end, End::Complete) && outcome.held.sum() > 0 {
         writeln!(
             text,
-            "note: {} frames are still held, {} of them in capture buffers: nothing wakes their reader \
-             within run.drain",
+            "note: {} frames are still held: {} in the FIFO and {} in used rings, by a fault or on their way; \
+             {} in capture buffers, whose reader nothing wakes within run.drain",
             count(outcome.held.sum()),
+            count(outcome.held.fifo),
+            count(outcome.held.ring),
             count(outcome.held.core)
         )?;
     }
@@ -171,7 +172,7 @@ fn drops(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 /// What was injected and who noticed; nothing in a run without faults.
 fn faults(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let notices = &outcome.faults;
-    if !notices.any() {
+    if notices.kinds().next().is_none() {
         return Ok(());
     }
     writeln!(
@@ -179,11 +180,8 @@ fn faults(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         "{:<26}{:>10}{:>11}{:>13}{:>8}{:>12}  by the counter",
         "faults", "injected", "by driver", "by the lab", "moot", "unnoticed"
     )?;
-    for kind in Kind::ALL {
+    for kind in notices.kinds() {
         let (facts, of) = (kind.facts(), notices.count(kind));
-        if of.injected == 0 {
-            continue;
-        }
         let line = format!(
             "  {:<24}{:>10}{:>11}{:>13}{:>8}{:>12}  {}",
             facts.name,
@@ -195,6 +193,13 @@ fn faults(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             facts.counter
         );
         writeln!(text, "{}", line.trim_end())?;
+    }
+    for kind in notices.kinds().filter(|kind| notices.count(*kind).injected == 0) {
+        writeln!(
+            text,
+            "  note: {} never acted: its occasion did not come, or there was nothing to act on",
+            kind.name()
+        )?;
     }
     if notices.false_frames + notices.frames_corrupted > 0 {
         writeln!(

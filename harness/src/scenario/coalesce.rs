@@ -98,6 +98,10 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
             return wrong(&[&number, "nic.vq_notf_coal"], what, allowed);
         }
         within(&number, of.queue, 0, scenario.channels.combined - 1)?;
+        if queue[..index].iter().any(|before| before.queue == of.queue) {
+            let what = format!("queue {} is set twice", of.queue);
+            return wrong(&[&number], what, "one [[coalesce.queue]] for each queue");
+        }
         pair(&usecs, of.rx_usecs, &frames, of.rx_frames, true)?;
     }
     Ok(())

@@ -18,7 +18,7 @@ use super::units::text_form;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RxFilter {
-    /// Every frame; the rest means nothing then.
+    /// Every frame. What else would keep some out is refused beside it.
     pub promiscuous: bool,
     /// Every multicast frame.
     pub allmulticast: bool,

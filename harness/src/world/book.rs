@@ -12,6 +12,8 @@ use super::latency::Latency;
 use crate::account::{Broken, Claim, Flight, Ledger, Limits, Oracle, Reason};
 use crate::event::{Event, Recorder, WorldEvent};
 use crate::fault::{Kind, Notices, Slot};
+use driver::RxChecksum;
+use faults::Told;
 use npf_core::Delivered;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -286,6 +288,7 @@ impl nic_model::Host for Book {
                     capacity: record.capacity,
                     need: record.need,
                     held: None,
+                    lied: self.upset(record.queue),
                 };
                 let reason = Reason::Nic(record.reason);
                 self.drop(now, reason, claim, None, record.free_elsewhere);
@@ -303,7 +306,7 @@ impl nic_model::Host for Book {
     }
 
     fn transmit(&mut self, _now: u64, _queue: u16, _frame: &[u8]) {
-        // Nothing in a scenario sends yet; the device's own event counts it.
+        // What a program sends has been shown to the tap, and ends here; the device's own event counts it.
     }
 }
 
@@ -367,6 +370,7 @@ impl npf_core::Host for Book {
                     capacity: record.capacity,
                     need: record.need,
                     held: record.held,
+                    lied: false,
                 };
                 let reason = Reason::Npf(record.reason);
                 self.drop(now, reason, claim, record.cpu, record.free_elsewhere);
@@ -453,20 +457,26 @@ impl npf_core::Host for Book {
 impl Book {
     /// The driver hands a frame up with this report type and hash. One that a fault has changed is not asked.
     pub fn check_hash(&mut self, tag: u64, reported: (u8, u32)) {
-        let Some(flight) = self.ledger.flight(tag) else { return };
-        if flight.flip.is_some() || flight.damaged {
-            return;
-        }
-        if let Err(what) = self.oracle.judge_hash(&flight.bytes, reported) {
-            let frame = flight.frame;
-            self.break_with(format!("frame {frame}: {what}"));
-        }
+        let oracle = &self.oracle;
+        let Some(flight) = self.ledger.flight(tag).filter(|flight| flight.proves()) else { return };
+        let Err(what) = oracle.judge_hash(&flight.bytes, reported) else { return };
+        let frame = flight.frame;
+        self.break_with(format!("frame {frame}: {what}"));
+    }
+
+    /// The same with what the device says of its checksum.
+    pub fn check_checksum(&mut self, tag: u64, said: RxChecksum) {
+        let Some(flight) = self.ledger.flight(tag).filter(|flight| flight.proves()) else { return };
+        let Err(what) = Oracle::judge_checksum(&flight.bytes, said) else { return };
+        let frame = flight.frame;
+        self.break_with(format!("frame {frame}: {what}"));
     }
 
     /// An event of the driver. It names frames by their place in the used ring.
     #[inline]
     pub fn driver_event(&mut self, now: u64, event: driver::Event) {
-        if self.faulty && self.fault_in_driver_event(now, event) {
+        let told = if self.faulty { self.fault_in_driver_event(now, event) } else { Told::Nothing };
+        if told == Told::NoFrame {
             return;
         }
         let driver::Event::Dropped(record) = event else {
@@ -499,6 +509,7 @@ impl Book {
             capacity: record.capacity,
             need: record.need,
             held: None,
+            lied: told == Told::Lie || self.upset(record.queue),
         };
         self.drop(now, Reason::Driver(record.reason), claim, record.cpu, record.free_elsewhere);
     }

@@ -1,5 +1,5 @@
-//! Virtual CPUs: each runs one job at a time; what the hypervisor steals before all, interrupt before poll, poll before worker, worker before
-//! reader.
+//! Virtual CPUs: each runs one job at a time; what the hypervisor steals before all, interrupt before poll,
+//! poll before worker, worker before reader.
 //!
 //! A job of higher priority pauses the running one, which goes on afterwards with what was left of
 //! its time. Jobs of one priority run in the order of their arrival. The CPU knows nothing of what a
@@ -210,6 +210,15 @@ impl Cpu {
             }
         }
         Next::Nothing
+    }
+
+    /// Whether it has work that takes frames from the driver, or will have when it is given back.
+    #[must_use]
+    pub fn serves_the_driver(&self) -> bool {
+        let is = |work: Work| work.priority() >= Priority::Poll;
+        self.running.is_some_and(|running| is(running.work))
+            || self.paused.iter().any(|(work, _)| is(*work))
+            || self.waiting[Priority::Poll as usize..].iter().any(|line| !line.is_empty())
     }
 
     fn pause(&mut self, now: u64) {

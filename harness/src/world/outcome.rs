@@ -127,6 +127,10 @@ pub struct Outcome {
     pub first_drops: Vec<Drop>,
     /// What was injected, and who noticed.
     pub faults: Notices,
+    /// Completions that were no frames and that the driver dropped.
+    pub false_drops: u64,
+    /// Frames that the driver left behind in a ring that a fault had upset, without counting them.
+    pub left_behind: u64,
     /// Picoseconds of virtual time.
     pub sim_time_ps: u64,
     /// Events recorded.
@@ -233,6 +237,8 @@ impl Components<'_> {
             cpus: self.cpus.iter().map(cpu_outcome).collect(),
             first_drops: book.first_drops.iter().flatten().copied().collect(),
             faults: book.faults.clone(),
+            false_drops: book.ledger.false_drops.iter().sum(),
+            left_behind: book.ledger.uncounted_drops.iter().sum(),
             sim_time_ps: now,
             events: book.recorder.count(),
             at_source_end: None,

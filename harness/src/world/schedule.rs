@@ -107,6 +107,12 @@ impl Schedule {
         self.heap.peek().map(|Reverse((at, ..))| *at)
     }
 
+    /// Whether such an action is ever due.
+    #[must_use]
+    pub fn any(&self, is: impl Fn(&Action) -> bool) -> bool {
+        self.heap.iter().any(|Reverse((.., action))| is(action))
+    }
+
     /// Takes the next action.
     #[inline]
     pub fn take(&mut self) -> Option<Action> {

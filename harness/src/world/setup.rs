@@ -157,6 +157,7 @@ pub fn build_recorded(
     let writer = |handle: &Handle| handle.reader.write.then(|| Stdio::new(handle.snaplen));
     book.writers = scenario.handle.iter().map(writer).collect();
     book.faulty = !scenario.fault.is_empty();
+    scenario.fault.iter().for_each(|fault| book.faults.plan(fault.kind));
     book.faults.patience_ps = scenario.driver.control_timeout.0;
     let book = RefCell::new(book);
     let driver = bring_up(config, region, &mut device, &book)?;

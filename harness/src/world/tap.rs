@@ -2,7 +2,7 @@
 
 use super::book::Book;
 use super::lent::Lent;
-use driver::RxFrame;
+use driver::{RxChecksum, RxFrame};
 use npf_core::{Adapter, Frame, TapWork};
 use std::cell::RefCell;
 
@@ -46,34 +46,56 @@ impl driver::Host for Tap<'_> {
         let book = &mut *self.book.borrow_mut();
         book.oracle.tapping(self.cpu);
         for batch in frames.chunks(BATCH) {
-            let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; BATCH];
-            let mut count = 0;
-            for frame in batch {
-                self.lent.take(now, queue, frame.buffer);
-                if book.faulty && book.is_false_frame(queue, frame.position) {
-                    continue;
-                }
-                let Some(tag) = book.ledger.taken(queue, frame.position) else { continue };
-                if book.faulty {
-                    book.inspect(queue, frame.position, tag, frame.data);
-                }
-                if let Some(hash) = frame.hash {
-                    book.check_hash(tag, (hash.report, hash.value));
-                }
-                let wire_len = frame.data.len() as u32;
-                shown[count] = Frame { data: frame.data, wire_len, tag };
-                count += 1;
+            // Most batches are short, and the list of what is shown is written before it is filled.
+            match batch.len() {
+                0..=4 => self.show::<4>(now, queue, batch, book),
+                5..=16 => self.show::<16>(now, queue, batch, book),
+                _ => self.show::<BATCH>(now, queue, batch, book),
             }
-            let shown = &shown[..count];
-            let work = self.adapter.tap(now, self.cpu, queue, shown, book);
-            self.work.frames += work.frames;
-            self.work.accepted += work.accepted;
-            self.work.instructions += work.instructions;
-            self.work.compiled += work.compiled;
-            self.work.bytes_copied += work.bytes_copied;
-            for frame in shown {
-                book.shown_to_all(frame.tag);
+        }
+    }
+}
+
+impl Tap<'_> {
+    /// Shows the adapter a batch of `N` frames at most.
+    #[inline]
+    fn show<const N: usize>(
+        &mut self,
+        now: u64,
+        queue: u16,
+        batch: &[RxFrame<'_>],
+        book: &mut Book,
+    ) {
+        let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; N];
+        let mut count = 0;
+        for frame in batch {
+            self.lent.take(now, queue, frame.buffer);
+            if book.faulty && book.is_false_frame(queue, frame.position) {
+                continue;
             }
+            let Some(tag) = book.ledger.taken(queue, frame.position) else { continue };
+            if book.faulty {
+                book.inspect(queue, frame.position, tag, frame.data);
+            }
+            if frame.checksum != RxChecksum::Unknown {
+                book.check_checksum(tag, frame.checksum);
+            }
+            if let Some(hash) = frame.hash {
+                book.check_hash(tag, (hash.report, hash.value));
+            }
+            let wire_len = frame.data.len() as u32;
+            shown[count] = Frame { data: frame.data, wire_len, tag };
+            count += 1;
+        }
+        let shown = &shown[..count];
+        let work = self.adapter.tap(now, self.cpu, queue, shown, book);
+        self.work.frames += work.frames;
+        self.work.accepted += work.accepted;
+        self.work.instructions += work.instructions;
+        self.work.compiled += work.compiled;
+        self.work.bytes_copied += work.bytes_copied;
+        for frame in shown {
+            book.shown_to_all(frame.tag);
         }
     }
 }

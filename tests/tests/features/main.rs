@@ -11,8 +11,8 @@ mod pair;
 mod used;
 
 use driver::{
-    Coalesce, CoalesceSettings, DriverConfig, DriverError, HashSettings, Progress, ReceiveFilter,
-    RssSettings, TxHeader,
+    Buffers, Coalesce, CoalesceSettings, DriverConfig, DriverError, Exhausted, HashSettings,
+    Progress, ReceiveFilter, RssSettings, TxHeader,
 };
 use nic_model::spec::feature as f;
 use nic_model::{DeviceConfig, RingKind, broken_rule};
@@ -99,6 +99,12 @@ fn driver(ring: u64, draw: u64, offered: u64) -> DriverConfig {
         },
         tx_header: if draw >> 50 & 1 == 1 { TxHeader::Apart } else { TxHeader::WithFrame },
         features: choose(&RING, ring) | choose(&NET, draw) & !f::CTRL_VQ | control,
+        // Few spares, and nobody gives a buffer back: most frames find none and are copied.
+        buffers: match draw >> 51 & 3 {
+            0 | 1 => Buffers::Copy,
+            2 => Buffers::PageFlip { spares: 4, exhausted: Exhausted::Copy },
+            _ => Buffers::HeaderSplit { header: 128, spares: 4, exhausted: Exhausted::Copy },
+        },
         ..DriverConfig::default()
     }
 }

@@ -84,6 +84,12 @@ impl Ledger {
 }
 
 impl super::Flight {
+    /// Whether its bytes are those that were offered, as far as anybody knows.
+    #[must_use]
+    pub fn proves(&self) -> bool {
+        self.flip.is_none() && !self.damaged
+    }
+
     /// Whether `data` are the first bytes of the frame, one of its bits changed if a fault did that.
     #[must_use]
     pub fn begins_with(&self, data: &[u8]) -> bool {

@@ -19,9 +19,8 @@ mod threads;
 use self::figures::{Figures, Row};
 use self::plain::{Plain, PlainShared};
 use self::target::{Alone, Machine, Several, Target, per_queued_frame};
-use crate::cli::bench::sim::median;
+use super::{Spread, show};
 use crate::exit::Exit;
-use crate::output::stdout;
 use clap::Args;
 use npf_core::EngineKind;
 use std::time::{Duration, Instant};
@@ -49,16 +48,7 @@ pub(in crate::cli) struct EngineArgs {
 
 /// Runs the benchmark.
 pub(in crate::cli) fn engine(args: &EngineArgs) -> Exit {
-    let result = measure(args).and_then(|figures| {
-        stdout::print(&if args.json { figures.json() } else { figures.table() })
-    });
-    match result {
-        Ok(()) => Exit::Ok,
-        Err(what) => {
-            eprintln!("rxlab: {what}");
-            Exit::Unexpected
-        }
-    }
+    show(args.json, measure(args))
 }
 
 /// What is timed in one run.
@@ -124,14 +114,15 @@ fn measure(args: &EngineArgs) -> Result<Figures, String> {
             for (subject, times) in subjects.iter().zip(&mut times) {
                 for (way, times) in WAYS.into_iter().zip(times) {
                     let time = run(*subject, way, load);
-                    times.push(time.map_err(|error| format!("{subject:?} {way:?}: {error}"))?);
+                    let time = time.map_err(|error| format!("{subject:?} {way:?}: {error}"))?;
+                    times.push(load.nanoseconds(time));
                 }
             }
         }
         let mut rows = Vec::new();
-        for (subject, mut times) in subjects.iter().zip(times) {
-            let nanoseconds =
-                times.iter_mut().map(|times| load.nanoseconds(median(times))).collect();
+        for (subject, times) in subjects.iter().zip(times) {
+            let median = |times: &Vec<f64>| Spread::of(times).map_or(0.0, |spread| spread.median);
+            let nanoseconds = times.iter().map(median).collect();
             let (name, memory) = match subject {
                 Subject::Plain => ("plain copy", None),
                 Subject::Engine(kind) => (kind.name(), Some(per_queued_frame(*kind, load)?)),

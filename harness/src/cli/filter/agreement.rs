@@ -27,7 +27,7 @@ pub(super) fn check(args: &FilterArgs, programs: u64) -> Result<Exit, Failure> {
         eprintln!("rxlab: without libpcap's interpreter: {error}");
     }
     let interrupt =
-        Interrupt::install().map_err(|error| Failure::Unexpected(format!("signals: {error}")))?;
+        Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
     let bar = ProgressBar::new(programs);
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
     let started = Instant::now();
@@ -36,14 +36,14 @@ pub(super) fn check(args: &FilterArgs, programs: u64) -> Result<Exit, Failure> {
         interrupt.requested()
     });
     bar.finish_and_clear();
-    let report = report.map_err(|error| Failure::Unexpected(error.to_string()))?;
+    let report = report.map_err(|error| Failure::Output(error.to_string()))?;
     let took = started.elapsed();
     let text = if args.json {
         format!("{}\n", as_json(&settings, &report, took))
     } else {
         as_text(&settings, &report, took)
     };
-    stdout::print(&text).map_err(Failure::Unexpected)?;
+    stdout::print(&text).map_err(Failure::Output)?;
     if let Some(difference) = &report.difference {
         eprintln!("rxlab: the engines disagree\n{difference}");
         return Ok(Exit::WorldsDisagree);

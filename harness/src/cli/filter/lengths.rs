@@ -35,8 +35,8 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn of_capture(mut self, mut records: Records) -> Result<Exit, Failure> {
-        let interrupt = Interrupt::install()
-            .map_err(|error| Failure::Unexpected(format!("signals: {error}")))?;
+        let interrupt =
+            Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
         let mut frame = Vec::new();
         loop {
             match records.next(&mut frame) {
@@ -45,7 +45,7 @@ impl Lines<'_> {
                 // What came before the fault has been answered.
                 Err(fault) => {
                     self.flush()?;
-                    return Err(Failure::Unexpected(fault.to_string()));
+                    return Err(Failure::Output(fault.to_string()));
                 }
             }
             if interrupt.requested() {
@@ -109,6 +109,6 @@ impl Lines<'_> {
 
     fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.text);
-        stdout::print(&text).map_err(Failure::Unexpected)
+        stdout::print(&text).map_err(Failure::Output)
     }
 }

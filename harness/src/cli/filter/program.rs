@@ -20,7 +20,7 @@ pub(super) fn show(args: &FilterArgs, program: &Program) -> Result<Exit, Failure
     } else {
         out::write(&savefile(args, program)?)
     };
-    written.map_err(Failure::Unexpected)?;
+    written.map_err(Failure::Output)?;
     Ok(Exit::Ok)
 }
 

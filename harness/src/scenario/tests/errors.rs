@@ -273,12 +273,12 @@ fn faults_that_cannot_be() {
         ("[[fault]]\nkind = 'link_flip'", 2, "'link_flip'", "did you mean `link_flap`?"),
         ("[[fault]]\nkind = 'dma_reorder'\nfor = '1us'", 2, "'dma_reorder'", "nothing says when"),
         (
-            "[[fault]]\nkind = 'bad_crc'\nat = '1us'\nframe = 3",
+            "[[fault]]\nkind = 'bad_fcs'\nat = '1us'\nframe = 3",
             3,
             "'1us'",
-            "bad_crc at two different occasions; one of at = \"1ms\", frame = 1000 and chance",
+            "bad_fcs at two different occasions; one of at = \"1ms\", frame = 1000 and chance",
         ),
-        ("[[fault]]\nkind = 'bad_crc'\nat = '1us'\nfor = '1us'", 4, "'1us'", "has no key `for`"),
+        ("[[fault]]\nkind = 'bad_fcs'\nat = '1us'\nfor = '1us'", 4, "'1us'", "has no key `for`"),
         (
             "[[fault]]\nkind = 'queue_stuck'\nat = '1us'",
             2,
@@ -310,7 +310,20 @@ fn faults_that_cannot_be() {
             "10",
             "a number without unit",
         ),
-        ("[[fault]]\nkind = 'bad_crc'\nframe = 1\ncount = 0", 4, "0", "too small"),
+        (
+            "[[fault]]\nkind = 'fifo_shrink'\nat = '1us'\nfor = '1us'\namount = '256001B'\n\
+             [nic]\nfifo = '256kB'",
+            5,
+            "'256001B'",
+            "a FIFO of 256kB does not shrink to 256001B; 256kB (nic.fifo) at most",
+        ),
+        (
+            "[traffic]\nsource = 'generator'\nframes = 10\n[[fault]]\nkind = 'runt'\nframe = 10",
+            6,
+            "10",
+            "there is no frame 10; 0 to 9 (traffic.frames = 10)",
+        ),
+        ("[[fault]]\nkind = 'bad_fcs'\nframe = 1\ncount = 0", 4, "0", "too small"),
         (
             "[wire]\nmin_frame = '14B'\n[[fault]]\nkind = 'runt'\nframe = 1",
             4,

@@ -83,9 +83,41 @@ fn mergeable_buffers_hold_a_frame_in_every_ring_that_there_will_be() {
 
 #[test]
 fn filters_name_what_exists() {
-    assert!(refused(&["rx_filter.vlan=[1, 4096]"]).contains("4096"));
+    let strict = "rx_filter.promiscuous=false";
+    assert!(refused(&[strict, "rx_filter.vlan=[1, 4096]"]).contains("4096"));
     assert!(refused(&["rx_filter.multicast=['02:00:00:00:00:01']"]).contains("not the address"));
     assert!(refused(&["rx_filter.unicast=['01:00:5e:00:00:01']"]).contains("not the address"));
-    let scenario = accepted(&["rx_filter.multicast=['01:00:5e:00:00:01']"]);
+    let group = "rx_filter.multicast=['01:00:5e:00:00:01']";
+    let scenario = accepted(&[strict, group]);
     assert_eq!(scenario.rx_filter.multicast, [Group([1, 0, 0x5e, 0, 0, 1])]);
+    // A promiscuous NIC would not listen to any of them.
+    for set in [
+        group,
+        "rx_filter.unicast=['02:00:00:00:00:07']",
+        "rx_filter.vlan=[7]",
+        "rx_filter.nomulticast=true",
+        "rx_filter.nounicast=true",
+        "rx_filter.nobroadcast=true",
+    ] {
+        let message = refused(&[set]);
+        assert!(message.contains("a promiscuous NIC"), "{message}");
+        let mut made = accepted(&[strict, set]);
+        made.rx_filter.promiscuous = true;
+        let key = set.split('=').next();
+        assert_eq!(made.validate().unwrap_err().keys.first().map(String::as_str), key);
+    }
+    accepted(&["rx_filter.allmulticast=true"]);
+}
+
+#[test]
+fn a_queue_is_told_once_how_to_coalesce() {
+    let queues = |second: u16| {
+        let table = |queue| {
+            format!("[[coalesce.queue]]\nqueue = {queue}\nrx_usecs = '5us'\nrx_frames = 4\n")
+        };
+        let text = format!("[nic]\nvq_notf_coal = true\n{}{}", table(1), table(second));
+        Scenario::parse(&text, "test.toml", &[]).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(queues(2), Ok(()));
+    assert!(queues(1).unwrap_err().contains("queue 1 is set twice"));
 }

@@ -164,7 +164,7 @@ prop_compose! {
 
 /// A fault with the keys that its kind has, on one of two queues or CPUs.
 fn fault() -> impl Strategy<Value = Fault> {
-    use crate::fault::{Key, Kind, Unit};
+    use crate::fault::{Kind, Unit};
     let when = prop_oneof![
         (0..1u64 << 40).prop_map(|at| (Some(Duration(at)), None, None)),
         any::<u32>().prop_map(|frame| (None, Some(u64::from(frame)), None)),
@@ -173,19 +173,19 @@ fn fault() -> impl Strategy<Value = Fault> {
     let kind = prop::sample::select(Kind::ALL.to_vec());
     (kind, when, any::<[bool; 3]>(), 2..1_000_000u32).prop_map(|(kind, when, may, number)| {
         let facts = kind.facts();
-        let has = |key, may| key == Key::Must || key == Key::May && may;
         let (at, frame, chance) = when;
         Fault {
             at,
             frame,
             chance,
-            lasting: has(facts.lasting, may[0]).then_some(Duration(number.into())),
-            count: has(facts.count, may[1]).then_some(number),
-            queue: has(facts.queue, may[2]).then_some(0),
-            cpu: (kind == Kind::CpuStolen).then_some(1),
+            lasting: kind.has("for", may[0]).then_some(Duration(number.into())),
+            count: kind.has("count", may[1]).then_some(number),
+            queue: kind.has("queue", may[2]).then_some(0),
+            cpu: kind.has("cpu", true).then_some(1),
             amount: match facts.amount {
                 Unit::None => None,
-                Unit::Bytes => Some(Amount::Bytes(Bytes(number.into()))),
+                // No more than a FIFO has.
+                Unit::Bytes => Some(Amount::Bytes(Bytes(number.min(256 << 10).into()))),
                 Unit::Times => Some(Amount::Number(number.min(1000).into())),
             },
             ..Fault::of(kind)
@@ -244,10 +244,19 @@ prop_compose! {
         let [mrg_rxbuf, hash_report, guest_csum, promiscuous, allmulticast, nounicast, listed] = receive;
         scenario.nic = Nic { mrg_rxbuf, hash_report, guest_csum, ..scenario.nic };
         scenario.nic.ring = if flags[2] { RingKind::Reference } else { RingKind::Batched };
-        scenario.rx_filter = RxFilter { promiscuous, allmulticast, nounicast, vlan, ..RxFilter::default() };
-        if listed {
-            scenario.rx_filter.unicast = vec![Mac([2; 6])];
-            scenario.rx_filter.multicast = vec![Group([3; 6])];
+        scenario.rx_filter = RxFilter { promiscuous, allmulticast, ..RxFilter::default() };
+        if !promiscuous {
+            let filter = &mut scenario.rx_filter;
+            (filter.nounicast, filter.vlan) = (nounicast, vlan);
+            if listed {
+                filter.unicast = vec![Mac([2; 6])];
+                filter.multicast = vec![Group([3; 6])];
+            }
+        }
+        if let Traffic::Generator(traffic) = &scenario.traffic {
+            for fault in &mut scenario.fault {
+                fault.frame = fault.frame.map(|frame| frame % traffic.frames);
+            }
         }
         scenario.output.events = if flags[2] { EventsOutput::Losses } else { EventsOutput::None };
         if let Some((size, queue)) = table {

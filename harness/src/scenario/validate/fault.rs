@@ -1,7 +1,7 @@
 //! Checks of the faults: when each comes, and which keys its kind has.
 
 use super::super::units::{Bytes, Duration};
-use super::super::{Amount, Fault, Scenario};
+use super::super::{Amount, Fault, Scenario, Traffic};
 use super::{Impossible, LONGEST_RUN, within, wrong};
 use crate::fault::{Key, Kind, Unit};
 
@@ -25,7 +25,7 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Impossible> {
 
 fn check_one(scenario: &Scenario, at: &str, fault: &Fault) -> Result<(), Impossible> {
     let key = |name: &str| format!("{at}.{name}");
-    when(&key, fault)?;
+    when(scenario, &key, fault)?;
     keys(&key, fault)?;
     if let Some(lasting) = fault.lasting {
         within(&key("for"), lasting, Duration(1), LONGEST_RUN)?;
@@ -49,10 +49,23 @@ fn check_one(scenario: &Scenario, at: &str, fault: &Fault) -> Result<(), Impossi
         let allowed = "set wire.min_frame to 15B or more (60B is Ethernet's)";
         return wrong(&[&key("kind"), "wire.min_frame"], what, allowed);
     }
-    amount(&key, fault)
+    amount(&key, fault)?;
+    let fifo = scenario.nic.fifo;
+    if let (Kind::FifoShrink, Some(Amount::Bytes(left))) = (fault.kind, fault.amount)
+        && left > fifo
+    {
+        let keys = [&key("amount") as &str, "nic.fifo"];
+        let what = format!("a FIFO of {fifo} does not shrink to {left}");
+        return wrong(&keys, what, format!("{fifo} (nic.fifo) at most"));
+    }
+    Ok(())
 }
 
-fn when(key: &impl Fn(&str) -> String, fault: &Fault) -> Result<(), Impossible> {
+fn when(
+    scenario: &Scenario,
+    key: &impl Fn(&str) -> String,
+    fault: &Fault,
+) -> Result<(), Impossible> {
     let said = [fault.at.is_some(), fault.frame.is_some(), fault.chance.is_some()];
     let name = fault.kind.name();
     if said.iter().filter(|said| **said).count() != 1 {
@@ -67,29 +80,33 @@ fn when(key: &impl Fn(&str) -> String, fault: &Fault) -> Result<(), Impossible> 
     if let Some(at) = fault.at {
         within(&key("at"), at, Duration(0), LONGEST_RUN)?;
     }
+    if let (Some(frame), Traffic::Generator(traffic)) = (fault.frame, &scenario.traffic)
+        && frame >= traffic.frames
+    {
+        let keys = [&key("frame") as &str, "traffic.frames"];
+        let allowed = format!("0 to {} (traffic.frames = {})", traffic.frames - 1, traffic.frames);
+        return wrong(&keys, format!("there is no frame {frame}"), allowed);
+    }
     Ok(())
 }
 
 /// Keys that must be there, and those that mean nothing here.
 fn keys(key: &impl Fn(&str) -> String, fault: &Fault) -> Result<(), Impossible> {
-    let facts = fault.kind.facts();
-    let amount = if facts.amount == Unit::None { Key::No } else { Key::Must };
-    let cpu = if fault.kind == Kind::CpuStolen { Key::Must } else { Key::No };
-    let rules = [
-        ("for", facts.lasting, fault.lasting.is_some()),
-        ("queue", facts.queue, fault.queue.is_some()),
-        ("count", facts.count, fault.count.is_some()),
-        ("amount", amount, fault.amount.is_some()),
-        ("cpu", cpu, fault.cpu.is_some()),
-    ];
-    for (name, rule, there) in rules {
-        let kind = facts.name;
+    let (kind, rules) = (fault.kind.name(), fault.kind.keys());
+    for (name, rule) in rules {
+        let there = match name {
+            "for" => fault.lasting.is_some(),
+            "queue" => fault.queue.is_some(),
+            "count" => fault.count.is_some(),
+            "amount" => fault.amount.is_some(),
+            _ => fault.cpu.is_some(),
+        };
         let what = match (rule, there) {
             (Key::Must, false) => format!("{kind} needs the key `{name}`"),
             (Key::No, true) => format!("{kind} has no key `{name}`"),
             _ => continue,
         };
-        let wanted = |(name, rule, _): &(&str, Key, bool)| match rule {
+        let wanted = |(name, rule): &(&str, Key)| match rule {
             Key::No => None,
             Key::May => Some(format!("{name} (may be left out)")),
             Key::Must => Some((*name).to_owned()),

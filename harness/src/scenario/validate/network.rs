@@ -108,6 +108,19 @@ fn rx_filter(scenario: &Scenario) -> Result<(), Impossible> {
     for (key, len) in lengths {
         within(key, len, 0, ADDRESSES_MAX)?;
     }
+    let ignored = [
+        ("rx_filter.nomulticast", filter.nomulticast),
+        ("rx_filter.nounicast", filter.nounicast),
+        ("rx_filter.nobroadcast", filter.nobroadcast),
+        ("rx_filter.unicast", !filter.unicast.is_empty()),
+        ("rx_filter.multicast", !filter.multicast.is_empty()),
+        ("rx_filter.vlan", filter.vlan.is_some()),
+    ];
+    if let Some((key, _)) = ignored.into_iter().find(|(_, asked)| *asked && filter.promiscuous) {
+        let what = "a promiscuous NIC takes every frame, whatever else it is told";
+        let allowed = "set rx_filter.promiscuous = false, or leave this key out";
+        return wrong(&[key, "rx_filter.promiscuous"], what, allowed);
+    }
     for (index, &vlan) in filter.vlan.iter().flatten().enumerate() {
         within(&format!("rx_filter.vlan.{index}"), vlan, 0, 4095)?;
     }
@@ -189,8 +202,8 @@ fn buffer(scenario: &Scenario) -> Result<(), Impossible> {
     Ok(())
 }
 
-/// With mergeable buffers: those that the driver leaves in a ring of so many entries, which `key` says, hold a
-/// frame of `frame` bytes.
+/// With mergeable buffers: those that the driver leaves in a ring of so many entries, which `key` says, hold
+/// a frame of `frame` bytes.
 fn left_with_device(
     scenario: &Scenario,
     key: &str,

@@ -11,7 +11,24 @@ use nic_model::DropReason;
 /// The bit by which a driver says that it has given up (2.1).
 const FAILED: u8 = nic_model::spec::status::FAILED;
 
+/// What faults have to do with an event of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nothing.
+    Nothing,
+    /// It is about a completion that a fault has had lie.
+    Lie,
+    /// It is about a completion that is no frame, and is dealt with.
+    NoFrame,
+}
+
 impl Book {
+    /// Whether a fault has upset the ring of this queue.
+    #[inline]
+    pub(super) fn upset(&self, queue: Option<u16>) -> bool {
+        self.faulty && queue.is_some_and(|queue| self.faults.is_upset(queue))
+    }
+
     /// A fault acts now.
     pub fn fault_injected(&mut self, now: u64, kind: Kind) {
         self.faults.injected(kind);
@@ -43,7 +60,6 @@ impl Book {
             Nic::DeviceReset { .. } => self.oracle.halted(None),
             Nic::StatusChanged { status } if status & FAILED != 0 => self.oracle.ready(false),
             Nic::FaultActed { fault, queue: Some(queue) } => {
-                self.oracle.lied(queue);
                 self.lie = Kind::ALL.into_iter().find(|kind| kind.name() == fault);
                 if let Some(kind @ (Kind::CompletionShort | Kind::CompletionWrongId)) = self.lie {
                     self.faults.mark(queue, self.ledger.last_completion(queue), kind);
@@ -59,21 +75,24 @@ impl Book {
         }
     }
 
-    /// What an event of the driver says about faults; `true` if it is about a completion that is no frame,
-    /// which is dealt with then.
-    pub(super) fn fault_in_driver_event(&mut self, now: u64, event: driver::Event) -> bool {
+    /// What an event of the driver says about faults.
+    pub(super) fn fault_in_driver_event(&mut self, now: u64, event: driver::Event) -> Told {
         use driver::Event as Driver;
         match event {
             Driver::Dropped(record) => {
                 let queue = record.queue.unwrap_or_default();
-                if let Some(kind) = self.faults.at(queue, record.tag) {
+                let lie = self.faults.at(queue, record.tag);
+                if let Some(kind) = lie {
                     self.faults.settled(kind, By::Driver);
                 }
                 let lied = self.faults.is_tainted(queue);
                 if self.ledger.take_false(queue, lied, Some(Reason::Driver(record.reason))) {
                     self.faults.recycled(queue);
                     self.record(now, Event::Driver(event), None);
-                    return true;
+                    return Told::NoFrame;
+                }
+                if lie.is_some() {
+                    return Told::Lie;
                 }
             }
             Driver::QueueBroken { queue, .. } => self.faults.queue_stopped(queue),
@@ -91,13 +110,13 @@ impl Book {
             }
             _ => {}
         }
-        false
+        Told::Nothing
     }
 
-    /// The ring of `queue` is empty and nothing of before counts. After a lie the driver may have left
+    /// The ring of `queue` is empty and nothing of before counts. If it was upset, the driver may have left
     /// completions behind: it believes in no more of them than it had buffers out, and counts no others.
     fn queue_begins_anew(&mut self, now: u64, queue: u16) {
-        if self.faults.has_lied(queue) {
+        if self.faults.is_upset(queue) {
             let reason = Reason::Driver(driver::DropReason::DriverReset);
             while let Some(left) = self.ledger.unbelieved(queue) {
                 let Some(tag) = left else { continue };
@@ -110,12 +129,12 @@ impl Book {
                     capacity: 0,
                     need: 1,
                     held: None,
+                    lied: true,
                 };
                 self.drop(now, reason, claim, None, 0);
             }
         }
         self.faults.queue_started(queue);
-        self.oracle.forgets_lies(queue);
     }
 
     /// Whether the driver took a completion that is no frame for one. The laboratory knows, and shows it to

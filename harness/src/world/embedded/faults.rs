@@ -19,9 +19,9 @@ impl Embedded {
     pub(super) fn faults_with_frame(&mut self) {
         let number = self.wire_frames;
         self.wire_frames += 1;
-        for index in 0..self.faults.planned.len() {
-            let planned = &mut self.faults.planned[index];
-            if !planned.fault.kind.damages_frames() && planned.due_with_frame(number) {
+        for at in 0..self.faults.with_frames.len() {
+            let index = self.faults.with_frames[at];
+            if self.faults.planned[index].due_with_frame(number) {
                 self.begin_fault(index);
             }
         }
@@ -31,13 +31,14 @@ impl Embedded {
     pub(super) fn damage_on_the_wire(&mut self, offer: &mut Offer) {
         let number = self.fetched;
         self.fetched += 1;
-        for planned in &mut self.faults.planned {
+        for index in &self.faults.damaging {
+            let planned = &mut self.faults.planned[*index];
             let kind = planned.fault.kind;
-            if !kind.damages_frames() || !hits_frame(planned, number) {
+            if !hits_frame(planned, number) {
                 continue;
             }
             match kind {
-                Kind::BadCrc => offer.fcs_ok = false,
+                Kind::BadFcs => offer.fcs_ok = false,
                 Kind::Runt => {
                     let shortest = self.min_frame as usize;
                     source::faults::cut(&mut self.frame, shortest, |n| planned.detail(n));
@@ -206,12 +207,14 @@ impl Embedded {
 
     /// A message has left the NIC: it arrives as it should, or as the faults have it.
     pub(super) fn message(&mut self, vector: u16, cpu: u16) {
-        let Some(queue) = vector.checked_sub(1).filter(|_| self.faults.hits_messages) else {
+        let Some(queue) = vector.checked_sub(1).filter(|_| !self.faults.of_messages.is_empty())
+        else {
             return self.deliver(vector, cpu);
         };
         let mut lost = false;
         let mut arrives = (0, vector, cpu);
-        for index in 0..self.faults.planned.len() {
+        for at in 0..self.faults.of_messages.len() {
+            let index = self.faults.of_messages[at];
             // A message that is lost can be hit by nothing else, but every fault takes its draw.
             let planned = &mut self.faults.planned[index];
             let fault = planned.fault;
@@ -264,18 +267,6 @@ impl Embedded {
         if !std::mem::replace(&mut self.pending[usize::from(vector)], true) {
             self.submit(cpu, Work::Interrupt { vector });
         }
-    }
-
-    /// Frames that stay for good because of a fault are held, and that is no lack of progress.
-    pub(super) fn held_by_faults(&self) -> bool {
-        let lasting = self.faults.planned.iter().any(|planned| planned.active);
-        let stopped =
-            (0..self.queue_cpu.len() as u16).any(|queue| self.driver.queue_error(queue).is_some());
-        let book = self.book.borrow();
-        let lost = [Kind::InterruptLost, Kind::InterruptWrongVector]
-            .into_iter()
-            .any(|kind| book.faults.count(kind).injected > 0);
-        lasting || stopped || lost || self.driver.error().is_some()
     }
 }
 

@@ -14,6 +14,7 @@
 mod faults;
 mod jobs;
 mod program;
+mod progress;
 mod reading;
 mod sending;
 mod stats;
@@ -262,7 +263,7 @@ impl Embedded {
                 return None;
             }
             if self.finished() {
-                return Some(End::Complete);
+                return Some(if self.comes_to_the_driver() { End::Complete } else { self.stuck() });
             }
             if self.steps.is_multiple_of(STEPS_PER_LOOK) {
                 let offered = self.book.get_mut().ledger.total.offered;
@@ -272,7 +273,7 @@ impl Embedded {
             }
             self.steps += 1;
             if !self.step() {
-                return Some(self.nothing_due());
+                return Some(self.stuck());
             }
             self.carry_effects();
             if self.tracer.is_some() {
@@ -348,7 +349,7 @@ impl Embedded {
     fn fetch_arrival(&mut self) {
         match self.source.next(&mut self.frame) {
             Ok(Some(mut next)) => {
-                if self.faults.damages {
+                if !self.faults.damaging.is_empty() {
                     self.damage_on_the_wire(&mut next);
                 }
                 let len = self.frame.len();
@@ -430,8 +431,14 @@ impl Embedded {
     /// Hands interrupts to their CPUs and wake-ups to their readers.
     #[inline]
     fn carry_effects(&mut self) {
-        while let Some((vector, cpu)) = self.book.get_mut().interrupts.pop() {
+        // In the order in which they left the device: a message may cause others, which come behind it.
+        let mut next = 0;
+        while let Some(&(vector, cpu)) = self.book.get_mut().interrupts.get(next) {
+            next += 1;
             self.message(vector, cpu);
+        }
+        if next > 0 {
+            self.book.get_mut().interrupts.clear();
         }
         while let Some(handle) = self.book.get_mut().wakes.pop() {
             if matches!(self.readers[handle as usize].state, State::Waiting(_)) {
@@ -475,18 +482,6 @@ impl Embedded {
         let open = book.faulty && book.faults.awaits_the_driver();
         let held = book.ledger.in_flight();
         held == 0 && !open || self.now.saturating_sub(ended_at) > self.drain_ps
-    }
-
-    /// Nothing is due any more although frames are held: fine if only stopped readers hold them.
-    fn nothing_due(&mut self) -> End {
-        let held = self.book.get_mut().ledger.held;
-        if held.fifo + held.ring == 0 || self.held_by_faults() {
-            return End::Complete;
-        }
-        End::Stuck(format!(
-            "{} frames in the FIFO, {} in the used rings, and no interrupt, kick or timer is due",
-            held.fifo, held.ring
-        ))
     }
 
     fn finish(mut self, end: End) -> Finished {

@@ -44,8 +44,10 @@ pub(super) fn kinds() -> [EngineKind; EngineKind::NAMES.len()] {
     ]
 }
 
-impl Figures {
-    pub(super) fn table(&self) -> String {
+impl super::super::Figures for Figures {
+    const BENCH: &'static str = "engine";
+
+    fn text(&self) -> String {
         let mut table = format!(
             "ns per frame, stored and read; median of {} rounds of {} frames ({} of {} B), the \
              variants in turn\n\
@@ -78,10 +80,9 @@ impl Figures {
         table
     }
 
-    pub(super) fn json(&self) -> String {
+    fn value(&self) -> Result<Value, String> {
         let sizes: Vec<Value> = self.sizes.iter().map(|(len, rows)| size(*len, rows)).collect();
-        let all = json!({ "frames": self.frames, "rounds": self.rounds, "sizes": sizes });
-        format!("{all:#}\n")
+        Ok(json!({ "frames": self.frames, "rounds": self.rounds, "sizes": sizes }))
     }
 }
 
@@ -109,6 +110,7 @@ fn tenths(nanoseconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::bench::Figures as _;
 
     #[test]
     fn the_engines_are_all_there_by_their_names() {
@@ -127,12 +129,12 @@ mod tests {
             row("ring", [20.0, 42.0, 5.0, 4.0], Some([104, 120])),
         ];
         let figures = Figures { frames: 100, rounds: 3, sizes: vec![(60, rows)] };
-        let table = figures.table();
+        let table = figures.text();
         let line = table.lines().last().unwrap_or_default();
         let words: Vec<&str> = line.split_whitespace().collect();
         let want = "ring 20.0 (10.0x) 42.0 (10.5x) 5.0 ( 1.0x) 4.0 ( 0.5x) 104 120";
         assert_eq!(words.join(" "), want);
-        let json: Value = serde_json::from_str(&figures.json()).unwrap();
+        let json = figures.value().unwrap();
         let row = &json["sizes"][0]["rows"][1];
         assert_eq!(row["ns_per_frame"]["shared_2_producers"], 4.0);
         assert_eq!(row["bytes_per_queued_frame"]["shared"], 120);

@@ -14,14 +14,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use npf_core::filter::{Ancillary, Filter, Program};
 
+use super::{Spread, show};
 use crate::exit::Exit;
 use crate::libpcap::{self, Prepared, RawInstruction};
-use crate::output::stdout;
 use frames::Frame;
 use predicates::{Predicate, SUBJECTS, Subject};
 use report::{Engines, Measured, Ratios, Table};
-
-pub(super) use report::Spread;
 
 /// What to measure.
 #[derive(Args)]
@@ -42,16 +40,7 @@ pub struct FilterArgs {
 
 /// Runs the benchmark.
 pub fn filter(args: &FilterArgs) -> Exit {
-    match measure(args).and_then(|table| {
-        let text = if args.json { table.json()? } else { table.text() };
-        stdout::print(&text)
-    }) {
-        Ok(()) => Exit::Ok,
-        Err(what) => {
-            eprintln!("rxlab: {what}");
-            Exit::Unexpected
-        }
-    }
+    show(args.json, measure(args))
 }
 
 fn measure(args: &FilterArgs) -> Result<Table, String> {

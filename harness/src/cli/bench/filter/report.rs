@@ -4,37 +4,9 @@
 //! table and null in the JSON.
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::cli::bench::machine;
-
-/// Median, least and most of what the rounds gave.
-#[derive(Serialize, Clone, Copy, Debug, PartialEq)]
-pub(in crate::cli::bench) struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    /// `None` of nothing.
-    pub(in crate::cli::bench) fn of(values: &[f64]) -> Option<Self> {
-        let mut sorted = values.to_vec();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let (min, max) = (*sorted.first()?, *sorted.last()?);
-        Some(Self { median: sorted[sorted.len() / 2], min, max })
-    }
-
-    /// The median, and the least in brackets.
-    pub(in crate::cli::bench) fn with_least(&self) -> String {
-        format!("{:.2} ({:.2})", self.median, self.min)
-    }
-
-    /// Of the ratios round by round: a machine that slows down slows both sides.
-    pub(super) fn of_ratios(over: &[f64], under: &[f64]) -> Option<Self> {
-        let ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
-        Self::of(&ratios)
-    }
-}
+use crate::cli::bench::{Figures, Spread};
 
 /// Figures of each engine.
 #[derive(Serialize)]
@@ -74,17 +46,15 @@ pub(super) struct Table {
     pub(super) filters: Vec<Measured>,
 }
 
-impl Table {
-    pub(super) fn json(&self) -> Result<String, String> {
-        let mut value = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        value["bench"] = "filter".into();
-        value["machine"] = machine::line().into();
-        let text = serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?;
-        Ok(text + "\n")
+impl Figures for Table {
+    const BENCH: &'static str = "filter";
+
+    fn value(&self) -> Result<Value, String> {
+        serde_json::to_value(self).map_err(|error| error.to_string())
     }
 
-    pub(super) fn text(&self) -> String {
-        let mut text = machine::line() + "\n";
+    fn text(&self) -> String {
+        let mut text = String::new();
         if let Some(version) = &self.libpcap {
             text += &format!("{version}\n");
         }

@@ -14,11 +14,10 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::filter::Spread;
-use super::machine;
+use super::{Figures, Spread, show};
 use crate::exit::Exit;
-use crate::output::stdout;
 
 /// Bytes written per frame, the virtio header included.
 const SIZES: [usize; 2] = [64, 1514];
@@ -42,16 +41,7 @@ pub struct RingArgs {
 
 /// Runs the benchmark.
 pub fn ring(args: &RingArgs) -> Exit {
-    match measure(args).and_then(|table| {
-        let text = if args.json { table.json()? } else { table.text() };
-        stdout::print(&text)
-    }) {
-        Ok(()) => Exit::Ok,
-        Err(what) => {
-            eprintln!("rxlab: {what}");
-            Exit::Unexpected
-        }
-    }
+    show(args.json, measure(args))
 }
 
 /// Somebody who takes frames through a ring.
@@ -133,19 +123,16 @@ struct Row {
     ns_1514: Option<Spread>,
 }
 
-impl Table {
-    fn json(&self) -> Result<String, String> {
-        let mut value = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        value["bench"] = "ring".into();
-        value["machine"] = machine::line().into();
-        let text = serde_json::to_string_pretty(&value).map_err(|error| error.to_string())?;
-        Ok(text + "\n")
+impl Figures for Table {
+    const BENCH: &'static str = "ring";
+
+    fn value(&self) -> Result<Value, String> {
+        serde_json::to_value(self).map_err(|error| error.to_string())
     }
 
     fn text(&self) -> String {
-        let mut text = machine::line() + "\n";
         let Self { rounds, frames, rings } = self;
-        text += &format!("rings of 256, {frames} frames a turn, {rounds} rounds in turn\n");
+        let mut text = format!("rings of 256, {frames} frames a turn, {rounds} rounds in turn\n");
         text += &format!("\n{:44}{:>16}{:>18}\n", "ns per frame: median (least)", "64 B", "1514 B");
         for Row { name, ns_64, ns_1514 } in rings {
             let [small, large] = [ns_64, ns_1514]
@@ -169,9 +156,9 @@ mod tests {
         for side in sides().unwrap() {
             assert_eq!(text.matches(&format!("\n{} ", side.name())).count(), 1, "{text}");
         }
-        let json: serde_json::Value = serde_json::from_str(&table.json().unwrap()).unwrap();
+        let json = table.value().unwrap();
         let rings = json["rings"].as_array().unwrap();
-        assert_eq!((rings.len(), &json["bench"]), (6, &"ring".into()));
+        assert_eq!(rings.len(), 6);
         assert!(rings.iter().all(|row| row["ns_64"]["median"].is_f64()));
     }
 }
