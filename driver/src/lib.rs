@@ -67,6 +67,8 @@ mod take;
 mod timer;
 mod transmit;
 mod transport;
+#[cfg(feature = "vhost-user")]
+pub mod vhost_user;
 
 pub use bring_up::Progress;
 pub use buffers::{Buffers, Exhausted};

@@ -13,7 +13,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,25 +139,23 @@ impl Link {
         let len = file.metadata().map_err(system("shared memory"))?.len() as usize;
         let file = Arc::new(file);
         let offset = FileOffset::from_arc(Arc::clone(&file), 0);
-        let region = GuestRegionMmap::from_range(GuestAddress(BASE), len, Some(offset))
-            .map_err(|error| LinkError::System { what: "shared memory", error: io::Error::other(error) })?;
-        let refused = |what: &'static str| move |error: vhost::Error| LinkError::Refused { what, error: error.to_string() };
-        let user = |what: &'static str| {
-            move |error: vhost::vhost_user::Error| LinkError::Refused { what, error: error.to_string() }
-        };
+        let region = GuestRegionMmap::from_range(GuestAddress(BASE), len, Some(offset)).map_err(
+            |error| LinkError::System { what: "shared memory", error: io::Error::other(error) },
+        )?;
         let mut front_end = Frontend::from_stream(stream, 2 * u64::from(pairs));
         front_end.set_owner().map_err(refused("SET_OWNER"))?;
         let offered = front_end.get_features().map_err(refused("GET_FEATURES"))?;
         let mut config = plain_config(pairs);
         if offered & Virtio::PROTOCOL_FEATURES.bits() != 0 {
-            let has = front_end.get_protocol_features().map_err(refused_user(&user, "GET_PROTOCOL_FEATURES"))?;
+            let has =
+                front_end.get_protocol_features().map_err(refused("GET_PROTOCOL_FEATURES"))?;
             let wanted = Protocol::MQ | Protocol::REPLY_ACK | Protocol::CONFIG;
             front_end
                 .set_protocol_features(has & wanted)
-                .map_err(refused_user(&user, "SET_PROTOCOL_FEATURES"))?;
+                .map_err(refused("SET_PROTOCOL_FEATURES"))?;
             if pairs > 1 {
                 let has = match has.contains(Protocol::MQ) {
-                    true => front_end.get_queue_num().map_err(refused_user(&user, "GET_QUEUE_NUM"))?,
+                    true => front_end.get_queue_num().map_err(refused("GET_QUEUE_NUM"))?,
                     false => 1,
                 };
                 if has < u64::from(pairs) {
@@ -166,7 +164,12 @@ impl Link {
             }
             if has.contains(Protocol::CONFIG) {
                 // A back-end may offer the message and answer with nothing; then the plain one does.
-                let asked = front_end.get_config(0, CONFIG_LEN as u32, VhostUserConfigFlags::empty(), &[0; CONFIG_LEN]);
+                let asked = front_end.get_config(
+                    0,
+                    CONFIG_LEN as u32,
+                    VhostUserConfigFlags::empty(),
+                    &[0; CONFIG_LEN],
+                );
                 if let Ok((_, bytes)) = asked
                     && bytes.len() == CONFIG_LEN
                 {
@@ -199,11 +202,12 @@ impl Link {
         (0..self.pairs)
             .map(|pair| {
                 let start = BASE + u64::from(pair) * len;
-                let memory = DmaRegion::part(Arc::clone(&self.shared.region), start, len)
-                    .map_err(|error: DmaError| LinkError::System {
+                let memory = DmaRegion::part(Arc::clone(&self.shared.region), start, len).map_err(
+                    |error: DmaError| LinkError::System {
                         what: "shared memory",
                         error: io::Error::other(error.to_string()),
-                    })?;
+                    },
+                )?;
                 Ok((Lane::new(Arc::clone(&self.shared), pair)?, memory))
             })
             .collect()
@@ -215,10 +219,7 @@ impl Link {
     }
 }
 
-fn refused_user<'a>(
-    _: &'a impl Fn(&'static str),
-    what: &'static str,
-) -> impl Fn(vhost::vhost_user::Error) -> LinkError + 'a {
+fn refused(what: &'static str) -> impl Fn(vhost::Error) -> LinkError {
     move |error| LinkError::Refused { what, error: error.to_string() }
 }
 
@@ -231,4 +232,237 @@ fn plain_config(pairs: u16) -> [u8; CONFIG_LEN] {
     config[8..10].copy_from_slice(&pairs.to_le_bytes());
     config[10..12].copy_from_slice(&1500_u16.to_le_bytes());
     config
+}
+
+/// The transport of one queue pair: virtqueue 0 receives, 1 transmits.
+pub struct Lane {
+    shared: Arc<Shared>,
+    pair: u16,
+    status: u8,
+    features: u64,
+    queues: [Queue; 2],
+    /// By vector; the first is never signalled.
+    calls: Vec<EventFd>,
+    masked: [bool; VECTORS],
+}
+
+#[derive(Default)]
+struct Queue {
+    kick: Option<EventFd>,
+    runs: bool,
+}
+
+impl Lane {
+    fn new(shared: Arc<Shared>, pair: u16) -> Result<Self, LinkError> {
+        let calls = (0..VECTORS).map(|_| EventFd::new(EFD_NONBLOCK)).collect::<io::Result<_>>();
+        let calls =
+            calls.map_err(|error| LinkError::System { what: "event descriptors", error })?;
+        Ok(Self {
+            shared,
+            pair,
+            status: 0,
+            features: 0,
+            queues: Default::default(),
+            calls,
+            masked: [false; VECTORS],
+        })
+    }
+
+    /// Readable when the device has interrupted by `vector`; see [`Lane::take_interrupt`].
+    ///
+    /// # Panics
+    /// If there is no such vector: there are 0 to 2.
+    #[must_use]
+    pub fn call(&self, vector: u16) -> &EventFd {
+        &self.calls[usize::from(vector)]
+    }
+
+    /// Whether the device has interrupted by `vector` since the last call, and the vector is not masked. One
+    /// that is masked stays pending.
+    pub fn take_interrupt(&self, vector: u16) -> bool {
+        !self.masked[usize::from(vector)] && self.calls[usize::from(vector)].read().is_ok()
+    }
+
+    /// The virtqueue as the back-end counts it.
+    fn index(&self, queue: u16) -> usize {
+        2 * usize::from(self.pair) + usize::from(queue)
+    }
+
+    fn front_end(&self) -> MutexGuard<'_, Frontend> {
+        self.shared.front_end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the back-end has gone, if it has.
+    fn lost<T, E>(&self, what: &'static str, result: Result<T, E>) -> Result<T, TransportError> {
+        result.map_err(|_| {
+            self.shared.lost.store(true, Ordering::Relaxed);
+            TransportError::Lost { why: what }
+        })
+    }
+
+    fn is_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Agrees on the features: the first lane for all.
+    fn agree(&self) -> Result<(), TransportError> {
+        let mut agreed = self.shared.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        match *agreed {
+            Some(features) if features == self.features => return Ok(()),
+            Some(_) => {
+                return Err(TransportError::QueueRefused {
+                    queue: 0,
+                    why: "another lane has agreed on other features",
+                });
+            }
+            None => {}
+        }
+        let Shared { region, file, offered, pairs, .. } = &*self.shared;
+        let mut features = self.features | offered & Virtio::PROTOCOL_FEATURES.bits();
+        if *pairs > 1 {
+            features |= offered & spec::NET_F_MQ;
+        }
+        let regions = [VhostUserMemoryRegionInfo {
+            guest_phys_addr: BASE,
+            memory_size: region.size() as u64,
+            userspace_addr: BASE,
+            mmap_offset: 0,
+            mmap_handle: file.as_raw_fd(),
+        }];
+        let front_end = self.front_end();
+        self.lost("SET_FEATURES", front_end.set_features(features))?;
+        self.lost("SET_MEM_TABLE", front_end.set_mem_table(&regions))?;
+        *agreed = Some(self.features);
+        Ok(())
+    }
+
+    fn set_up(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), TransportError> {
+        self.agree()?;
+        let index = self.index(queue);
+        let addresses = VringConfigData {
+            queue_max_size: setup.size,
+            queue_size: setup.size,
+            flags: 0,
+            desc_table_addr: setup.descriptor_table,
+            used_ring_addr: setup.used_ring,
+            avail_ring_addr: setup.available_ring,
+            log_addr: None,
+        };
+        // The wrap counter of a packed ring starts as 1.
+        let base = if self.features & spec::F_RING_PACKED != 0 { 1 << 15 } else { 0 };
+        let call = &self.calls[usize::from(setup.vector.unwrap_or_default())];
+        let front_end = self.front_end();
+        self.lost("SET_VRING_NUM", front_end.set_vring_num(index, setup.size))?;
+        self.lost("SET_VRING_BASE", front_end.set_vring_base(index, base))?;
+        self.lost("SET_VRING_ADDR", front_end.set_vring_addr(index, &addresses))?;
+        self.lost("SET_VRING_CALL", front_end.set_vring_call(index, call))
+    }
+
+    fn start(&mut self, queue: u16) -> Result<(), TransportError> {
+        let kick = self.lost("a kick descriptor", EventFd::new(EFD_NONBLOCK))?;
+        let index = self.index(queue);
+        let mut front_end = self.front_end();
+        self.lost("SET_VRING_KICK", front_end.set_vring_kick(index, &kick))?;
+        if self.shared.offered & Virtio::PROTOCOL_FEATURES.bits() != 0 {
+            self.lost("SET_VRING_ENABLE", front_end.set_vring_enable(index, true))?;
+        }
+        drop(front_end);
+        self.queues[usize::from(queue)] = Queue { kick: Some(kick), runs: true };
+        Ok(())
+    }
+
+    fn stop(&mut self, queue: u16) -> Result<(), TransportError> {
+        let of = &mut self.queues[usize::from(queue)];
+        if !std::mem::take(&mut of.runs) {
+            return Ok(());
+        }
+        of.kick = None;
+        let index = self.index(queue);
+        let front_end = self.front_end();
+        self.lost("GET_VRING_BASE", front_end.get_vring_base(index)).map(|_| ())
+    }
+}
+
+impl Transport for Lane {
+    fn device_features(&mut self) -> u64 {
+        // What goes by command does not exist without a control queue; pairs are the link's affair.
+        self.shared.offered & !(spec::NET_F_MQ | spec::NET_F_CTRL_VQ)
+    }
+
+    fn set_driver_features(&mut self, features: u64) {
+        self.features = features;
+    }
+
+    fn status(&mut self) -> u8 {
+        if self.is_lost() { spec::STATUS_GONE } else { self.status }
+    }
+
+    fn set_status(&mut self, status: u8) {
+        if status == 0 {
+            for queue in 0..2 {
+                // One that cannot be stopped belongs to a back-end that has gone.
+                let _ = self.stop(queue);
+            }
+        }
+        self.status = status;
+    }
+
+    fn config_generation(&mut self) -> u8 {
+        0
+    }
+
+    fn read_config(&mut self, offset: u32, out: &mut [u8]) {
+        for (byte, at) in out.iter_mut().zip(offset as usize..) {
+            *byte = self.shared.config.get(at).copied().unwrap_or(0);
+        }
+    }
+
+    fn num_queues(&mut self) -> u16 {
+        2
+    }
+
+    fn queue_max_size(&mut self, queue: u16) -> u16 {
+        // A back-end does not say; one that has less refuses.
+        if queue < 2 { 32_768 } else { 0 }
+    }
+
+    fn setup_queue(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), TransportError> {
+        if queue >= 2 {
+            return Err(TransportError::QueueRefused { queue, why: "a lane has two" });
+        }
+        if let Some(vector) = setup.vector.filter(|vector| usize::from(*vector) >= VECTORS) {
+            return Err(TransportError::VectorRefused { vector, why: "a lane has three" });
+        }
+        self.set_up(queue, setup)
+    }
+
+    fn enable_queue(&mut self, queue: u16) -> Result<(), TransportError> {
+        self.start(queue)
+    }
+
+    fn reset_queue(&mut self, queue: u16) -> Result<(), TransportError> {
+        self.stop(queue)
+    }
+
+    fn queue_resetting(&mut self, _queue: u16) -> bool {
+        false
+    }
+
+    fn set_config_vector(&mut self, _vector: Option<u16>) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    fn set_vector_masked(&mut self, vector: u16, masked: bool) {
+        if let Some(state) = self.masked.get_mut(usize::from(vector)) {
+            *state = masked;
+        }
+    }
+
+    fn notify(&mut self, queue: u16) {
+        let kick = self.queues.get(usize::from(queue)).and_then(|of| of.kick.as_ref());
+        if let Some(kick) = kick {
+            // Full means that the device has enough of them to look at.
+            let _ = kick.write(1);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod capture;
 mod compare;
+mod driver;
 mod faults;
 mod filter;
 mod nic;
@@ -46,6 +47,8 @@ enum Command {
     Reasons,
     /// List every kind of fault that a scenario can ask for: what it does, its keys, who must notice it.
     Faults,
+    /// Drive a NIC in another process over vhost-user, with handles and readers behind the driver.
+    Driver(driver::DriverArgs),
     /// Serve the device over vhost-user: to QEMU, DPDK, or `rxlab driver`.
     Nic(nic::NicArgs),
     /// Show a filter program, run it on frames, or check the filter engines against each other.
@@ -180,6 +183,7 @@ pub fn main() -> Exit {
         Command::Capture(args) => capture::capture(&args),
         Command::Reasons => reasons::reasons(),
         Command::Faults => faults::faults(),
+        Command::Driver(args) => driver::driver(&args),
         Command::Nic(args) => nic::nic(&args),
         Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),

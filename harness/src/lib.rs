@@ -15,6 +15,7 @@ pub mod event;
 pub mod exit;
 pub mod fault;
 pub mod filter;
+pub mod guest;
 pub mod interrupt;
 pub mod libpcap;
 pub mod nic;

@@ -4,8 +4,9 @@
 //! does not take at once is lost and counted by its lane.
 //!
 //! # Unsafe
-//! Two requests to the kernel that no library here has: what a TAP descriptor is attached to, and which
-//! interface a packet socket is bound to. Both pass a structure that lives as long as the call.
+//! Requests to the kernel that no library here has: what a TAP descriptor is attached to, and which interface
+//! a packet socket is bound to. Each passes a structure that lives as long as the call. And a library's event
+//! descriptor, borrowed.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -15,6 +16,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use super::feed::{Live, Sink};
+
+/// The descriptor of something that has one, for as long as it is borrowed.
+pub fn descriptor_of<T: AsRawFd>(thing: &T) -> BorrowedFd<'_> {
+    // SAFETY: `thing` keeps its descriptor open while it is borrowed.
+    unsafe { BorrowedFd::borrow_raw(thing.as_raw_fd()) }
+}
 
 /// A queue of an interface of the system: frames come out of it and go into it.
 #[derive(Clone)]

@@ -271,7 +271,8 @@ fn ring_features(scenario: &Scenario) -> u64 {
     chosen.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum()
 }
 
-fn driver_config(scenario: &Scenario) -> DriverConfig {
+/// The driver of a scenario.
+pub(crate) fn driver_config(scenario: &Scenario) -> DriverConfig {
     let rxfh = &scenario.rxfh;
     let rss = rxfh.enabled.then(|| RssSettings {
         hash_types: rxfh.hash_type_bits(),
@@ -377,7 +378,8 @@ fn moderation(driver: &scenario::Driver) -> driver::Moderation {
     }
 }
 
-fn handle_options(
+/// What a handle of the scenario is opened with.
+pub(crate) fn handle_options(
     scenario: &Scenario,
     index: usize,
     handle: &Handle,

@@ -1,0 +1,214 @@
+//! A driver lane: the driver of one queue pair over vhost-user, in a thread of its own, and the tap.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use driver::vhost_user::Lane;
+use driver::{
+    DmaRegion, Driver, DriverConfig, DriverError, Event, Host, Interrupt, Progress, RxFrame,
+    Transport,
+};
+use npf_core::Frame;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::reader::{Ears, Served};
+use crate::nic::system::descriptor_of;
+
+/// The receive queue of a lane, and its vector.
+const RX: u16 = 0;
+const RX_VECTOR: u16 = 1;
+/// Frames of one poll.
+const BUDGET: u16 = 64;
+/// How long a lane sleeps before it looks whether it has to end.
+const NAP: Duration = Duration::from_millis(20);
+
+/// What a lane has counted when it has ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Frames indicated to the tap, and their bytes.
+    pub indicated: (u64, u64),
+    /// Completions that the driver dropped.
+    pub dropped: u64,
+    /// Interrupts taken.
+    pub interrupts: u64,
+    /// Polls.
+    pub polls: u64,
+    /// Why it ended before it was told to.
+    pub error: Option<String>,
+}
+
+/// How a lane works.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Never sleeps, and takes no interrupt.
+    pub poll: bool,
+    /// CPU to stay on.
+    pub cpu: Option<usize>,
+}
+
+/// Drives queue pair `number` until `ends` says so or the back-end goes.
+pub fn run(
+    number: u16,
+    transport: Lane,
+    memory: DmaRegion,
+    config: DriverConfig,
+    settings: Settings,
+    handles: &[Arc<Served>],
+    ends: &AtomicBool,
+) -> Ended {
+    if let Some(cpu) = settings.cpu {
+        let mut cpus = rustix::thread::CpuSet::new();
+        cpus.set(cpu);
+        // A machine without that CPU is served by any.
+        let _ = rustix::thread::sched_setaffinity(None, &cpus);
+    }
+    let tap = Tap {
+        cpu: number,
+        queue: number,
+        handles,
+        lent: Vec::new(),
+        indicated: (0, 0),
+        dropped: 0,
+    };
+    let begun = Instant::now();
+    match Driver::new(config, memory) {
+        Ok(driver) => {
+            Worker { driver, transport, tap, begun, ended: Ended::default() }.run(settings, ends)
+        }
+        Err(error) => Ended { error: Some(error.to_string()), ..Ended::default() },
+    }
+}
+
+struct Worker<'a> {
+    driver: Driver,
+    transport: Lane,
+    tap: Tap<'a>,
+    begun: Instant,
+    ended: Ended,
+}
+
+impl Worker<'_> {
+    fn run(mut self, settings: Settings, ends: &AtomicBool) -> Ended {
+        if let Err(error) = self.bring_up() {
+            return Ended { error: Some(error.to_string()), ..self.ended };
+        }
+        while !ends.load(Ordering::Acquire) {
+            let found = if settings.poll { self.poll() } else { self.serve() };
+            if let Some(error) = self.driver.error() {
+                self.ended.error = Some(error.to_string());
+                break;
+            }
+            if let Some(error) = self.driver.queue_error(RX) {
+                self.ended.error = Some(error.to_string());
+                break;
+            }
+            if found == 0 {
+                match settings.poll {
+                    true => std::hint::spin_loop(),
+                    false => self.sleep(),
+                }
+            }
+        }
+        // What the device had completed is indicated before the queues stop.
+        while self.poll() > 0 {}
+        self.transport.set_status(0);
+        Ended { indicated: self.tap.indicated, dropped: self.tap.dropped, ..self.ended }
+    }
+
+    fn now(&self) -> u64 {
+        self.begun.elapsed().as_nanos() as u64 * 1000
+    }
+
+    fn bring_up(&mut self) -> Result<(), DriverError> {
+        let now = self.now();
+        let mut progress = self.driver.start(now, &mut self.transport, &mut self.tap)?;
+        while let Progress::Waiting { deadline } = progress {
+            std::thread::yield_now();
+            let now = self.now().min(deadline.saturating_add(1));
+            progress = self.driver.step(now, &mut self.transport, &mut self.tap)?;
+        }
+        Ok(())
+    }
+
+    /// One poll of the receive queue; the frames it took.
+    fn poll(&mut self) -> u16 {
+        let now = self.now();
+        let Self { driver, transport, tap, .. } = self;
+        let polled = driver.poll(now, RX, BUDGET, transport, tap);
+        driver.finish_poll(now, RX, transport, tap);
+        for buffer in tap.lent.drain(..) {
+            driver.give_back(RX, buffer);
+        }
+        self.ended.polls += 1;
+        polled.frames + polled.dropped
+    }
+
+    /// What interrupts and timers ask for; the frames taken.
+    fn serve(&mut self) -> u16 {
+        let now = self.now();
+        let Self { driver, transport, tap, .. } = self;
+        let mut due = driver.next_deadline().is_some_and(|at| at <= now)
+            && driver.advance(now, transport, tap).iter().any(|queue| queue == RX);
+        if transport.take_interrupt(RX_VECTOR) {
+            self.ended.interrupts += 1;
+            due |= driver.interrupt(now, RX_VECTOR, transport, tap) == Interrupt::Poll(RX);
+        }
+        let mut frames = 0;
+        while due {
+            let polled = driver.poll(now, RX, BUDGET, transport, tap);
+            frames += polled.frames + polled.dropped;
+            self.ended.polls += 1;
+            for buffer in tap.lent.drain(..) {
+                driver.give_back(RX, buffer);
+            }
+            due = driver.finish_poll(now, RX, transport, tap).again && frames < 16 * BUDGET;
+        }
+        frames
+    }
+
+    fn sleep(&mut self) {
+        let now = self.now();
+        let until = self
+            .driver
+            .next_deadline()
+            .map_or(NAP, |at| Duration::from_nanos(at.saturating_sub(now) / 1000));
+        let Ok(wait) = rustix::time::Timespec::try_from(until.min(NAP)) else { return };
+        let call = descriptor_of(self.transport.call(RX_VECTOR));
+        let mut fds = [PollFd::from_borrowed_fd(call, PollFlags::IN)];
+        // Woken early is no harm.
+        let _ = poll(&mut fds, Some(&wait));
+    }
+}
+
+/// The tap: shows every frame to every handle.
+struct Tap<'a> {
+    cpu: u16,
+    queue: u16,
+    handles: &'a [Arc<Served>],
+    /// Buffers that were handed over with frames, to be given back after the poll.
+    lent: Vec<u16>,
+    indicated: (u64, u64),
+    dropped: u64,
+}
+
+impl Host for Tap<'_> {
+    fn event(&mut self, _now: u64, event: Event) {
+        self.dropped += u64::from(matches!(event, Event::Dropped(_)));
+    }
+
+    fn indicate(&mut self, now: u64, _queue: u16, frames: &[RxFrame<'_>]) {
+        let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; driver::BATCH];
+        for (to, frame) in shown.iter_mut().zip(frames) {
+            *to =
+                Frame { data: frame.data, wire_len: frame.data.len() as u32, tag: frame.position };
+            self.indicated.1 += frame.data.len() as u64;
+            self.lent.extend(frame.buffer);
+        }
+        self.indicated.0 += frames.len() as u64;
+        for served in self.handles {
+            let shown = &shown[..frames.len()];
+            served.handle.tap(now, self.cpu, self.queue, shown, &mut Ears { served });
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The guest's side in real time: the driver in threads, the NPF core behind it, a thread per reader.
+//!
+//! ```text
+//!   back-end (rxlab nic, DPDK net_vhost)          this process
+//!     vrings in shared memory  -----------------  lane 0, lane 1 ...   a driver of one pair each
+//!                                                    | tap
+//!                                                  handles: filter, capture buffer
+//!                                                    | wake-up
+//!                                                  readers, a thread each
+//! ```
+//!
+//! Contract: at rest, each handle's account adds up: every frame that the drivers indicated was shown to it,
+//! and is delivered, filtered, dropped for one reason or still held. While frames flow the numbers of a
+//! snapshot belong to moments that lie close together.
+//!
+//! Not modelled here: the costs and the rhythm of a scenario's readers, which are times of the virtual
+//! clock. A reader reads as soon as it is woken.
+
+pub mod lane;
+pub mod reader;
+pub mod session;

@@ -1,0 +1,254 @@
+//! A session: connects to a back-end, runs the lanes and the readers, and adds up.
+
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use driver::vhost_user::{Link, LinkError};
+use driver::{DriverConfig, DriverError, Moderation};
+use npf_core::{DropReason, HandleCounters, SharedHandle};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use serde_json::{Value, json};
+
+use super::lane::{self, Ended};
+use super::reader::{self, Served};
+use crate::scenario::Scenario;
+use crate::world::setup::{SetupError, driver_config, handle_options};
+
+/// Whom the driver works with.
+pub enum BackEnd<'a> {
+    /// Who listens there.
+    At(&'a Path),
+    /// Who is at the other end.
+    Over(UnixStream),
+}
+
+/// How the session works.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Lanes never sleep.
+    pub poll: bool,
+    /// CPUs of the lanes, in turn; none: wherever.
+    pub cpus: Vec<usize>,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// No link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The driver refuses its configuration.
+    #[error("the driver cannot be configured so: {0}")]
+    Driver(#[from] DriverError),
+    /// A handle is refused.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// No shared memory.
+    #[error("{bytes} bytes of shared memory: {error}")]
+    Memory {
+        /// As many.
+        bytes: u64,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// What a session came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// By lane.
+    pub lanes: Vec<Ended>,
+    /// By handle: name, counters, packets still queued.
+    pub handles: Vec<(String, HandleCounters, u64)>,
+}
+
+/// Runs until `ends` is set or every lane has ended. `watch` is called every now and then with the handles.
+///
+/// # Errors
+/// Nothing has begun.
+pub fn run(
+    scenario: &Scenario,
+    choices: &Choices,
+    back_end: BackEnd<'_>,
+    ends: &AtomicBool,
+    mut watch: impl FnMut(&[Arc<Served>]),
+) -> Result<Outcome, SessionError> {
+    let pairs = scenario.channels.combined;
+    let config = config(scenario, choices.poll);
+    let per_lane = config.memory_needed().map_err(DriverError::from)?.next_multiple_of(4096);
+    let file = shared_memory(per_lane * u64::from(pairs))?;
+    let link = match back_end {
+        BackEnd::At(path) => Link::connect(path, pairs, file)?,
+        BackEnd::Over(stream) => Link::over(stream, pairs, file)?,
+    };
+    let handles = open(scenario)?;
+    let lanes = link.lanes()?;
+    let readers_end = AtomicBool::new(false);
+    let lanes = thread::scope(|scope| {
+        for (served, handle) in handles.iter().zip(&scenario.handle) {
+            let (timeout, readers_end) =
+                (Duration::from_nanos(handle.read_timeout.0 / 1000), &readers_end);
+            scope.spawn(move || {
+                reader::read(served, timeout.clamp(TICK, Duration::from_secs(1)), readers_end)
+            });
+        }
+        let threads: Vec<_> = (0..)
+            .zip(lanes)
+            .map(|(number, (transport, memory))| {
+                let (config, handles) = (config.clone(), &handles);
+                let cpu =
+                    choices.cpus.get(usize::from(number) % choices.cpus.len().max(1)).copied();
+                let settings = lane::Settings { poll: choices.poll, cpu };
+                scope.spawn(move || {
+                    lane::run(number, transport, memory, config, settings, handles, ends)
+                })
+            })
+            .collect();
+        while !ends.load(Ordering::Acquire) && threads.iter().any(|thread| !thread.is_finished()) {
+            thread::sleep(TICK);
+            watch(&handles);
+        }
+        let ended = |thread: thread::ScopedJoinHandle<'_, Ended>| {
+            let panicked =
+                |_| Ended { error: Some("its thread panicked".into()), ..Ended::default() };
+            thread.join().unwrap_or_else(panicked)
+        };
+        let lanes: Vec<Ended> = threads.into_iter().map(ended).collect();
+        readers_end.store(true, Ordering::Release);
+        handles.iter().for_each(|served| served.wake());
+        lanes
+    });
+    let handles = handles
+        .iter()
+        .map(|served| (served.name.clone(), served.handle.counters(), served.handle.queued()))
+        .collect();
+    Ok(Outcome { lanes, handles })
+}
+
+/// How often a session looks around.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A lane's driver: of one pair, without what goes by command.
+fn config(scenario: &Scenario, poll: bool) -> DriverConfig {
+    let whole = driver_config(scenario);
+    DriverConfig {
+        queue_pairs: 1,
+        rss: None,
+        hash_report: None,
+        filter: driver::ReceiveFilter::default(),
+        coalesce: driver::CoalesceSettings::default(),
+        moderation: if poll { Moderation::BusyPoll { period_ps: 1 } } else { whole.moderation },
+        ..whole
+    }
+}
+
+fn shared_memory(bytes: u64) -> Result<File, SessionError> {
+    let failed = |error: rustix::io::Errno| SessionError::Memory { bytes, error: error.into() };
+    let fd = memfd_create("rxlab driver", MemfdFlags::CLOEXEC).map_err(failed)?;
+    ftruncate(&fd, bytes).map_err(failed)?;
+    Ok(File::from(fd))
+}
+
+fn open(scenario: &Scenario) -> Result<Vec<Arc<Served>>, SessionError> {
+    let mut handles = Vec::new();
+    for (index, handle) in scenario.handle.iter().enumerate() {
+        let options = handle_options(scenario, index, handle)?;
+        let shared = SharedHandle::open(index as u32, options)
+            .map_err(|cause| SetupError::Handle { index, cause })?;
+        handles.push(Arc::new(Served::new(shared, handle.name.clone())));
+    }
+    Ok(handles)
+}
+
+impl Outcome {
+    /// Frames indicated, over all lanes.
+    #[must_use]
+    pub fn indicated(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.indicated.0).sum()
+    }
+
+    /// Whether each handle was shown every frame, and each frame has one fate.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.handles.iter().all(|(_, counters, queued)| {
+            let HandleCounters { shown, filtered, delivered, counted, dumped, .. } = counters;
+            *shown == self.indicated()
+                && *shown
+                    == filtered + delivered + counted + dumped + counters.dropped_total() + queued
+        })
+    }
+
+    /// As one object.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let lanes: Vec<Value> = self
+            .lanes
+            .iter()
+            .map(|lane| {
+                json!({
+                    "indicated": lane.indicated.0,
+                    "bytes": lane.indicated.1,
+                    "dropped": lane.dropped,
+                    "interrupts": lane.interrupts,
+                    "polls": lane.polls,
+                    "error": lane.error,
+                })
+            })
+            .collect();
+        let handles: Vec<Value> = self
+            .handles
+            .iter()
+            .map(|(name, counters, queued)| {
+                json!({
+                    "name": name,
+                    "shown": counters.shown,
+                    "filtered": counters.filtered,
+                    "delivered": counters.delivered,
+                    "counted": counters.counted,
+                    "dumped": counters.dumped,
+                    "dropped": counters.dropped_total(),
+                    "drop_reasons": reasons(counters),
+                    "held": queued,
+                })
+            })
+            .collect();
+        json!({ "indicated": self.indicated(), "lanes": lanes, "handles": handles, "adds_up": self.adds_up() })
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let Ended { indicated: (frames, bytes), dropped, interrupts, polls, error } = lane;
+            text += &format!(
+                "queue {number}: indicated {frames} ({bytes} B), dropped {dropped}, {interrupts} interrupts, {polls} polls"
+            );
+            text += &error.as_ref().map_or("\n".into(), |error| format!("; ended: {error}\n"));
+        }
+        for (name, counters, queued) in &self.handles {
+            text += &format!(
+                "handle {name}: shown {} = delivered {} + filtered {} + dropped {} + held {queued}{}\n",
+                counters.shown,
+                counters.delivered + counters.counted + counters.dumped,
+                counters.filtered,
+                counters.dropped_total(),
+                if self.adds_up() { "" } else { "  DOES NOT ADD UP" }
+            );
+        }
+        text
+    }
+}
+
+fn reasons(counters: &HandleCounters) -> serde_json::Map<String, Value> {
+    DropReason::ALL
+        .iter()
+        .filter(|reason| counters.dropped[reason.index()] > 0)
+        .map(|reason| (reason.name().into(), counters.dropped[reason.index()].into()))
+        .collect()
+}
