@@ -117,12 +117,21 @@ impl Ring for Reference {
 
     #[inline(always)]
     fn put_used<G: GuestMemory>(&mut self, memory: &G, used: &[Used]) -> Result<(), RingFault> {
-        // The crate stores the index with each element: more stores than needed, the same bytes.
-        for Used { head, len } in used {
-            direct!(memory => self.queue.add_used(memory, *head, *len))
-                .map_err(|_| self.used_fault())?;
-            self.unsignalled = self.unsignalled.saturating_add(1);
+        let Some((last, others)) = used.split_last() else { return Ok(()) };
+        // The crate stores the index with each element, but those of a merged frame must be seen together
+        // (5.1.6.4.1): it is given the last one only, behind the others.
+        let mut next = self.queue.next_used();
+        for Used { head, len } in others {
+            let at = self.queue.used_ring() + 4 + 8 * u64::from(next % self.queue.size());
+            let element = [u32::from(*head).to_le(), len.to_le()];
+            memory.write_obj(element, GuestAddress(at)).map_err(|_| self.used_fault())?;
+            next = next.wrapping_add(1);
         }
+        self.queue.set_next_used(next);
+        direct!(memory => self.queue.add_used(memory, last.head, last.len))
+            .map_err(|_| self.used_fault())?;
+        // No more than the queue is long.
+        self.unsignalled = self.unsignalled.saturating_add(used.len() as u16);
         Ok(())
     }
 
