@@ -4,7 +4,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use nic_model::{DeviceConfig, spec};
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::rig::{Rig, buffer};
+use crate::rig::{Rig, SIZE, buffer, place};
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
@@ -65,11 +65,24 @@ fn give(rig: &mut Rig, queue: u16, command: &Command<'_>) {
     rig.describe(queue, 1, (at + first.len() as u64, second.len() as u32), next, 2);
     let answer = u32::from(command.answer).max(1);
     rig.describe(queue, 2, (ack, answer), spec::ring::DESC_F_WRITE, 0);
+    let used_ring = place(queue).used_ring;
+    let element = used_ring + 4 + 8 * u64::from(rig.u16_at(used_ring + 2) % SIZE);
     rig.offer(queue, 0);
     rig.kick(queue);
-    // The last byte that was written is the answer; a command that answers with more than it has room
-    // for is an error as well.
+    let [id, len] = [element, element + 4].map(|at| rig.memory.read_obj(GuestAddress(at)));
+    let (id, len) = (id.map_or(u32::MAX, u32::from_le), len.map_or(u32::MAX, u32::from_le));
+    assert!(
+        id == 0 && (1..=answer).contains(&len),
+        "chain {id} is used with {len} of {answer} bytes"
+    );
     let mut written = [0; 0x100];
     let read = rig.memory.read_slice(&mut written, GuestAddress(ack));
-    assert!(read.is_ok() && written.iter().any(|byte| *byte <= 1), "no answer");
+    assert!(read.is_ok(), "{read:?}");
+    // Behind the data if the command has some, and it was negotiated; then what it asks for comes.
+    let limits = bytes
+        .starts_with(&[spec::control::CLASS_NOTF_COAL, spec::control::NOTF_COAL_VQ_GET])
+        && rig.device.driver_features() & spec::feature::VQ_NOTF_COAL != 0;
+    let before = if limits { 8.min(answer - 1) } else { 0 };
+    assert!(written[before as usize] <= 1, "no answer at {before}: {written:?}");
+    assert!(written[len as usize..].iter().all(|byte| *byte == 0xee), "written beyond {len} bytes");
 }

@@ -2,7 +2,9 @@
 //! the device's own faults among it.
 
 use arbitrary::{Arbitrary, Unstructured};
-use nic_model::{Coalesce, DeviceConfig, Fault, Lie, QueueSetup, SUPPORTED_FEATURES, spec};
+use nic_model::{
+    Coalesce, DeviceConfig, Fault, Lie, QueueSetup, RingKind, SUPPORTED_FEATURES, spec,
+};
 
 use crate::rig::{Rig, SIZE, buffer, place};
 
@@ -14,6 +16,9 @@ struct Input<'a> {
     dma_ps: u16,
     coalesce_ps: u16,
     coalesce_frames: u8,
+    tx_coalesce: (u16, u8),
+    mtu: u16,
+    reference: bool,
     /// What the driver does not take of the offer; `None`: the registers are the fuzzer's from the start.
     decline: Option<u64>,
     steps: Vec<Step<'a>>,
@@ -122,6 +127,12 @@ pub fn run(bytes: &[u8]) {
             max_ps: input.coalesce_ps.into(),
             max_frames: input.coalesce_frames.into(),
         },
+        tx_coalesce: Coalesce {
+            max_ps: input.tx_coalesce.0.into(),
+            max_frames: input.tx_coalesce.1.into(),
+        },
+        mtu: input.mtu.max(68),
+        ring: if input.reference { RingKind::Reference } else { RingKind::Batched },
         ..DeviceConfig::default()
     };
     let Some(mut rig) = Rig::new(config) else { return };
