@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vm_memory::bitmap::{Bitmap, BitmapSlice, NewBitmap, WithBitmapSlice};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-/// Every write since it was taken last: address and length. Memory starts at 0.
+/// Address and length of each.
+type Writes = Vec<(u64, usize)>;
+
+/// Every write since it was cleared. Memory starts at 0.
 #[derive(Clone, Debug, Default)]
 struct Log {
-    writes: Arc<Mutex<Vec<(u64, usize)>>>,
+    writes: Arc<Mutex<Writes>>,
     base: usize,
 }
 
@@ -72,7 +75,7 @@ enum Kind {
 const KINDS: [Kind; 3] = [Kind::Reference, Kind::Split, Kind::Packed];
 
 /// What is written for one frame into buffers of these lengths.
-fn writes(kind: Kind, buffers: &[u32], dma_frame_ps: u64) -> Vec<(u64, usize)> {
+fn writes(kind: Kind, buffers: &[u32], dma_frame_ps: u64) -> Writes {
     let memory: Memory =
         Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap());
     let packed = if kind == Kind::Packed { feature::RING_PACKED } else { 0 };
@@ -132,23 +135,23 @@ fn buffer(index: u16) -> u64 {
 }
 
 /// The writes of the payload, which come first, joined where one goes on behind the other; and the others.
-fn split(writes: &[(u64, usize)]) -> (Vec<(u64, usize)>, Vec<(u64, usize)>) {
+fn split(writes: &[(u64, usize)]) -> [Writes; 2] {
     let payload = writes.iter().take_while(|(at, _)| *at >= BUFFERS).count();
-    let mut joined: Vec<(u64, usize)> = Vec::new();
+    let mut joined: Writes = Vec::new();
     for (at, len) in &writes[..payload] {
         match joined.last_mut() {
             Some((start, before)) if *start + *before as u64 == *at => *before += len,
             _ => joined.push((*at, *len)),
         }
     }
-    (joined, writes[payload..].to_vec())
+    [joined, writes[payload..].to_vec()]
 }
 
 #[test]
 fn payload_then_element_then_index_and_nothing_else() {
     for kind in KINDS {
         for dma_frame_ps in [0, 100] {
-            let (payload, rest) = split(&writes(kind, &[2048], dma_frame_ps));
+            let [payload, rest] = split(&writes(kind, &[2048], dma_frame_ps));
             assert_eq!(payload, [(buffer(0), LEN)], "{kind:?}");
             let element_and_index = [(USED + 4, 8), (USED + 2, 2)];
             match kind {
@@ -165,14 +168,14 @@ fn a_frame_over_several_buffers_is_published_when_all_of_it_is_there() {
         let [reference, batched, packed] =
             KINDS.map(|kind| split(&writes(kind, &[40, 40, 200], dma_frame_ps)));
         let payload = [(buffer(0), 40), (buffer(1), 40), (buffer(2), LEN - 80)];
-        for (written, _) in [&reference, &batched, &packed] {
+        for [written, _] in [&reference, &batched, &packed] {
             assert_eq!(*written, payload);
         }
         let element = |index: u64| (USED + 4 + 8 * index, 8);
         let index = (USED + 2, 2);
-        assert_eq!(batched.1, [element(0), element(1), element(2), index]);
-        assert_eq!(reference.1, batched.1);
+        assert_eq!(batched[1], [element(0), element(1), element(2), index]);
+        assert_eq!(reference[1], batched[1]);
         let used = |place: u64| (RING + 16 * place + 8, 8);
-        assert_eq!(packed.1, [used(1), used(2), used(0)], "where the driver looks comes last");
+        assert_eq!(packed[1], [used(1), used(2), used(0)], "where the driver looks comes last");
     }
 }
