@@ -16,6 +16,7 @@ pub mod exit;
 pub mod fault;
 pub mod filter;
 pub mod guest;
+pub mod interface;
 pub mod interrupt;
 pub mod libpcap;
 pub mod nic;

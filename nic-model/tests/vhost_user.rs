@@ -14,12 +14,11 @@ use nic_model::spec::feature;
 use nic_model::vhost_user::error::{MessageError, SessionError};
 use nic_model::vhost_user::iotlb::Translations;
 use nic_model::vhost_user::memory::Memory;
+use nic_model::vhost_user::port::{Offer, Reply, Start, Vrings};
 use nic_model::vhost_user::request::{
     Addresses, HEADER_LEN, Header, Iotlb, Region, Request, VringFd,
 };
-use nic_model::vhost_user::session::{
-    Offer, PROTOCOL_FEATURES, Reply, Session, Start, TRANSPORT_FEATURES, Vrings,
-};
+use nic_model::vhost_user::session::{PROTOCOL_FEATURES, Session, TRANSPORT_FEATURES};
 use proptest::prelude::*;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 

@@ -13,7 +13,7 @@ use npf_core::Frame;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::reader::{Ears, Served};
-use crate::nic::system::descriptor_of;
+use crate::interface::descriptor_of;
 
 /// The receive queue of a lane, and its vector.
 const RX: u16 = 0;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use nic_model::spec::feature;
 use nic_model::vhost_user::memory;
-use nic_model::vhost_user::session::Offer;
+use nic_model::vhost_user::port::Offer;
 use nic_model::{Device, DeviceConfig, SUPPORTED_FEATURES};
 
 use super::feed::{Endless, Feed, Nowhere, Paced, Sink, Steering};
 use super::lane::{Lane, LaneError, Settings};
 use super::port::{Port, Rss};
-use super::system::Interface;
+use crate::interface::Interface;
 use crate::scenario::Scenario;
 use crate::source;
 use crate::world::setup::device_config;

@@ -9,8 +9,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
+use nic_model::vhost_user::port::Offer;
 use nic_model::vhost_user::server::Server;
-use nic_model::vhost_user::session::Offer;
+
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
 use super::control::{self, Line, Reaction};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nic_model::spec::{feature, status};
 use nic_model::vhost_user::memory::Memory;
-use nic_model::vhost_user::session::Start;
+use nic_model::vhost_user::port::Start;
 use nic_model::{ConfigError, Device, DeviceConfig, Fault, FaultError, QueueError};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 

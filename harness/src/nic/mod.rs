@@ -22,5 +22,4 @@ pub mod ears;
 pub mod feed;
 pub mod lane;
 pub mod port;
-pub mod system;
 pub mod tally;

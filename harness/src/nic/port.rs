@@ -12,8 +12,8 @@ use nic_model::QueueError;
 use nic_model::vhost_user::channel::Channel;
 use nic_model::vhost_user::iotlb::Translations;
 use nic_model::vhost_user::memory::Memory;
+use nic_model::vhost_user::port::{Start, Vrings};
 use nic_model::vhost_user::server::{Note, Notes};
-use nic_model::vhost_user::session::{Start, Vrings};
 
 use super::feed::Steering;
 use super::lane::{Lane, Order};

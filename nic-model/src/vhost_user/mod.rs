@@ -3,7 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`request`] | messages, taken apart; pure |
-//! | [`session`] | the state machine of one connection: what is agreed, memory, vrings |
+//! | [`session`], [`port`] | the state machine of one connection: what is agreed, memory, vrings; what it makes the device do |
+//! | [`connection`], [`channel`], [`server`] | bytes and file descriptors, both ways; the socket and its event loop |
 //! | [`memory`], [`iotlb`], [`log`] | guest memory, translated and logged on request |
 //!
 //! Source: the vhost-user specification (docs/interop/vhost-user.rst in QEMU), and what QEMU and DPDK send.
@@ -14,6 +15,7 @@ pub mod error;
 pub mod iotlb;
 pub mod log;
 pub mod memory;
+pub mod port;
 pub mod request;
 pub mod server;
 pub mod session;

@@ -13,8 +13,9 @@ use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 
 use super::connection::{Connection, Received};
 use super::error::ConnectionError;
+use super::port::{Offer, Reply, Vrings};
 use super::request::Header;
-use super::session::{Offer, Reply, Session, Vrings};
+use super::session::Session;
 
 /// What a server tells of its connections.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
-use super::feed::{Live, Sink};
+use crate::nic::feed::{Live, Sink};
 
 /// The descriptor of something that has one, for as long as it is borrowed.
 pub fn descriptor_of<T: AsRawFd>(thing: &T) -> BorrowedFd<'_> {
