@@ -116,3 +116,21 @@ fn an_indirect_table_is_a_chain_of_one_descriptor() {
     lab.frame(60);
     assert_eq!(lab.fault(), Some("indirect_in_chain"));
 }
+
+/// A queue that is stopped and goes on elsewhere knows how long the chains are that it fetches there.
+#[test]
+fn a_resumed_ring_goes_on_behind_its_longer_chains() {
+    let mut lab = Lab::new(5, RING_PACKED);
+    for round in 0..12 {
+        give(&mut lab, 0, 0, &[40, 200]);
+        give(&mut lab, 0, 1, &[200]);
+        lab.frame(60);
+        lab.frame(61);
+        lab.pass(1000);
+        let taken = [lab.rings[0].take(), lab.rings[0].take()];
+        assert_eq!(taken, [Some((0, 72)), Some((1, 73))], "round {round}");
+        let base = lab.device.stop_queue(lab.now, 0, &mut lab.log).unwrap();
+        lab.device.resume_queue(0, &setup(0, 5), base).unwrap();
+        lab.device.enable_queue(0).unwrap();
+    }
+}

@@ -275,7 +275,7 @@ impl Ring for Packed {
         // Chains are used in the order fetched, so nothing was in flight, and the upper half says the same
         // or, from some front-ends, nothing.
         let Some(at) = Cursor::at_event(base as u16, self.setup.size) else { return false };
-        (self.fetched, self.seen, self.used) = (at, at, at);
+        (self.fetched, self.seen, self.used, self.oldest) = (at, at, at, at);
         true
     }
 }
