@@ -52,3 +52,29 @@ fn resets_may_come_at_any_time_and_with_any_policy() {
         assert_eq!(counter(&result, "queue_resets"), 5, "{sets:?}");
     }
 }
+
+#[test]
+fn channels_come_and_go_under_load() {
+    let result = run(&[
+        "traffic.frames=160000",
+        "driver.control=[{ at = '10ms', combined = 1 }, { at = '20ms', combined = 2 }]",
+    ]);
+    assert_eq!(result["account"]["ok"], true);
+    assert_eq!(result["end"], "complete");
+    let frames =
+        |queue: usize| result["queues"][queue]["counters"]["driver"]["indicated"].as_u64().unwrap();
+    assert!(frames(1) > 0 && frames(0) > frames(1) + 30_000, "{} {}", frames(0), frames(1));
+}
+
+#[test]
+fn a_device_that_moderates_interrupts_less_under_load() {
+    let interrupts = |moderation: &str| {
+        let moderation = format!("driver.moderation={moderation}");
+        let sets = ["traffic.frames=160000", "nic.vq_notf_coal=true", &moderation];
+        let result = run(&[&sets[..], &["driver.control=[]"]].concat());
+        assert_eq!(result["account"]["ok"], true);
+        counter(&result, "interrupts")
+    };
+    let (plain, moderated) = (interrupts("interrupts"), interrupts("adaptive-device"));
+    assert!(moderated < plain / 2, "{moderated} of {plain}");
+}

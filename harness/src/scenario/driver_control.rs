@@ -21,6 +21,9 @@ pub struct DriverControl {
     /// Every receive ring is reset and has so many descriptors then (`ethtool -G rx`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring_rx: Option<u16>,
+    /// So many channels are used from now on, of those there are (`ethtool -L combined`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combined: Option<u16>,
 }
 
 /// What the driver does by itself when a queue breaks, or the device asks for a reset.

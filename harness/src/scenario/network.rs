@@ -340,6 +340,9 @@ pub enum Moderation {
     Interrupts,
     /// Waits longer the higher the rate, then polls again; `ethtool -C adaptive-rx on`.
     Adaptive,
+    /// Lets interrupts through, and has the NIC delay them the longer the higher the rate; needs
+    /// `nic.vq_notf_coal`.
+    AdaptiveDevice,
     /// Polls for ever, without interrupts.
     BusyPoll,
     /// Polls again by a timer, and lets interrupts through when some found nothing.

@@ -1,4 +1,4 @@
-//! What a scenario does to the driver while it runs: resets, and rings of another size.
+//! What a scenario does to the driver while it runs: resets, rings of another size, more or fewer channels.
 //!
 //! Contract: as somebody with ethtool would do it at that moment, taking no virtual time: what a reset finds
 //! completed is shown to the tap at once. One that the driver refuses is told as an event and changes
@@ -20,6 +20,9 @@ pub fn carry_out(
     let queues = driver.config().queue_pairs;
     if control.reset {
         return driver.reset(now, port, tap).is_ok();
+    }
+    if let Some(channels) = control.combined {
+        return driver.set_channels(now, channels, port, tap).is_ok();
     }
     let mut queue = |queue, entries| driver.reset_queue(now, queue, entries, port, tap).is_ok();
     match (control.queue_reset, control.ring_rx) {

@@ -370,6 +370,7 @@ fn moderation(driver: &scenario::Driver) -> driver::Moderation {
     match driver.moderation {
         Moderation::Interrupts => driver::Moderation::Interrupts,
         Moderation::Adaptive => driver::Moderation::Adaptive,
+        Moderation::AdaptiveDevice => driver::Moderation::AdaptiveDevice,
         Moderation::BusyPoll => driver::Moderation::BusyPoll { period_ps: driver.busy_poll.0 },
         Moderation::DeferHardIrqs => driver::Moderation::Deferred {
             hard_irqs: driver.defer_hard_irqs,

@@ -196,6 +196,13 @@ fn the_network_is_possible() {
         ("[driver]\nwatchdog = '1ns'", 2, "'1ns'", "too small"),
         ("[driver]\nrefill = 'never'", 2, "'never'", "each-poll"),
         ("[driver]\nmoderation = 'fast'", 2, "'fast'", "busy-poll"),
+        (
+            "[driver]\nmoderation = 'adaptive-device'",
+            2,
+            "'adaptive-device'",
+            "nic.vq_notf_coal = true",
+        ),
+        ("[[driver.control]]\nat = '1ms'\ncombined = 5", 3, "5", "allowed: 1 to 4"),
     ]);
 }
 

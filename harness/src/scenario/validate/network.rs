@@ -2,7 +2,7 @@
 
 use super::super::coalesce;
 use super::super::units::{BitRate, Bytes, Duration};
-use super::super::{BufferPolicy, Indirection, Refill, Scenario};
+use super::super::{BufferPolicy, Indirection, Moderation, Refill, Scenario};
 use super::{Impossible, LONGEST_COST, LONGEST_RUN, MEMORY_MAX, within, wrong};
 
 /// Longest receive buffer that the driver makes.
@@ -242,6 +242,18 @@ fn moderation(scenario: &Scenario) -> Result<(), Impossible> {
     within("driver.busy_poll", driver.busy_poll, least, LONGEST_COST)?;
     within("driver.defer_hard_irqs", driver.defer_hard_irqs, 1, u32::MAX)?;
     within("driver.gro_flush_timeout", driver.gro_flush_timeout, least, LONGEST_COST)?;
+    if driver.moderation == Moderation::AdaptiveDevice {
+        if !scenario.nic.vq_notf_coal {
+            let what = "moderation by the NIC is set by command";
+            let allowed =
+                "set nic.vq_notf_coal = true: VIRTIO_NET_F_VQ_NOTF_COAL (virtio 5.1.6.5.9)";
+            return wrong(&["driver.moderation", "nic.vq_notf_coal"], what, allowed);
+        }
+        if !scenario.coalesce.queue.is_empty() {
+            let what = "moderation by the NIC sets the coalescing of each queue";
+            return wrong(&["driver.moderation"], what, "leave out coalesce.queue");
+        }
+    }
     match driver.watchdog {
         Some(period) => within("driver.watchdog", period, Duration(1_000_000), LONGEST_RUN),
         None => Ok(()),
@@ -253,14 +265,30 @@ fn controls(scenario: &Scenario) -> Result<(), Impossible> {
     for (index, control) in scenario.driver.control.iter().enumerate() {
         let key = |name: &str| format!("driver.control.{index}.{name}");
         within(&key("at"), control.at, Duration(0), LONGEST_RUN)?;
-        let things = [control.reset, control.queue_reset.is_some(), control.ring_rx.is_some()];
+        let things = [
+            control.reset,
+            control.queue_reset.is_some(),
+            control.ring_rx.is_some(),
+            control.combined.is_some(),
+        ];
         if things.iter().filter(|thing| **thing).count() != 1 {
             let what = "a control of the driver does exactly one thing";
-            let allowed = "give one of reset = true, queue_reset = N, ring_rx = N";
+            let allowed = "give one of reset = true, queue_reset = N, ring_rx = N, combined = N";
             return wrong(&[&key("at")], what, allowed);
         }
         if let Some(queue) = control.queue_reset {
             within(&key("queue_reset"), queue, 0, scenario.channels.combined - 1)?;
+        }
+        if let Some(channels) = control.combined {
+            within(&key("combined"), channels, 1, scenario.channels.combined)?;
+            if scenario.channels.combined == 1 {
+                let what = "with one channel there is nothing to choose";
+                return wrong(
+                    &[&key("combined"), "channels.combined"],
+                    what,
+                    "set up more channels",
+                );
+            }
         }
         if let Some(entries) = control.ring_rx {
             within(&key("ring_rx"), entries, 16, scenario.ring.rx)?;
