@@ -69,6 +69,8 @@ pub struct Oracle {
     ready: bool,
     /// The device is being reset at this moment.
     resets: bool,
+    /// Channels that the driver wants to use.
+    channels: u16,
     bad_fcs: bool,
     /// Why the device drops everything, if a fault has stopped it.
     halted: Option<Nic>,
@@ -113,6 +115,7 @@ impl Oracle {
             link_up: true,
             ready: false,
             resets: false,
+            channels: queues,
             bad_fcs: false,
             halted: None,
         }
@@ -127,6 +130,11 @@ impl Oracle {
     /// The driver has reached DRIVER_OK, or the device was reset.
     pub fn ready(&mut self, ready: bool) {
         self.ready = ready;
+    }
+
+    /// The driver asks for so many channels.
+    pub fn uses_channels(&mut self, channels: u16) {
+        self.channels = channels;
     }
 
     /// The driver has the device reset at this moment: it loses every descriptor, and what it holds.
@@ -391,7 +399,8 @@ impl Oracle {
             Nic::QueueReset => claim.queue.is_some_and(|queue| self.in_reset[usize::from(queue)]),
             // A driver that took a false completion gives the device a descriptor which it has already.
             Nic::RingBroken => claim.lied,
-            // No scenario disables a queue.
+            // A channel that is used no more: what waited for it.
+            Nic::QueueDisabled => claim.queue.is_some_and(|queue| queue >= self.channels),
             _ => false,
         }
     }

@@ -74,6 +74,20 @@ fn with_mergeable_buffers_too_few_are_as_good_as_none() {
 }
 
 #[test]
+fn a_queue_is_disabled_only_if_its_channel_is_not_used() {
+    let mut ledger = Ledger::new(2, 1);
+    let tag = ledger.offer(0, &[4; 60]);
+    let mut oracle = oracle();
+    let judge = |oracle: &mut Oracle| {
+        let claim = Claim { queue: Some(1), ..claim(tag) };
+        oracle.judge(Reason::Nic(Nic::QueueDisabled), claim, &ledger).is_ok()
+    };
+    assert!(!judge(&mut oracle));
+    oracle.uses_channels(1);
+    assert!(judge(&mut oracle));
+}
+
+#[test]
 fn a_frame_is_filtered_only_if_the_nic_was_told_so() {
     let mut ledger = Ledger::new(2, 1);
     let tag = ledger.offer(0, &[4; 60]);

@@ -124,6 +124,9 @@ impl Embedded {
     /// Something is done to the driver, which takes no time.
     pub(super) fn driver_control(&mut self, index: u32) {
         let control = self.driver_controls[index as usize];
+        if let Some(channels) = control.combined {
+            self.book.get_mut().oracle.uses_channels(channels);
+        }
         let mut port = Port { now: self.now, device: &mut self.device, book: &self.book };
         let (cpu, work) = (self.queue_cpu[0], TapWork::default());
         let mut tap =
