@@ -102,7 +102,8 @@ impl fmt::Display for ConfigError {
             }
             Self::CoalescedTwice => write!(
                 f,
-                "adaptive moderation by the device sets the coalescing of each queue; leave out coalesce.queues"
+                "adaptive moderation by the device sets the coalescing of each queue; leave out \
+                 coalesce.queues"
             ),
             Self::FeatureWithoutSettings { features } => {
                 write!(f, "the features {features:#x} are required; give their settings as well")

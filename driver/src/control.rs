@@ -2,9 +2,9 @@
 //!
 //! Contract: [`ControlQueue::send`] when nothing is pending, then [`ControlQueue::answer`] until it has
 //! one. A command is three buffers (header, data if there is any, answer and result): virtio leaves the
-//! framing open (2.7.4.2), but some devices insist on this one. With IN_ORDER a driver must use descriptors in
-//! ring order (2.7.5), so that slots are used in turn, and a split ring without indirect tables has two buffers
-//! to a command, as three would leave gaps. The answer byte is preset to 0xff, so that a device which
+//! framing open (2.7.4.2), but some devices insist on this one. With IN_ORDER a driver must use descriptors
+//! in ring order (2.7.5): slots are used in turn, and a split ring without indirect tables has two buffers to
+//! a command, as three would leave gaps. The answer byte is preset to 0xff, so that a device which
 //! completes without writing is seen.
 
 use crate::command::{CHAIN, Command, HEADER_BYTES};

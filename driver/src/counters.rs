@@ -29,7 +29,7 @@ counters! {
         control_sent,
         /// Control commands the device has answered with success.
         control_done,
-        /// Control completions whose length was not that of an answer: its byte, and at most the result asked for.
+        /// Control completions whose length was not that of an answer: a byte, and at most the result.
         control_bad_length,
         /// Resets of the device that were asked for, recoveries among them.
         device_resets,

@@ -140,7 +140,7 @@ pub enum Event {
         /// The transmit queue.
         queue: u16,
     },
-    /// The reset of a transmit queue did not end in time, or it could not be put to use again; it has stopped.
+    /// The reset of a transmit queue did not end in time, or it could not be put to use again: it stopped.
     TransmitResetFailed {
         /// The transmit queue.
         queue: u16,

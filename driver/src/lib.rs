@@ -12,7 +12,7 @@
 //! # Contract
 //!
 //! - Time comes in as `now`, picoseconds of the caller's clock. Effects go out through the transport, the
-//!   host, and return values. No thread, clock, lock, or random number. Once running, frames cost no allocation:
+//!   host, and return values. No thread, clock, lock, or random number. Frames cost no allocation:
 //!   only starts, resets, control commands and announcements allocate.
 //! - The device is not trusted. Whatever it writes or answers is checked; the driver then drops a frame with a
 //!   reason, stops a queue, or is broken, always with a counter and an event, never with a panic.

@@ -82,7 +82,9 @@ pub struct Step {
     pub up_from: u64,
 }
 
-/// The steps of [`Moderation::Adaptive`] and [`Moderation::AdaptiveDevice`]. Delays and counts are those that Linux lists for receive queues
+/// The steps of [`Moderation::Adaptive`] and [`Moderation::AdaptiveDevice`].
+///
+/// Delays and counts are those that Linux lists for receive queues
 /// moderated from events (lib/dim/net_dim.c, `NET_DIM_RX_EQE_PROFILES`); the rates between them are
 /// chosen here so that one delay gathers some 10 frames. A queue moves one step per window at most.
 pub const ADAPTIVE_STEPS: [Step; 5] = [
