@@ -130,19 +130,23 @@ impl Packed {
         shape: Shape,
         chain: &mut Chain,
     ) -> Result<u16, RingFault> {
-        let first = self.fetched;
-        let Descriptor { address, len, id, flags } = self.copies[usize::from(first.place())];
+        let first = usize::from(self.fetched.place());
+        let Descriptor { address, len, id, flags } = self.copies[first];
         let only = only(memory, (address, len), flags, shape);
         let count = if let Some(Only { segment, writable }) = only {
             chain.set_only(id, segment, writable);
+            self.counts[first] = 1;
             1
         } else {
-            read_chain(memory, &self.copies, first, self.agreed.indirect, shape, chain)?
+            let (copies, indirect) = (&self.copies, self.agreed.indirect);
+            let count = read_chain(memory, copies, self.fetched, indirect, shape, chain)?;
+            let mut last = self.fetched;
+            last.advance(count - 1);
+            self.counts[first] = count;
+            self.counts[usize::from(last.place())] = count;
+            count
         };
-        self.counts[usize::from(first.place())] = count;
-        self.fetched.advance(count - 1);
-        self.counts[usize::from(self.fetched.place())] = count;
-        self.fetched.advance(1);
+        self.fetched.advance(count);
         self.in_flight += count;
         self.ahead -= count;
         self.chains -= 1;

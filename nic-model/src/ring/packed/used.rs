@@ -27,16 +27,22 @@ impl Packed {
     ) -> Result<(), RingFault> {
         let view = self.view(memory);
         let mut first = None;
+        // Locals for what changes with each element: read back from the fields it is waited for.
+        let (mut at, mut oldest, mut passed) = (self.used, self.oldest, 0_u16);
         for Used { head, len } in used {
-            let element = self.element(*head, *len);
+            let element = element(at, *head, *len);
             match first {
                 None => first = Some(element),
                 // Relaxed: the first one's store orders it.
                 Some(_) => self.store(&view, element, Ordering::Relaxed)?,
             }
-            let count = self.land(*head);
-            self.pass(count);
+            let count;
+            (oldest, count) = self.land(oldest, *head);
+            at.advance(count);
+            passed = passed.saturating_add(count);
         }
+        self.oldest = oldest;
+        self.pass(at, passed);
         // Release: who sees these flags also sees the whole batch, and what it speaks of.
         first.map_or(Ok(()), |element| self.store(&view, element, Ordering::Release))
     }
@@ -49,11 +55,16 @@ impl Packed {
     ) -> Result<(), RingFault> {
         let Some(last) = used.last() else { return Ok(()) };
         let view = self.view(memory);
-        let element = self.element(last.head, last.len);
+        let element = element(self.used, last.head, last.len);
+        let (mut at, mut oldest, mut passed) = (self.used, self.oldest, 0_u16);
         for Used { head, .. } in used {
-            let count = self.land(*head);
-            self.pass(count);
+            let count;
+            (oldest, count) = self.land(oldest, *head);
+            at.advance(count);
+            passed = passed.saturating_add(count);
         }
+        self.oldest = oldest;
+        self.pass(at, passed);
         self.store(&view, element, Ordering::Release)
     }
 
@@ -61,36 +72,26 @@ impl Packed {
     pub(super) fn put_lie<G: GuestMemory>(
         &mut self,
         memory: &G,
-        element: False,
+        lie: False,
     ) -> Result<(), RingFault> {
         let view = self.view(memory);
-        match element {
+        match lie {
             False::WrongId(len) => {
-                self.store(&view, self.element(WRONG_ID, len), Ordering::Release)?;
+                self.store(&view, element(self.used, WRONG_ID, len), Ordering::Release)?;
                 // It stands where that of the oldest chain should.
                 self.oldest.advance(self.counts[usize::from(self.oldest.place())]);
             }
             False::Stale => {
                 // Only the flags: the rest is what was there.
                 let flags = self.used.used_flags() | DESC_F_WRITE;
-                let stored = view.store(self.offset() + FLAGS, flags, Ordering::Release);
+                let stored = view.store(offset(self.used) + FLAGS, flags, Ordering::Release);
                 stored.ok_or_else(|| self.fault())?;
             }
         }
-        self.pass(1);
+        let mut at = self.used;
+        at.advance(1);
+        self.pass(at, 1);
         Ok(())
-    }
-
-    fn offset(&self) -> usize {
-        usize::from(self.used.place()) * DESCRIPTOR_LEN as usize
-    }
-
-    /// The next used descriptor, all but its address, which is not the device's to write.
-    #[inline(always)]
-    fn element(&self, id: u16, len: u32) -> Element {
-        let wrote = if len > 0 { DESC_F_WRITE } else { 0 };
-        let flags = self.used.used_flags() | wrote;
-        (self.offset() + LEN, u64::from(len) | u64::from(id) << 32 | u64::from(flags) << 48)
     }
 
     #[inline(always)]
@@ -108,32 +109,32 @@ impl Packed {
         RingFault::memory("a descriptor", self.at(self.used.place()))
     }
 
-    /// Goes on behind the used descriptor of a chain that has `count`.
+    /// Goes on at `at`, `count` descriptors further on.
     #[inline(always)]
-    fn pass(&mut self, count: u16) {
-        self.used.advance(count);
+    fn pass(&mut self, at: Cursor, count: u16) {
+        self.used = at;
         // A completion that is a lie stands for no chain.
         self.in_flight = self.in_flight.saturating_sub(count);
         self.added = self.added.saturating_add(count).min(self.setup.size);
     }
 
     /// How many descriptors the chain with this id takes, which is the oldest in flight unless there were
-    /// lies.
+    /// lies; and where the oldest starts then.
     #[inline(always)]
-    fn land(&mut self, id: u16) -> u16 {
-        let (count, oldest) = self.chain_at(self.oldest);
-        if oldest == id && self.oldest != self.fetched {
-            self.oldest.advance(count);
-            return count;
+    fn land(&self, mut oldest: Cursor, id: u16) -> (Cursor, u16) {
+        let (count, of_oldest) = self.chain_at(oldest);
+        if of_oldest == id && oldest != self.fetched {
+            oldest.advance(count);
+            return (oldest, count);
         }
-        self.land_later(id)
+        self.land_later(oldest, id)
     }
 
     /// The same among all in flight: those before it will not be used any more. One that is not in flight
     /// is a lie and takes 1.
     #[cold]
-    fn land_later(&mut self, id: u16) -> u16 {
-        let mut at = self.oldest;
+    fn land_later(&self, oldest: Cursor, id: u16) -> (Cursor, u16) {
+        let mut at = oldest;
         // After lies the driver may have overwritten what is walked here.
         for _ in 0..self.setup.size {
             if at == self.fetched {
@@ -142,11 +143,10 @@ impl Packed {
             let (count, other) = self.chain_at(at);
             at.advance(count);
             if other == id {
-                self.oldest = at;
-                return count;
+                return (at, count);
             }
         }
-        1
+        (oldest, 1)
     }
 
     /// Descriptors and id of the chain in flight that begins here; the id is that of its last descriptor.
@@ -158,4 +158,17 @@ impl Packed {
         last.advance(count - 1);
         (count, self.copies[usize::from(last.place())].id)
     }
+}
+
+#[inline(always)]
+fn offset(at: Cursor) -> usize {
+    usize::from(at.place()) * DESCRIPTOR_LEN as usize
+}
+
+/// A used descriptor, all but its address, which is not the device's to write.
+#[inline(always)]
+fn element(at: Cursor, id: u16, len: u32) -> Element {
+    let wrote = if len > 0 { DESC_F_WRITE } else { 0 };
+    let flags = at.used_flags() | wrote;
+    (offset(at) + LEN, u64::from(len) | u64::from(id) << 32 | u64::from(flags) << 48)
 }
