@@ -385,8 +385,9 @@ impl Lane {
 
 impl Transport for Lane {
     fn device_features(&mut self) -> u64 {
-        // What goes by command does not exist without a control queue; pairs are the link's affair.
-        self.shared.offered & !(spec::NET_F_MQ | spec::NET_F_CTRL_VQ)
+        // What goes by command does not exist without a control queue, pairs are the link's affair, and
+        // there is no IOMMU here whose translations the back-end could ask for.
+        self.shared.offered & !(spec::NET_F_MQ | spec::NET_F_CTRL_VQ | spec::F_ACCESS_PLATFORM)
     }
 
     fn set_driver_features(&mut self, features: u64) {

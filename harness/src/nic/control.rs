@@ -148,7 +148,8 @@ fn refusal(why: &str) -> Value {
     json!({ "ok": false, "error": why })
 }
 
-fn stats(port: &Port, connected: bool) -> Value {
+fn stats(port: &mut Port, connected: bool) -> Value {
+    port.settle();
     let tallies = port.tallies();
     let lanes: Vec<Value> = tallies.iter().map(Tally::json).collect();
     let connections = port.connections;
@@ -160,6 +161,7 @@ fn stats(port: &Port, connected: bool) -> Value {
             "turned_away": connections.turned_away,
             "dropped": connections.dropped,
             "closed": connections.closed,
+            "vrings_refused": connections.vrings_refused,
         },
         "total": Tally::sum(&tallies).json(),
         "lanes": lanes,

@@ -305,7 +305,8 @@ impl Worker {
         let _ = rustix::io::read(&self.bell.fd, &mut count);
         for (vring, queue) in self.vrings.iter().zip(RX..) {
             let Some(kick) = &vring.kick else { continue };
-            if vring.runs && rustix::io::read(kick, &mut count).is_ok() {
+            // Also of a vring that does not run: it would wake this thread for ever.
+            if rustix::io::read(kick, &mut count).is_ok() && vring.runs {
                 self.tally.kicks += 1;
                 self.device.notify(now, queue, &mut self.ears);
             }

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use nic_model::QueueError;
 use nic_model::vhost_user::channel::Channel;
@@ -42,6 +43,8 @@ pub struct Port {
     /// Addresses of the driver's IOMMU: a vring's start may have to wait for a translation, which comes over
     /// the connection that is being served.
     translates: bool,
+    /// Vrings whose start nobody waits for.
+    starting: Vec<(u16, Receiver<Result<(), QueueError>>)>,
     /// MTU of the device.
     mtu: u16,
     config: Box<dyn Fn(u32, &mut [u8]) + Send>,
@@ -77,13 +80,37 @@ impl Port {
     ) -> Self {
         let enabled = vec![false; lanes.len()];
         let connections = Connections::default();
-        Self { lanes, rss, enabled, translates: false, mtu, config, connections, talks: true }
+        Self {
+            lanes,
+            rss,
+            enabled,
+            translates: false,
+            starting: Vec::new(),
+            mtu,
+            config,
+            connections,
+            talks: true,
+        }
     }
 
     /// The lanes.
     #[must_use]
     pub fn lanes(&self) -> &[Lane] {
         &self.lanes
+    }
+
+    /// Tells of vrings that were refused when nobody waited for the answer any more.
+    pub fn settle(&mut self) {
+        for (vring, answer) in std::mem::take(&mut self.starting) {
+            match answer.try_recv() {
+                Ok(Err(error)) => {
+                    self.connections.vrings_refused += 1;
+                    self.say(&format_args!("vring {vring} is refused: {error}"));
+                }
+                Err(TryRecvError::Empty) => self.starting.push((vring, answer)),
+                Ok(Ok(())) | Err(TryRecvError::Disconnected) => {}
+            }
+        }
     }
 
     /// What each lane has counted, at one time each.
@@ -153,8 +180,9 @@ impl Vrings for Port {
         };
         let enabled = start.enabled;
         if self.translates {
-            let (done, _) = std::sync::mpsc::sync_channel(1);
+            let (done, answer) = std::sync::mpsc::sync_channel(1);
             lane.order(Order::Start { vring: side, start, done });
+            self.starting.push((vring, answer));
         } else {
             let started = lane.ask(|done| Order::Start { vring: side, start, done });
             started.unwrap_or(Err(QueueError::NoSuchQueue(vring)))?;
@@ -180,6 +208,7 @@ impl Vrings for Port {
     }
 
     fn set_kick(&mut self, vring: u16, kick: Option<OwnedFd>) {
+        self.settle();
         self.order(vring, |side| Order::Kick(side, kick));
     }
 
@@ -211,6 +240,7 @@ impl Vrings for Port {
 
 impl Notes for Port {
     fn note(&mut self, note: Note) {
+        self.settle();
         let counts = &mut self.connections;
         match &note {
             Note::Connected => counts.accepted += 1,
