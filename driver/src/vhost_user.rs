@@ -153,14 +153,10 @@ impl Link {
             front_end
                 .set_protocol_features(has & wanted)
                 .map_err(refused("SET_PROTOCOL_FEATURES"))?;
-            if pairs > 1 {
-                let has = match has.contains(Protocol::MQ) {
-                    true => front_end.get_queue_num().map_err(refused("GET_QUEUE_NUM"))?,
-                    false => 1,
-                };
-                if has < u64::from(pairs) {
-                    return Err(LinkError::Pairs { wanted: pairs, has });
-                }
+            // GET_QUEUE_NUM counts pairs for a network device, and the library takes it for vrings: so it is
+            // not asked. A back-end with fewer refuses what it has not.
+            if pairs > 1 && !has.contains(Protocol::MQ) {
+                return Err(LinkError::Pairs { wanted: pairs, has: 1 });
             }
             if has.contains(Protocol::CONFIG) {
                 // A back-end may offer the message and answer with nothing; then the plain one does.
@@ -174,6 +170,10 @@ impl Link {
                     && bytes.len() == CONFIG_LEN
                 {
                     config.copy_from_slice(&bytes);
+                    let has = u64::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+                    if has > 0 && has < u64::from(pairs) {
+                        return Err(LinkError::Pairs { wanted: pairs, has });
+                    }
                 }
             }
         } else if pairs > 1 {

@@ -148,10 +148,19 @@ impl Feed {
         }
     }
 
-    /// Frames are steered so from now on.
-    pub fn steer(&mut self, steering: &Arc<Steering>) {
+    /// Number of the next frame of the traffic, which is the same for all lanes; 0 where they share none.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        match self {
+            Self::Paced(paced) => paced.number,
+            _ => 0,
+        }
+    }
+
+    /// Frames are steered so from frame `from` on, which has not been looked at yet.
+    pub fn steer(&mut self, steering: &Arc<Steering>, from: u64) {
         if let Self::Paced(paced) = self {
-            paced.steering = Some(Arc::clone(steering));
+            paced.to_come = Some((from, Arc::clone(steering)));
         }
     }
 }
@@ -162,7 +171,11 @@ pub struct Paced {
     lane: u16,
     /// `None`: every frame is this lane's.
     steering: Option<Arc<Steering>>,
+    /// How frames are steered from that number on.
+    to_come: Option<(u64, Arc<Steering>)>,
     frame: Vec<u8>,
+    /// Of `next`.
+    number: u64,
     next: Option<Next>,
 }
 
@@ -176,8 +189,10 @@ impl Paced {
     /// The share of lane `lane`.
     #[must_use]
     pub fn new(source: Box<dyn Source>, lane: u16, steering: Option<Arc<Steering>>) -> Self {
-        let mut paced = Self { source, lane, steering, frame: Vec::new(), next: None };
+        let (frame, next) = (Vec::new(), None);
+        let mut paced = Self { source, lane, steering, to_come: None, frame, number: 0, next };
         paced.fetch();
+        paced.number = 0;
         paced
     }
 
@@ -185,6 +200,9 @@ impl Paced {
     fn pull(&mut self, now_ps: u64, most: usize, mut take: impl FnMut(&[u8], bool)) -> usize {
         for count in 0..most {
             let Some(next) = self.next.filter(|next| next.at_ps <= now_ps) else { return count };
+            if self.to_come.as_ref().is_some_and(|(from, _)| self.number >= *from) {
+                self.steering = self.to_come.take().map(|(_, steering)| steering);
+            }
             let steering = self.steering.as_ref();
             if steering.is_none_or(|steering| steering.lane(&self.frame) == self.lane) {
                 take(&self.frame, next.fcs_ok);
@@ -197,6 +215,7 @@ impl Paced {
     fn fetch(&mut self) {
         // A source that is damaged has ended; what it gave before stands.
         let next = self.source.next(&mut self.frame).ok().flatten();
+        self.number += 1;
         self.next = next.map(|next| Next { at_ps: next.earliest_ps, fcs_ok: next.fcs_ok });
     }
 }

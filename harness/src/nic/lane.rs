@@ -70,14 +70,16 @@ pub enum Order {
     Kick(u16, Option<OwnedFd>),
     /// Interrupts go here.
     Call(u16, Option<OwnedFd>),
-    /// Frames are steered so.
-    Steer(Arc<Steering>),
+    /// Takes no frame of the feed before the next [`Order::Steer`]; the number of the next one.
+    Hold(SyncSender<u64>),
+    /// Frames are steered so from this number on.
+    Steer(Arc<Steering>, u64),
     /// The cable is in, or not.
     Link(bool),
     /// The device does something wrong.
     Fault(Fault, SyncSender<Result<(), FaultError>>),
-    /// The feed starts now, not with the first vring.
-    Go,
+    /// The feed's first frame is due at this moment.
+    Go(Instant),
     /// Says what was counted.
     Tell(SyncSender<Tally>),
     /// Nothing before this is still to be done.
@@ -176,6 +178,7 @@ struct Worker {
     begun: Instant,
     /// When the feed's first frame was due.
     feeding_since: Option<u64>,
+    holds: bool,
     tag: u64,
     tally: Tally,
 }
@@ -217,6 +220,7 @@ impl Worker {
             vrings: Default::default(),
             begun: Instant::now(),
             feeding_since: None,
+            holds: false,
             tag: 0,
             tally: Tally::default(),
         }
@@ -267,7 +271,7 @@ impl Worker {
     }
 
     fn feed(&mut self, now: u64) -> usize {
-        let Some(since) = self.feeding_since else { return 0 };
+        let Some(since) = self.feeding_since.filter(|_| !self.holds) else { return 0 };
         let most = match self.feed.is_endless() {
             true => (self.device.available(0) as usize).min(BATCH),
             false => BATCH,
@@ -335,13 +339,21 @@ impl Worker {
                 self.vrings[usize::from(vring & 1)].kick = kick;
             }
             Order::Call(vring, call) => self.ears.calls[usize::from(vring & 1)] = call,
-            Order::Steer(steering) => self.feed.steer(&steering),
+            Order::Hold(done) => {
+                self.holds = true;
+                let _ = done.send(self.feed.position());
+            }
+            Order::Steer(steering, from) => {
+                self.holds = false;
+                self.feed.steer(&steering, from);
+            }
             Order::Link(up) => self.device.set_link(now, up, &mut self.ears),
             Order::Fault(fault, done) => {
                 let _ = done.send(self.device.inject(now, fault, &mut self.ears));
             }
-            Order::Go => {
-                self.feeding_since.get_or_insert(now);
+            Order::Go(at) => {
+                let at = at.saturating_duration_since(self.begun).as_nanos() as u64 * 1000;
+                self.feeding_since.get_or_insert(at);
             }
             Order::Tell(done) => {
                 let _ = done.send(self.tell());
@@ -391,9 +403,6 @@ impl Worker {
         }
         if vring == RX {
             self.device.set_receiving(now, RX, on, &mut self.ears);
-            if on {
-                self.feeding_since.get_or_insert(now);
-            }
         } else {
             self.ears.discards = !on;
             // An error would mean that it is enabled already.

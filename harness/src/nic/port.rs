@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
 
 use nic_model::QueueError;
 use nic_model::vhost_user::channel::Channel;
@@ -45,6 +46,8 @@ pub struct Port {
     translates: bool,
     /// Vrings whose start nobody waits for.
     starting: Vec<(u16, Receiver<Result<(), QueueError>>)>,
+    /// When the first receive queue was enabled, and the traffic began.
+    begun: Option<Instant>,
     /// MTU of the device.
     mtu: u16,
     config: Box<dyn Fn(u32, &mut [u8]) + Send>,
@@ -86,6 +89,7 @@ impl Port {
             enabled,
             translates: false,
             starting: Vec::new(),
+            begun: None,
             mtu,
             config,
             connections,
@@ -131,8 +135,11 @@ impl Port {
         };
         let unclassified = if usable.contains(unclassified) { *unclassified } else { *first };
         let steering = Arc::new(Steering::new(key, *hash_types, table, unclassified));
+        // Every lane plays the whole traffic, and none may have come farther than where it changes.
+        let positions: Vec<u64> = self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
+        let from = positions.into_iter().max().unwrap_or_default();
         for lane in &self.lanes {
-            lane.order(Order::Steer(Arc::clone(&steering)));
+            lane.order(Order::Steer(Arc::clone(&steering), from));
         }
     }
 
@@ -204,6 +211,10 @@ impl Vrings for Port {
         {
             *state = enabled;
             self.steer();
+        }
+        if vring % 2 == 0 && enabled {
+            let now = *self.begun.get_or_insert_with(Instant::now);
+            self.lanes.iter().for_each(|lane| lane.order(Order::Go(now)));
         }
     }
 
