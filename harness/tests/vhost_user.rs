@@ -291,7 +291,10 @@ fn sockets_that_cannot_be_are_refused_with_what_to_do() {
 
 #[test]
 fn commands_do_what_they_say_and_bad_ones_are_answered() {
-    let nic = Nic::start("commands", 2, "[run]\n");
+    let folder = folder("commands");
+    let plain = "[channels]\ncombined = 2\n[traffic]\nsource = \"generator\"\nframes = 20000\nrate = \"4kpps\"\nflows = 64\n";
+    let file = scenario(&folder, plain);
+    let nic = Nic::with(folder, &["--scenario", &file]);
     let driver = driver(&nic, 2, &[]);
     nic.wait_until(|stats| stats["total"]["delivered"].as_u64().unwrap() > 10);
     assert_eq!(nic.ctl(&["link", "down"])["ok"], true);

@@ -136,7 +136,8 @@ impl Port {
         let unclassified = if usable.contains(unclassified) { *unclassified } else { *first };
         let steering = Arc::new(Steering::new(key, *hash_types, table, unclassified));
         // Every lane plays the whole traffic, and none may have come farther than where it changes.
-        let positions: Vec<u64> = self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
+        let positions: Vec<u64> =
+            self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
         let from = positions.into_iter().max().unwrap_or_default();
         for lane in &self.lanes {
             lane.order(Order::Steer(Arc::clone(&steering), from));
