@@ -11,7 +11,7 @@ mod common;
 
 use common::{folder, rxlab, scenario};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -336,8 +336,19 @@ fn testpmd(nic: &Nic, queues: u16, how: &str) -> Option<Process> {
         eprintln!("skipped: dpdk-testpmd is not here (apt-get install dpdk-dev)");
         return None;
     }
-    let mut command = Command::new("dpdk-testpmd");
-    command.args(["--lcores", "0@0,1@0", "--no-pci", "--no-huge", "-m", "256", "--no-telemetry"]);
+    // Line by line, or what it says stays in its buffer until it ends.
+    let mut command = Command::new("stdbuf");
+    command.args([
+        "-oL",
+        "dpdk-testpmd",
+        "--lcores",
+        "0@0,1@0",
+        "--no-pci",
+        "--no-huge",
+        "-m",
+        "256",
+        "--no-telemetry",
+    ]);
     command.arg(format!("--file-prefix=rxlab{}", nic.process.0.as_ref().unwrap().id()));
     command.arg(format!(
         "--vdev=net_virtio_user0,path={},queues={queues},queue_size=256,{how}",
@@ -352,19 +363,35 @@ fn testpmd(nic: &Nic, queues: u16, how: &str) -> Option<Process> {
     Some(Process::start(&mut command))
 }
 
-/// Frames by queue, as testpmd counts them.
-fn counted(mut testpmd: Process) -> Vec<u64> {
-    testpmd.write("show port xstats 0\nstop\nquit\n");
-    let output = testpmd.end();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let of = |line: &str| {
-        line.strip_prefix("rx_q")?
-            .split_once("_good_packets: ")
-            .map(|(_, n)| n.trim().parse().unwrap())
-    };
-    let found: Vec<u64> = text.lines().filter_map(of).collect();
-    assert!(!found.is_empty(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    found
+/// Asks testpmd until it counts so many frames by queue, or the test's patience ends: what it counts then.
+fn counted(mut testpmd: Process, wanted: &[u64]) -> Vec<u64> {
+    let child = testpmd.0.as_mut().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let (lines, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+    });
+    let started = Instant::now();
+    loop {
+        testpmd.write("show port xstats 0\n");
+        let mut counts = Vec::new();
+        // The blocks of the queues, receiving ones first, come in order; the first sent count ends ours.
+        loop {
+            let line = said.recv_timeout(PATIENCE).expect("testpmd says nothing");
+            if line.starts_with("tx_q0_good_packets") {
+                break;
+            }
+            let of = line.strip_prefix("rx_q").and_then(|line| line.split_once("_good_packets: "));
+            counts.extend(of.map(|(_, count)| count.trim().parse::<u64>().unwrap()));
+        }
+        if counts == wanted || started.elapsed() > PATIENCE {
+            testpmd.write("stop\nquit\n");
+            // What it still has to say is read, or it could not end.
+            said.iter().for_each(drop);
+            return counts;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
@@ -380,10 +407,9 @@ fn dpdk_gets_what_our_nic_delivers() {
             let nic = Nic::start(&format!("dpdk_{name}_{queues}"), queues, keys);
             let Some(testpmd) = testpmd(&nic, queues, how) else { return };
             let gave = nic.wait_for_the_last_frame();
-            // What is in the rings is taken at once, by a poll that never sleeps.
-            std::thread::sleep(Duration::from_millis(300));
-            let got = counted(testpmd);
-            assert_eq!(got, lanes(&gave, "delivered"), "{name} {queues}: {gave}");
+            let delivered = lanes(&gave, "delivered");
+            let got = counted(testpmd, &delivered);
+            assert_eq!(got, delivered, "{name} {queues}: {gave}");
             assert!(got.iter().sum::<u64>() > 0, "{name} {queues}: {gave}");
             nic.stop();
         }

@@ -20,6 +20,8 @@ const RX: u16 = 0;
 const RX_VECTOR: u16 = 1;
 /// Frames of one poll.
 const BUDGET: u16 = 64;
+/// Frames after which a lane looks whether it has to end.
+const TURN: u16 = 16 * BUDGET;
 /// How long a lane sleeps before it looks whether it has to end.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -74,7 +76,8 @@ pub fn run(
     let begun = Instant::now();
     match Driver::new(config, memory) {
         Ok(driver) => {
-            Worker { driver, transport, tap, begun, ended: Ended::default() }.run(settings, ends)
+            Worker { driver, transport, tap, begun, again: false, ended: Ended::default() }
+                .run(settings, ends)
         }
         Err(error) => Ended { error: Some(error.to_string()), ..Ended::default() },
     }
@@ -85,6 +88,8 @@ struct Worker<'a> {
     transport: Lane,
     tap: Tap<'a>,
     begun: Instant,
+    /// The queue is scheduled and its interrupts are held off.
+    again: bool,
     ended: Ended,
 }
 
@@ -103,7 +108,7 @@ impl Worker<'_> {
                 self.ended.error = Some(error.to_string());
                 break;
             }
-            if found == 0 {
+            if found == 0 && !self.again {
                 match settings.poll {
                     true => std::hint::spin_loop(),
                     false => self.sleep(),
@@ -148,8 +153,10 @@ impl Worker<'_> {
     fn serve(&mut self) -> u16 {
         let now = self.now();
         let Self { driver, transport, tap, .. } = self;
-        let mut due = driver.next_deadline().is_some_and(|at| at <= now)
-            && driver.advance(now, transport, tap).iter().any(|queue| queue == RX);
+        let mut due = self.again;
+        if driver.next_deadline().is_some_and(|at| at <= now) {
+            due |= driver.advance(now, transport, tap).iter().any(|queue| queue == RX);
+        }
         if transport.take_interrupt(RX_VECTOR) {
             self.ended.interrupts += 1;
             due |= driver.interrupt(now, RX_VECTOR, transport, tap) == Interrupt::Poll(RX);
@@ -162,7 +169,8 @@ impl Worker<'_> {
             for buffer in tap.lent.drain(..) {
                 driver.give_back(RX, buffer);
             }
-            due = driver.finish_poll(now, RX, transport, tap).again && frames < 16 * BUDGET;
+            self.again = driver.finish_poll(now, RX, transport, tap).again;
+            due = self.again && frames < TURN;
         }
         frames
     }

@@ -3,6 +3,7 @@
 //! Contract: a feed is made in the thread of its lane and stays there. It gives each lane its own share of
 //! the frames: which frame belongs to which lane is decided by [`Steering`] alike in all of them.
 
+use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -160,7 +161,7 @@ impl Feed {
     /// Frames are steered so from frame `from` on, which has not been looked at yet.
     pub fn steer(&mut self, steering: &Arc<Steering>, from: u64) {
         if let Self::Paced(paced) = self {
-            paced.to_come = Some((from, Arc::clone(steering)));
+            paced.to_come.push_back((from, Arc::clone(steering)));
         }
     }
 }
@@ -171,8 +172,8 @@ pub struct Paced {
     lane: u16,
     /// `None`: every frame is this lane's.
     steering: Option<Arc<Steering>>,
-    /// How frames are steered from that number on.
-    to_come: Option<(u64, Arc<Steering>)>,
+    /// How frames are steered from those numbers on.
+    to_come: VecDeque<(u64, Arc<Steering>)>,
     frame: Vec<u8>,
     /// Of `next`.
     number: u64,
@@ -190,7 +191,8 @@ impl Paced {
     #[must_use]
     pub fn new(source: Box<dyn Source>, lane: u16, steering: Option<Arc<Steering>>) -> Self {
         let (frame, next) = (Vec::new(), None);
-        let mut paced = Self { source, lane, steering, to_come: None, frame, number: 0, next };
+        let to_come = VecDeque::new();
+        let mut paced = Self { source, lane, steering, to_come, frame, number: 0, next };
         paced.fetch();
         paced.number = 0;
         paced
@@ -200,8 +202,8 @@ impl Paced {
     fn pull(&mut self, now_ps: u64, most: usize, mut take: impl FnMut(&[u8], bool)) -> usize {
         for count in 0..most {
             let Some(next) = self.next.filter(|next| next.at_ps <= now_ps) else { return count };
-            if self.to_come.as_ref().is_some_and(|(from, _)| self.number >= *from) {
-                self.steering = self.to_come.take().map(|(_, steering)| steering);
+            while self.to_come.front().is_some_and(|(from, _)| self.number >= *from) {
+                self.steering = self.to_come.pop_front().map(|(_, steering)| steering);
             }
             let steering = self.steering.as_ref();
             if steering.is_none_or(|steering| steering.lane(&self.frame) == self.lane) {
