@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 const FRAMES: u64 = 20_000;
@@ -67,7 +68,7 @@ impl Nic {
              rate = \"20kpps\"\nflows = 64\nsize = \"imix\"\n{more}"
         );
         let file = scenario(&folder, &text);
-        Self::with(folder, &["--scenario", &file])
+        Self::with(folder, &["--scenario", &file, "--hold"])
     }
 
     fn with(folder: PathBuf, args: &[&str]) -> Self {
@@ -102,8 +103,10 @@ impl Nic {
         stats
     }
 
-    /// When the last frame has been offered, and nothing waits for descriptors.
+    /// Begins the traffic, if it has not. When the last frame has been offered, and nothing waits for
+    /// descriptors: the account.
     fn wait_for_the_last_frame(&self) -> Value {
+        self.ctl(&["go"]);
         self.wait_until(|stats| stats["total"]["offered"] == FRAMES && stats["total"]["held"] == 0)
     }
 
@@ -185,6 +188,7 @@ fn our_driver_gets_what_our_nic_delivers() {
 fn a_front_end_that_dies_leaves_a_daemon_that_serves_the_next() {
     let nic = Nic::start("dies", 1, "");
     let first = driver(&nic, 1, &[]);
+    nic.ctl(&["go"]);
     nic.wait_until(|stats| stats["total"]["delivered"].as_u64().unwrap() > 100);
     drop(first);
     nic.wait_until(|stats| stats["connected"] == false);
@@ -329,68 +333,71 @@ fn commands_do_what_they_say_and_bad_ones_are_answered() {
     assert!(nic.process.end().status.success());
 }
 
-/// DPDK's testpmd with one virtio-user port on our NIC; `None` where it is not installed.
-fn testpmd(nic: &Nic, queues: u16, how: &str) -> Option<Process> {
-    let found = Command::new("dpdk-testpmd").arg("--version").output();
-    if found.is_err() {
-        eprintln!("skipped: dpdk-testpmd is not here (apt-get install dpdk-dev)");
-        return None;
-    }
-    // Line by line, or what it says stays in its buffer until it ends.
-    let mut command = Command::new("stdbuf");
-    command.args([
-        "-oL",
-        "dpdk-testpmd",
-        "--lcores",
-        "0@0,1@0",
-        "--no-pci",
-        "--no-huge",
-        "-m",
-        "256",
-        "--no-telemetry",
-    ]);
-    command.arg(format!("--file-prefix=rxlab{}", nic.process.0.as_ref().unwrap().id()));
-    command.arg(format!(
-        "--vdev=net_virtio_user0,path={},queues={queues},queue_size=256,{how}",
-        nic.socket().display()
-    ));
-    command.args(["--", "-i", "--forward-mode=rxonly", "--auto-start", "--no-mlockall"]);
-    command.args([
-        "--total-num-mbufs=16384",
-        &format!("--rxq={queues}"),
-        &format!("--txq={queues}"),
-    ]);
-    Some(Process::start(&mut command))
+/// DPDK's testpmd with one virtio-user port.
+struct Testpmd {
+    process: Process,
+    said: Receiver<String>,
 }
 
-/// Asks testpmd until it counts so many frames by queue, or the test's patience ends: what it counts then.
-fn counted(mut testpmd: Process, wanted: &[u64]) -> Vec<u64> {
-    let child = testpmd.0.as_mut().unwrap();
-    let stdout = BufReader::new(child.stdout.take().unwrap());
-    let (lines, said) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
-    });
-    let started = Instant::now();
-    loop {
-        testpmd.write("show port xstats 0\n");
-        let mut counts = Vec::new();
-        // The blocks of the queues, receiving ones first, come in order; the first sent count ends ours.
+impl Testpmd {
+    /// On our NIC; `None` where it is not installed.
+    fn start(nic: &Nic, queues: u16, how: &str) -> Option<Self> {
+        if Command::new("dpdk-testpmd").arg("--version").output().is_err() {
+            eprintln!("skipped: dpdk-testpmd is not here (apt-get install dpdk-dev)");
+            return None;
+        }
+        // Line by line, or what it says stays in its buffer until it ends.
+        let mut command = Command::new("stdbuf");
+        command.args(["-oL", "dpdk-testpmd", "--lcores", "0@0,1@0", "--no-pci", "--no-huge"]);
+        let id = nic.process.0.as_ref().unwrap().id();
+        command.args(["-m", "256", "--no-telemetry", &format!("--file-prefix=rxlab{id}")]);
+        let path = nic.socket();
+        let device = format!("net_virtio_user0,path={},queues={queues}", path.display());
+        command.arg(format!("--vdev={device},queue_size=256,{how}"));
+        command.args(["--", "-i", "--forward-mode=rxonly", "--auto-start", "--no-mlockall"]);
+        let queues = [format!("--rxq={queues}"), format!("--txq={queues}")];
+        command.arg("--total-num-mbufs=16384").args(queues);
+        let mut process = Process::start(&mut command);
+        let stdout = BufReader::new(process.0.as_mut().unwrap().stdout.take().unwrap());
+        let (lines, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        Some(Self { process, said })
+    }
+
+    /// What it says up to the line that begins so.
+    fn hear(&self, words: &str) -> Vec<String> {
+        let mut heard = Vec::new();
         loop {
-            let line = said.recv_timeout(PATIENCE).expect("testpmd says nothing");
-            if line.starts_with("tx_q0_good_packets") {
-                break;
+            let line = self.said.recv_timeout(PATIENCE).expect("testpmd says nothing");
+            let last = line.contains(words);
+            heard.push(line);
+            if last {
+                return heard;
             }
-            let of = line.strip_prefix("rx_q").and_then(|line| line.split_once("_good_packets: "));
-            counts.extend(of.map(|(_, count)| count.trim().parse::<u64>().unwrap()));
         }
-        if counts == wanted || started.elapsed() > PATIENCE {
-            testpmd.write("stop\nquit\n");
-            // What it still has to say is read, or it could not end.
-            said.iter().for_each(drop);
-            return counts;
+    }
+
+    /// Asks until it counts so many frames by queue, or patience ends: what it counts then.
+    fn count(mut self, wanted: &[u64]) -> Vec<u64> {
+        let started = Instant::now();
+        loop {
+            self.process.write("show port xstats 0\n");
+            let lines = self.hear("tx_q0_good_packets");
+            let of = |line: &String| {
+                let (_, count) = line.strip_prefix("rx_q")?.split_once("_good_packets: ")?;
+                count.trim().parse::<u64>().ok()
+            };
+            let counts: Vec<u64> = lines.iter().filter_map(of).collect();
+            if counts == wanted || started.elapsed() > PATIENCE {
+                self.process.write("stop\nquit\n");
+                // What it still has to say is read, or it could not end.
+                self.said.iter().for_each(drop);
+                return counts;
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -405,10 +412,12 @@ fn dpdk_gets_what_our_nic_delivers() {
     for (name, how, keys) in rings {
         for queues in [1, 4] {
             let nic = Nic::start(&format!("dpdk_{name}_{queues}"), queues, keys);
-            let Some(testpmd) = testpmd(&nic, queues, how) else { return };
+            let Some(testpmd) = Testpmd::start(&nic, queues, how) else { return };
+            // It starts its queues, stops them and starts them anew; then it forwards.
+            testpmd.hear("rxonly packet forwarding");
             let gave = nic.wait_for_the_last_frame();
             let delivered = lanes(&gave, "delivered");
-            let got = counted(testpmd, &delivered);
+            let got = testpmd.count(&delivered);
             assert_eq!(got, delivered, "{name} {queues}: {gave}");
             assert!(got.iter().sum::<u64>() > 0, "{name} {queues}: {gave}");
             nic.stop();

@@ -44,6 +44,9 @@ pub(super) struct NicArgs {
     /// Never sleep: look at the rings all the time, and ask the driver for no notification.
     #[arg(long)]
     poll: bool,
+    /// The traffic begins with `rxlab nic ctl go`, not when a driver is ready.
+    #[arg(long)]
+    hold: bool,
     /// CPUs for the queue pairs' threads, in turn, as in 0,1.
     #[arg(long, value_name = "CPU,CPU,...", value_delimiter = ',')]
     cpus: Vec<usize>,
@@ -72,6 +75,8 @@ struct CtlArgs {
 enum Ctl {
     /// The account, by queue and in total.
     Stats,
+    /// Begin the traffic of a daemon that holds it.
+    Go,
     /// Put the cable in, or pull it out.
     Link {
         /// Which.
@@ -142,8 +147,9 @@ fn serve(args: &NicArgs) -> Result<Exit, Failure> {
         poll: args.poll,
         cpus: args.cpus.clone(),
     };
-    let (offer, port) =
+    let (offer, mut port) =
         build::build(&scenario, &choices).map_err(|error| Failure::Usage(error.to_string()))?;
+    port.holds = args.hold;
     let sockets = Sockets { vhost_user: socket.clone(), control: args.control.clone() };
     eprintln!(
         "rxlab nic: {} queue pair{} at {}; Ctrl-C ends it, SIGUSR1 prints the account",
@@ -180,6 +186,7 @@ fn account(tallies: &[Tally], as_json: bool) -> String {
 fn ctl(args: &CtlArgs) -> Result<Exit, Failure> {
     let command = match &args.command {
         Ctl::Stats => json!({ "command": "stats" }),
+        Ctl::Go => json!({ "command": "go" }),
         Ctl::Link { state } => json!({ "command": "link", "up": state == "up" }),
         Ctl::Rss { key, table } => json!({ "command": "rss", "key": key, "table": table }),
         Ctl::Fault { kind, lane, amount, off } => {

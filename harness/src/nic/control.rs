@@ -3,6 +3,7 @@
 //! | command | what it does |
 //! |---|---|
 //! | `{"command":"stats"}` | the account, by lane and in total |
+//! | `{"command":"go"}` | the traffic of a daemon that was started with `--hold` begins |
 //! | `{"command":"link","up":false}` | pulls the cable out, or puts it in |
 //! | `{"command":"rss","key":"6d5a…","table":[0,1,0,1]}` | hash key and indirection table; either may be left out |
 //! | `{"command":"fault","kind":"dma_slow","lane":0,"amount":40}` | a fault of `rxlab faults` that the NIC itself does |
@@ -100,6 +101,7 @@ impl Line {
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 enum Command {
     Stats,
+    Go,
     Link { up: bool },
     Rss { key: Option<String>, table: Option<Vec<u16>> },
     Fault(Ask),
@@ -131,6 +133,10 @@ pub fn obey(line: &[u8], port: &mut Port, connected: bool) -> (Value, bool) {
     let done = match command {
         Command::Stats => return (stats(port, connected), false),
         Command::Stop => Ok(()),
+        Command::Go => {
+            port.go();
+            Ok(())
+        }
         Command::Link { up } => {
             port.lanes().iter().for_each(|lane| lane.order(Order::Link(up)));
             Ok(())

@@ -53,6 +53,8 @@ pub struct Port {
     config: Box<dyn Fn(u32, &mut [u8]) + Send>,
     /// What happened on the socket.
     pub connections: Connections,
+    /// The traffic begins on command, not with the first receive queue.
+    pub holds: bool,
     /// Whether notes go to stderr.
     pub talks: bool,
 }
@@ -93,6 +95,7 @@ impl Port {
             mtu,
             config,
             connections,
+            holds: false,
             talks: true,
         }
     }
@@ -121,6 +124,12 @@ impl Port {
     #[must_use]
     pub fn tallies(&self) -> Vec<Tally> {
         self.lanes.iter().filter_map(|lane| lane.ask(Order::Tell)).collect()
+    }
+
+    /// The traffic begins, if it has not.
+    pub fn go(&mut self) {
+        let at = *self.begun.get_or_insert_with(Instant::now);
+        self.lanes.iter().for_each(|lane| lane.order(Order::Go(at)));
     }
 
     /// Steers frames by what is wanted and enabled now.
@@ -213,9 +222,8 @@ impl Vrings for Port {
             *state = enabled;
             self.steer();
         }
-        if vring % 2 == 0 && enabled {
-            let now = *self.begun.get_or_insert_with(Instant::now);
-            self.lanes.iter().for_each(|lane| lane.order(Order::Go(now)));
+        if vring % 2 == 0 && enabled && !self.holds {
+            self.go();
         }
     }
 
