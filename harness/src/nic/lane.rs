@@ -414,6 +414,7 @@ impl Worker {
         Tally {
             device: self.device.counters().clone(),
             held: self.device.fifo_frames(),
+            available: self.device.available(0),
             sent: self.ears.sent,
             not_sent: self.ears.not_sent,
             interrupts: self.ears.interrupts,

@@ -10,6 +10,8 @@ pub struct Tally {
     pub device: DeviceCounters,
     /// Frames in its FIFO.
     pub held: u64,
+    /// Buffers that the driver has posted and no frame has taken.
+    pub available: u64,
     /// Frames that the guest has sent, and their bytes.
     pub sent: (u64, u64),
     /// Frames among them that found no way out.
@@ -37,6 +39,7 @@ impl Tally {
         for tally in tallies {
             sum.device += &tally.device;
             sum.held += tally.held;
+            sum.available += tally.available;
             sum.sent.0 += tally.sent.0;
             sum.sent.1 += tally.sent.1;
             sum.not_sent += tally.not_sent;
@@ -72,7 +75,7 @@ impl Tally {
     /// As one object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self { device, held, sent, not_sent, interrupts, kicks, sleeps } = self;
+        let Self { device, held, available, sent, not_sent, interrupts, kicks, sleeps } = self;
         let dropped: serde_json::Map<String, Value> = DropReason::ALL
             .iter()
             .filter(|reason| device.dropped[reason.index()] > 0)
@@ -85,6 +88,7 @@ impl Tally {
             "dropped": device.dropped_total(),
             "drop_reasons": dropped,
             "held": held,
+            "available": available,
             "sent": sent.0,
             "sent_bytes": sent.1,
             "not_sent": not_sent,
