@@ -409,7 +409,7 @@ impl Device {
         let Some(setup) = self.queues[index].setup else { return };
         let used = self.queues[index].used;
         let place = setup.descriptor_table + 16 * u64::from(used % RING);
-        let wraps = used / RING % 2 == 0;
+        let wraps = (used / RING).is_multiple_of(2);
         let mut bytes = [0; 16];
         self.read(place, &mut bytes);
         let (has, wanted) =

@@ -94,7 +94,7 @@ pub fn run(
             let (timeout, readers_end) =
                 (Duration::from_nanos(handle.read_timeout.0 / 1000), &readers_end);
             scope.spawn(move || {
-                reader::read(served, timeout.clamp(TICK, Duration::from_secs(1)), readers_end)
+                reader::read(served, timeout.clamp(TICK, Duration::from_secs(1)), readers_end);
             });
         }
         let threads: Vec<_> = (0..)

@@ -138,12 +138,15 @@ fn listen(path: &Path) -> Result<UnixListener, DaemonError> {
     UnixListener::bind(&path).map_err(|error| DaemonError::Listen { path, error })
 }
 
+/// Whom the numbers are told.
+type Account = Box<dyn FnMut(&[Tally])>;
+
 struct Daemon {
     server: Server<Port>,
     control: Option<UnixListener>,
     signals: Vec<(i32, UnixStream)>,
     clients: Vec<Line>,
-    account: Box<dyn FnMut(&[Tally])>,
+    account: Account,
     /// It is to end; by a signal?
     ends: Option<bool>,
 }

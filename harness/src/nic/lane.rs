@@ -321,7 +321,7 @@ impl Worker {
         let now = self.now();
         match order {
             Order::Memory(memory) => {
-                self.device.set_memory(memory.unwrap_or_else(|| Arc::clone(&self.empty)))
+                self.device.set_memory(memory.unwrap_or_else(|| Arc::clone(&self.empty)));
             }
             Order::Features(features) => self.bring_up(now, features),
             Order::Start { vring, start, done } => {

@@ -34,6 +34,9 @@ pub struct Rss {
     pub unclassified: u16,
 }
 
+/// Reads the configuration space from an offset on.
+pub type ReadConfig = Box<dyn Fn(u32, &mut [u8]) + Send>;
+
 /// See the module's contract.
 pub struct Port {
     lanes: Vec<Lane>,
@@ -50,7 +53,7 @@ pub struct Port {
     begun: Option<Instant>,
     /// MTU of the device.
     mtu: u16,
-    config: Box<dyn Fn(u32, &mut [u8]) + Send>,
+    config: ReadConfig,
     /// What happened on the socket.
     pub connections: Connections,
     /// The traffic begins on command, not with the first receive queue.
@@ -77,12 +80,7 @@ pub struct Connections {
 impl Port {
     /// Of these lanes.
     #[must_use]
-    pub fn new(
-        lanes: Vec<Lane>,
-        rss: Rss,
-        mtu: u16,
-        config: Box<dyn Fn(u32, &mut [u8]) + Send>,
-    ) -> Self {
+    pub fn new(lanes: Vec<Lane>, rss: Rss, mtu: u16, config: ReadConfig) -> Self {
         let enabled = vec![false; lanes.len()];
         let connections = Connections::default();
         Self {
@@ -215,14 +213,14 @@ impl Vrings for Port {
 
     fn enable(&mut self, vring: u16, enabled: bool) {
         self.order(vring, |side| Order::Enable { vring: side, on: enabled });
-        if vring % 2 == 0
+        if vring.is_multiple_of(2)
             && let Some(state) = self.enabled.get_mut(usize::from(vring / 2))
             && *state != enabled
         {
             *state = enabled;
             self.steer();
         }
-        if vring % 2 == 0 && enabled && !self.holds {
+        if vring.is_multiple_of(2) && enabled && !self.holds {
             self.go();
         }
     }
@@ -269,14 +267,13 @@ impl Notes for Port {
             Note::Dropped(_) => counts.dropped += 1,
             Note::Listener(_) => {}
         }
-        match note {
-            Note::Connected => self.say(&"a front-end is connected"),
-            Note::TurnedAway => self.say(&"another front-end was turned away: one is connected"),
-            Note::Closed => self.say(&"the front-end has gone"),
-            Note::Dropped(error) => {
-                self.say(&format_args!("the front-end's connection was dropped: {error}"))
-            }
-            Note::Listener(error) => self.say(&format_args!("the socket cannot accept: {error}")),
-        }
+        let words = match note {
+            Note::Connected => "a front-end is connected".into(),
+            Note::TurnedAway => "another front-end was turned away: one is connected".into(),
+            Note::Closed => "the front-end has gone".into(),
+            Note::Dropped(error) => format!("the front-end's connection was dropped: {error}"),
+            Note::Listener(error) => format!("the socket cannot accept: {error}"),
+        };
+        self.say(&words);
     }
 }
