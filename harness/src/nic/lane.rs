@@ -277,9 +277,11 @@ impl Worker {
             false => BATCH,
         };
         let Self { feed, device, ears, scratch, tag, .. } = self;
-        feed.pull(now.saturating_sub(since), most, scratch, |frame, fcs_ok| {
-            device.receive(now, frame, fcs_ok, *tag, ears);
-            *tag += 1;
+        device.burst(ears, |device, ears| {
+            feed.pull(now.saturating_sub(since), most, scratch, |frame, fcs_ok| {
+                device.receive(now, frame, fcs_ok, *tag, ears);
+                *tag += 1;
+            })
         })
     }
 

@@ -5,6 +5,7 @@
 //! descriptors costs the others nothing, and 64 queues no more than one. It fetches the chain when it
 //! starts on a frame; payload, used element and used index are written when it is done.
 
+use super::burst::Written;
 use super::merge::Merged;
 use super::{Device, receive};
 use crate::event::Event;
@@ -315,6 +316,10 @@ where
         let Some(ring) = &mut queue.ring else { return };
         let memory = &*self.memory;
         let written = self.dma.chain.write_two(memory, &header[..self.format.header_len], frame);
+        if self.burst.on && written.is_ok() {
+            self.keep(now, pair, Written { tag, len, used }, host);
+            return;
+        }
         let elements = self.dma.merged.elements(&used);
         if let Err(fault) = written.and_then(|()| ring.put_used(memory, elements)) {
             // It is lost with those that wait.
@@ -323,7 +328,7 @@ where
             return;
         }
         self.count_written(now, pair, (tag, len), used, host);
-        self.after_publication(now, pair, host);
+        self.after_publication(now, pair, 1, host);
     }
 
     /// The engine is done with its frame, at `at`, and goes on to the next.
@@ -340,6 +345,7 @@ where
     /// Writes the oldest frame of a pair into its chain and publishes it.
     #[inline]
     fn finish_frame<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
+        self.publish_burst(now, host);
         let Some(held) = self.fifo.front(pair) else { return };
         if self.format.mergeable {
             self.dma.merged.fill(held.len + self.format.header_len as u32);
@@ -369,7 +375,7 @@ where
         self.fifo.remove(pair, held);
         self.note_waiting(pair);
         self.count_written(now, pair, (held.tag, held.len), used, host);
-        self.after_publication(now, pair, host);
+        self.after_publication(now, pair, 1, host);
     }
 
     /// A frame's completion is published: counts and tells.

@@ -199,7 +199,7 @@ where
             self.break_ring(now, 2 * pair, fault, host);
             return;
         }
-        self.after_publication(now, pair, host);
+        self.after_publication(now, pair, 1, host);
     }
 
     /// Makes the completion a lie, or holds the frame back; `Some` is to be published.
@@ -272,7 +272,7 @@ where
         for (held, used) in std::mem::take(&mut armed.withheld[usize::from(pair)]) {
             self.fifo.release(held.len);
             self.count_written(now, pair, (held.tag, held.len), used, host);
-            self.after_publication(now, pair, host);
+            self.after_publication(now, pair, 1, host);
         }
     }
 

@@ -36,9 +36,15 @@ impl<M> Device<M>
 where
     M: Deref<Target: GuestMemory + Sized>,
 {
-    /// A frame of this pair was published.
+    /// So many frames of this pair were published.
     #[inline]
-    pub(super) fn after_publication<H: Host>(&mut self, now: u64, pair: u16, host: &mut H) {
+    pub(super) fn after_publication<H: Host>(
+        &mut self,
+        now: u64,
+        pair: u16,
+        frames: u32,
+        host: &mut H,
+    ) {
         let queue = &mut self.queues[2 * usize::from(pair)];
         let (Some(ring), Some(vector)) = (&mut queue.ring, queue.vector) else {
             self.suppressed(now, Source::Receive(pair), host);
@@ -51,7 +57,7 @@ where
                 return;
             }
         };
-        let decision = self.rx_coalescer.published(now, pair, 1, wanted);
+        let decision = self.rx_coalescer.published(now, pair, frames, wanted);
         if decision.settles() {
             ring.settle();
         }

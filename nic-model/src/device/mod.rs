@@ -3,6 +3,7 @@
 //! The methods are where they belong: [`registers`] for the driver's side, [`receive`] and [`dma`] for a
 //! frame's way into guest memory, [`interrupt`], [`transmit`], [`control`] and [`reset`].
 
+mod burst;
 mod control;
 mod dma;
 mod fault;
@@ -30,6 +31,7 @@ use crate::msix::Msix;
 use crate::ring::{Chain, DeviceError, QueueSetup, Ring, RingFault, Used, Virtqueue};
 use crate::rss::Steering;
 use crate::spec::{header, status};
+use burst::Burst;
 use dma::Dma;
 use fault::Armed;
 use merge::Merged;
@@ -68,6 +70,7 @@ pub struct Device<M> {
     /// Some queue is; see [`Queue::unfinished`].
     unfinished: bool,
     scratch: Scratch,
+    burst: Burst,
     /// Faults, from the first one on.
     armed: Option<Box<Armed>>,
 }
@@ -143,6 +146,7 @@ where
                 reply: Vec::new(),
                 used: Vec::with_capacity(BATCH),
             },
+            burst: Burst::default(),
             armed: None,
             config,
         })
@@ -304,6 +308,7 @@ where
     /// Loses every frame of a pair that the FIFO holds, oldest first. A chain fetched for the first of them
     /// goes back into its ring.
     fn flush<H: Host>(&mut self, now: u64, pair: u16, reason: DropReason, host: &mut H) {
+        self.publish_burst(now, host);
         if self.dma.forget(now, pair)
             && let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring
         {
@@ -324,6 +329,8 @@ where
     /// Stops a ring until the driver resets its queue, or the device.
     #[cold]
     fn break_ring<H: Host>(&mut self, now: u64, virtqueue: u16, fault: RingFault, host: &mut H) {
+        // What is written already is the driver's.
+        self.publish_burst(now, host);
         let queue = &mut self.queues[usize::from(virtqueue)];
         queue.broken = true;
         self.broken.get_or_insert(DeviceError { virtqueue, fault });

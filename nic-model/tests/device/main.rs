@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod account;
 #[cfg(test)]
+mod burst;
+#[cfg(test)]
 mod checklist;
 #[cfg(test)]
 mod coalescing;

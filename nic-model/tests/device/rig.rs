@@ -152,6 +152,18 @@ impl Rig {
         tag
     }
 
+    /// Frames arrive in one burst.
+    pub fn burst(&mut self, frames: &[Vec<u8>]) {
+        let (now, first) = (self.now, self.next_tag);
+        self.next_tag += frames.len() as u64;
+        self.device.burst(&mut self.host, |device, host| {
+            for (tag, bytes) in (first..).zip(frames) {
+                device.receive(now, bytes, true, tag, host);
+            }
+        });
+        self.check();
+    }
+
     pub fn advance(&mut self, now: u64) {
         self.now = now;
         self.device.advance(now, &mut self.host);
