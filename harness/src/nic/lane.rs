@@ -261,6 +261,10 @@ impl Worker {
     /// Does what there is to do; `false` if there was nothing.
     fn work(&mut self, now: u64) -> bool {
         let before = (self.ears.sent.0, self.device.next_deadline());
+        if self.vrings[0].runs && self.settings.poll {
+            // Buffers that came without a kick.
+            self.device.poll_queue(now, RX, &mut self.ears);
+        }
         if self.vrings[1].runs {
             self.device.poll_queue(now, RX + 1, &mut self.ears);
         }

@@ -225,9 +225,9 @@ mod tests {
                     translations.update(iova, iova + 0x10_0000, size.min(0x1000), RW);
                 }
             });
-            assert_eq!(translated(&translations, 0x3000, 0x1800, RW), Some(0x10_3000));
+            assert_eq!(translated(translations, 0x3000, 0x1800, RW), Some(0x10_3000));
             translations.ask(None);
-            assert_eq!(translated(&translations, 0x9000, 1, RW), None, "nobody to ask");
+            assert_eq!(translated(translations, 0x9000, 1, RW), None, "nobody to ask");
         });
     }
 }
