@@ -115,9 +115,9 @@ impl Worker<'_> {
                 }
             }
         }
-        // What the device had completed is indicated before the queues stop.
-        while self.poll() > 0 {}
+        // What the device has completed until its queues stop is indicated.
         self.transport.set_status(0);
+        while self.poll() > 0 {}
         Ended { indicated: self.tap.indicated, dropped: self.tap.dropped, ..self.ended }
     }
 
