@@ -55,13 +55,7 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) -> Result<Progress, ResetError> {
-        if !self.is_live() {
-            return Err(ResetError::NotRunning);
-        }
-        if self.features & spec::F_RING_RESET == 0 {
-            return Err(ResetError::NotAgreed);
-        }
-        let deadline = now.saturating_add(self.config.control_timeout_ps);
+        let deadline = self.queue_reset_deadline(now)?;
         let max = self.config.rx_ring;
         let rx = self.rx.get_mut(usize::from(queue)).ok_or(ResetError::NoSuchQueue { queue })?;
         if rx.resetting.is_some() {
@@ -79,6 +73,17 @@ impl Driver {
         rx.resetting = Some(Resetting { deadline, entries });
         host.event(now, Event::QueueResetBegun { queue });
         self.go_on_resetting(now, queue, transport, host)
+    }
+
+    /// When the device must be done with the reset of a queue that begins now, if one may begin.
+    pub(crate) fn queue_reset_deadline(&self, now: u64) -> Result<u64, ResetError> {
+        if !self.is_live() {
+            return Err(ResetError::NotRunning);
+        }
+        if self.features & spec::F_RING_RESET == 0 {
+            return Err(ResetError::NotAgreed);
+        }
+        Ok(self.deadline(now))
     }
 
     /// Resets the device and brings it up again. What it had completed is indicated first.

@@ -35,13 +35,7 @@ impl Driver {
         transport: &mut T,
         host: &mut H,
     ) -> Result<Progress, ResetError> {
-        if !self.is_live() {
-            return Err(ResetError::NotRunning);
-        }
-        if self.features & spec::F_RING_RESET == 0 {
-            return Err(ResetError::NotAgreed);
-        }
-        let deadline = self.deadline(now);
+        let deadline = self.queue_reset_deadline(now)?;
         let tx = self.tx.get_mut(usize::from(queue)).ok_or(ResetError::NoSuchQueue { queue })?;
         if tx.resetting.is_some() {
             return Err(ResetError::UnderWay { queue });

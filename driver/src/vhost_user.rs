@@ -38,9 +38,9 @@ pub const BASE: u64 = 0x1_0000_0000;
 /// How long an answer of the back-end may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Vector of a lane's receive queue. Vector 0 is that of configuration changes, which vhost-user does not
-/// have.
-const VECTORS: usize = 3;
+/// Vectors of a lane: 1 is that of its receive queue, 0 of all that has none: configuration changes, which
+/// vhost-user does not have, and the transmit queue.
+const VECTORS: usize = 2;
 
 /// Why there is no link.
 #[derive(Debug)]
@@ -212,11 +212,6 @@ impl Link {
             })
             .collect()
     }
-
-    /// Whether the back-end has gone.
-    pub fn is_lost(&self) -> bool {
-        self.shared.lost.load(Ordering::Relaxed)
-    }
 }
 
 fn refused(what: &'static str) -> impl Fn(vhost::Error) -> LinkError {
@@ -241,7 +236,7 @@ pub struct Lane {
     status: u8,
     features: u64,
     queues: [Queue; 2],
-    /// By vector; the first is never signalled.
+    /// By vector; nobody listens to the first.
     calls: Vec<EventFd>,
     masked: [bool; VECTORS],
 }
@@ -271,7 +266,7 @@ impl Lane {
     /// Readable when the device has interrupted by `vector`; see [`Lane::take_interrupt`].
     ///
     /// # Panics
-    /// If there is no such vector: there are 0 to 2.
+    /// If there is no such vector: there are 0 and 1.
     #[must_use]
     pub fn call(&self, vector: u16) -> &EventFd {
         &self.calls[usize::from(vector)]
@@ -432,7 +427,7 @@ impl Transport for Lane {
             return Err(TransportError::QueueRefused { queue, why: "a lane has two" });
         }
         if let Some(vector) = setup.vector.filter(|vector| usize::from(*vector) >= VECTORS) {
-            return Err(TransportError::VectorRefused { vector, why: "a lane has three" });
+            return Err(TransportError::VectorRefused { vector, why: "a lane has two" });
         }
         self.set_up(queue, setup)
     }

@@ -4,8 +4,8 @@
 //! does not take at once is lost and counted by its lane.
 //!
 //! # Unsafe
-//! Requests to the kernel that no library here has: what a TAP descriptor is attached to, and which interface
-//! a packet socket is bound to. Each passes a structure that lives as long as the call. And a library's event
+//! Requests to the kernel that no library here has: what a TAP descriptor is attached to, which interface a
+//! packet socket is bound to, and its options. Each passes a structure that lives as long as the call. And a library's event
 //! descriptor, borrowed.
 #![allow(unsafe_code)]
 
@@ -54,7 +54,8 @@ impl Interface {
         Ok(Self { file: Arc::new(file) })
     }
 
-    /// A packet socket on interface `name`. Of several, the system gives each flow to one (fanout by hash).
+    /// A packet socket on interface `name`: what comes in by it, not what this host sends. Of several, the system
+    /// gives each flow to one (fanout by hash).
     ///
     /// # Errors
     /// The system refuses: no permission, or no such interface.
@@ -77,6 +78,8 @@ impl Interface {
             }
             request.ifr_ifru.ifru_ifindex
         };
+        // What this host sends by the interface, the guest's own frames among it, does not come from the wire.
+        set_option(&socket, libc::PACKET_IGNORE_OUTGOING, 1)?;
         // SAFETY: all zeros is a sockaddr_ll.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         address.sll_family = libc::AF_PACKET as u16;
@@ -90,23 +93,21 @@ impl Interface {
         if several {
             let group = (std::process::id() & 0xffff) as libc::c_int
                 | (libc::PACKET_FANOUT_HASH as libc::c_int) << 16;
-            let len = size_of_val(&group) as libc::socklen_t;
-            // SAFETY: setsockopt reads an int, which outlives the call.
-            let done = unsafe {
-                libc::setsockopt(
-                    socket.as_raw_fd(),
-                    libc::SOL_PACKET,
-                    libc::PACKET_FANOUT,
-                    (&raw const group).cast(),
-                    len,
-                )
-            };
-            if done < 0 {
-                return Err(io::Error::last_os_error());
-            }
+            set_option(&socket, libc::PACKET_FANOUT, group)?;
         }
         Ok(Self { file: Arc::new(File::from(socket)) })
     }
+}
+
+/// Sets an option of a packet socket.
+fn set_option(socket: &OwnedFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: setsockopt reads an int, which outlives the call.
+    let done = unsafe {
+        let value = (&raw const value).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_PACKET, option, value, len)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn named(name: &str) -> io::Result<libc::ifreq> {
@@ -127,8 +128,6 @@ fn named(name: &str) -> io::Result<libc::ifreq> {
 
 impl Live for Interface {
     fn next(&mut self, frame: &mut [u8]) -> Option<usize> {
-        // A packet socket also shows what it has sent itself, which the system tells from the address; a
-        // frame of the guest's coming back is none of the wire's.
         (&*self.file).read(frame).ok().filter(|len| *len > 0)
     }
 

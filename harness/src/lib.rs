@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod libpcap;
 pub mod nic;
 pub mod output;
+pub mod real_time;
 pub mod report;
 pub mod scenario;
 pub mod source;

@@ -312,7 +312,7 @@ fn commands_do_what_they_say_and_bad_ones_are_answered() {
     for (args, words) in [
         (&["rss", "--table", "0,1,2"][..], "a power of two"),
         (&["rss", "--table", "7"], "queues are 0 to 1"),
-        (&["rss", "--key", "12"], "40 bytes"),
+        (&["rss", "--key", "12"], "it must have 40"),
         (&["fault", "nonsense"], "one of fifo_shrink"),
         (&["fault", "dma_slow"], "needs \"amount\""),
         (&["fault", "dma_slow", "--amount", "2", "--lane", "9"], "there are 0 to 1"),
@@ -427,4 +427,16 @@ fn dpdk_gets_what_our_nic_delivers() {
             nic.stop();
         }
     }
+}
+
+#[test]
+fn an_endless_source_needs_nobody_to_say_poll() {
+    let folder = folder("endless");
+    let nic = Nic::with(folder, &["--source", "endless"]);
+    let driver = driver(&nic, 1, &[]);
+    // Far more than the driver's ring has buffers.
+    nic.wait_until(|stats| stats["total"]["delivered"].as_u64().unwrap() > 5000);
+    ended(driver);
+    let gave = nic.stop();
+    assert!(gave["total"]["adds_up"] == true && gave["total"]["sleeps"] == 0, "{gave}");
 }

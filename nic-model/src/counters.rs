@@ -60,28 +60,53 @@ pub struct DeviceCounters {
 
 impl std::ops::AddAssign<&Self> for DeviceCounters {
     fn add_assign(&mut self, other: &Self) {
-        self.offered += other.offered;
-        self.offered_bytes += other.offered_bytes;
-        self.written += other.written;
-        self.written_bytes += other.written_bytes;
-        self.no_descriptor_held += other.no_descriptor_held;
-        self.interrupts += other.interrupts;
-        self.interrupts_suppressed += other.interrupts_suppressed;
-        self.interrupts_coalesced += other.interrupts_coalesced;
-        self.interrupts_pended += other.interrupts_pended;
-        self.kicks += other.kicks;
-        self.control_ok += other.control_ok;
-        self.control_err += other.control_err;
-        self.transmitted += other.transmitted;
-        self.transmitted_bytes += other.transmitted_bytes;
-        self.transmit_link_down += other.transmit_link_down;
-        self.link_changes += other.link_changes;
-        self.announcements_asked += other.announcements_asked;
-        self.features_refused += other.features_refused;
-        self.resets += other.resets;
-        self.queue_resets += other.queue_resets;
-        self.rings_broken += other.rings_broken;
-        for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
+        // Taken apart by name, so that a counter that is forgotten here does not compile.
+        let Self {
+            offered,
+            offered_bytes,
+            written,
+            written_bytes,
+            dropped,
+            no_descriptor_held,
+            interrupts,
+            interrupts_suppressed,
+            interrupts_coalesced,
+            interrupts_pended,
+            kicks,
+            control_ok,
+            control_err,
+            transmitted,
+            transmitted_bytes,
+            transmit_link_down,
+            link_changes,
+            announcements_asked,
+            features_refused,
+            resets,
+            queue_resets,
+            rings_broken,
+        } = other;
+        self.offered += offered;
+        self.offered_bytes += offered_bytes;
+        self.written += written;
+        self.written_bytes += written_bytes;
+        self.no_descriptor_held += no_descriptor_held;
+        self.interrupts += interrupts;
+        self.interrupts_suppressed += interrupts_suppressed;
+        self.interrupts_coalesced += interrupts_coalesced;
+        self.interrupts_pended += interrupts_pended;
+        self.kicks += kicks;
+        self.control_ok += control_ok;
+        self.control_err += control_err;
+        self.transmitted += transmitted;
+        self.transmitted_bytes += transmitted_bytes;
+        self.transmit_link_down += transmit_link_down;
+        self.link_changes += link_changes;
+        self.announcements_asked += announcements_asked;
+        self.features_refused += features_refused;
+        self.resets += resets;
+        self.queue_resets += queue_resets;
+        self.rings_broken += rings_broken;
+        for (sum, more) in self.dropped.iter_mut().zip(dropped) {
             *sum += more;
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct NicArgs {
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Where frames come from: generator (the scenario's traffic), endless (its first frames over and over,
-    /// as fast as they are taken), none, pcap:FILE, tap:NAME, packet:IFNAME.
+    /// as fast as they are taken, which implies --poll), none, pcap:FILE, tap:NAME, packet:IFNAME.
     #[arg(long, value_name = "SOURCE", default_value = "generator")]
     source: String,
     /// Queue pairs.
@@ -162,11 +162,11 @@ fn serve(args: &NicArgs) -> Result<Exit, Failure> {
         // Who has closed stdout does not want to know.
         let _ = stdout::print(&account(tallies, as_json));
     };
-    let ended = daemon::run(&sockets, offer, port, print)
+    let tallies = daemon::run(&sockets, offer, port, print)
         .map_err(|error| Failure::Output(error.to_string()))?;
-    stdout::print(&account(&ended.tallies, as_json))
+    stdout::print(&account(&tallies, as_json))
         .map_err(|error| Failure::Output(error.to_string()))?;
-    let whole = ended.tallies.iter().all(Tally::adds_up);
+    let whole = tallies.iter().all(Tally::adds_up);
     Ok(if whole { Exit::Ok } else { Exit::AccountBroken })
 }
 

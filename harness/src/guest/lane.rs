@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use driver::vhost_user::Lane;
 use driver::{
@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::reader::{Ears, Served};
 use crate::interface::descriptor_of;
+use crate::real_time::{Clock, stay_on};
 
 /// The receive queue of a lane, and its vector.
 const RX: u16 = 0;
@@ -59,12 +60,7 @@ pub fn run(
     handles: &[Arc<Served>],
     ends: &AtomicBool,
 ) -> Ended {
-    if let Some(cpu) = settings.cpu {
-        let mut cpus = rustix::thread::CpuSet::new();
-        cpus.set(cpu);
-        // A machine without that CPU is served by any.
-        let _ = rustix::thread::sched_setaffinity(None, &cpus);
-    }
+    stay_on(settings.cpu);
     let tap = Tap {
         cpu: number,
         queue: number,
@@ -73,10 +69,10 @@ pub fn run(
         indicated: (0, 0),
         dropped: 0,
     };
-    let begun = Instant::now();
+    let clock = Clock::start();
     match Driver::new(config, memory) {
         Ok(driver) => {
-            Worker { driver, transport, tap, begun, again: false, ended: Ended::default() }
+            Worker { driver, transport, tap, clock, again: false, ended: Ended::default() }
                 .run(settings, ends)
         }
         Err(error) => Ended { error: Some(error.to_string()), ..Ended::default() },
@@ -87,7 +83,7 @@ struct Worker<'a> {
     driver: Driver,
     transport: Lane,
     tap: Tap<'a>,
-    begun: Instant,
+    clock: Clock,
     /// The queue is scheduled and its interrupts are held off.
     again: bool,
     ended: Ended,
@@ -121,16 +117,12 @@ impl Worker<'_> {
         Ended { indicated: self.tap.indicated, dropped: self.tap.dropped, ..self.ended }
     }
 
-    fn now(&self) -> u64 {
-        self.begun.elapsed().as_nanos() as u64 * 1000
-    }
-
     fn bring_up(&mut self) -> Result<(), DriverError> {
-        let now = self.now();
+        let now = self.clock.now();
         let mut progress = self.driver.start(now, &mut self.transport, &mut self.tap)?;
         while let Progress::Waiting { deadline } = progress {
             std::thread::yield_now();
-            let now = self.now().min(deadline.saturating_add(1));
+            let now = self.clock.now().min(deadline.saturating_add(1));
             progress = self.driver.step(now, &mut self.transport, &mut self.tap)?;
         }
         Ok(())
@@ -138,7 +130,7 @@ impl Worker<'_> {
 
     /// One poll of the receive queue; the frames it took.
     fn poll(&mut self) -> u16 {
-        let now = self.now();
+        let now = self.clock.now();
         let Self { driver, transport, tap, .. } = self;
         let polled = driver.poll(now, RX, BUDGET, transport, tap);
         driver.finish_poll(now, RX, transport, tap);
@@ -151,7 +143,7 @@ impl Worker<'_> {
 
     /// What interrupts and timers ask for; the frames taken.
     fn serve(&mut self) -> u16 {
-        let now = self.now();
+        let now = self.clock.now();
         let Self { driver, transport, tap, .. } = self;
         let mut due = self.again;
         if driver.next_deadline().is_some_and(|at| at <= now) {
@@ -176,7 +168,7 @@ impl Worker<'_> {
     }
 
     fn sleep(&mut self) {
-        let now = self.now();
+        let now = self.clock.now();
         let until = self
             .driver
             .next_deadline()
@@ -206,7 +198,20 @@ impl Host for Tap<'_> {
     }
 
     fn indicate(&mut self, now: u64, _queue: u16, frames: &[RxFrame<'_>]) {
-        let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; driver::BATCH];
+        // Most batches are short, and the list of what is shown is written before it is filled.
+        match frames.len() {
+            0..=4 => self.show::<4>(now, frames),
+            5..=16 => self.show::<16>(now, frames),
+            _ => self.show::<{ driver::BATCH }>(now, frames),
+        }
+    }
+}
+
+impl Tap<'_> {
+    /// Shows every handle a batch of `N` frames at most.
+    #[inline]
+    fn show<const N: usize>(&mut self, now: u64, frames: &[RxFrame<'_>]) {
+        let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; N];
         for (to, frame) in shown.iter_mut().zip(frames) {
             *to =
                 Frame { data: frame.data, wire_len: frame.data.len() as u32, tag: frame.position };

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::lane::{self, Ended};
 use super::reader::{self, Served};
+use crate::real_time::in_turn;
 use crate::scenario::Scenario;
 use crate::world::setup::{SetupError, driver_config, handle_options};
 
@@ -101,8 +102,7 @@ pub fn run(
             .zip(lanes)
             .map(|(number, (transport, memory))| {
                 let (config, handles) = (config.clone(), &handles);
-                let cpu =
-                    choices.cpus.get(usize::from(number) % choices.cpus.len().max(1)).copied();
+                let cpu = in_turn(&choices.cpus, number);
                 let settings = lane::Settings { poll: choices.poll, cpu };
                 scope.spawn(move || {
                     lane::run(number, transport, memory, config, settings, handles, ends)
@@ -175,12 +175,13 @@ impl Outcome {
     /// Whether each handle was shown every frame, and each frame has one fate.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        self.handles.iter().all(|(_, counters, queued)| {
-            let HandleCounters { shown, filtered, delivered, counted, dumped, .. } = counters;
-            *shown == self.indicated()
-                && *shown
-                    == filtered + delivered + counted + dumped + counters.dropped_total() + queued
-        })
+        self.handles.iter().all(|(_, counters, queued)| self.adds_up_for(counters, *queued))
+    }
+
+    fn adds_up_for(&self, counters: &HandleCounters, queued: u64) -> bool {
+        let HandleCounters { shown, filtered, delivered, counted, dumped, .. } = counters;
+        let fates = filtered + delivered + counted + dumped + counters.dropped_total() + queued;
+        *shown == self.indicated() && *shown == fates
     }
 
     /// As one object.
@@ -238,7 +239,7 @@ impl Outcome {
                 counters.delivered + counters.counted + counters.dumped,
                 counters.filtered,
                 counters.dropped_total(),
-                if self.adds_up() { "" } else { "  DOES NOT ADD UP" }
+                if self.adds_up_for(counters, *queued) { "" } else { "  DOES NOT ADD UP" }
             );
         }
         text

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use nic_model::rss::Steering;
 use nic_model::spec::feature;
 use nic_model::vhost_user::memory;
 use nic_model::vhost_user::port::Offer;
 use nic_model::{Device, DeviceConfig, SUPPORTED_FEATURES};
 
-use super::feed::{Endless, Feed, Nowhere, Paced, Sink, Steering};
+use super::feed::{Endless, Feed, Nowhere, Paced, Sink, steering};
 use super::lane::{Lane, LaneError, Settings};
-use super::port::{Port, Rss};
+use super::port::Port;
 use crate::interface::Interface;
+use crate::real_time::in_turn;
 use crate::scenario::Scenario;
 use crate::source;
 use crate::world::setup::device_config;
@@ -30,6 +32,9 @@ const BY_COMMAND: u64 = feature::CTRL_VQ
     | feature::DEVICE_STATS
     | feature::NOTF_COAL
     | feature::VQ_NOTF_COAL;
+
+/// A front-end may ask for so many entries of a vring at least: QEMU's most.
+const ENTRIES_MAX: u16 = 1024;
 
 /// Frames of an endless feed, per lane.
 const ENDLESS: usize = 1024;
@@ -56,7 +61,7 @@ pub struct Choices {
     pub from: Origin,
     /// Only the features that the scenario asks for are offered, not all.
     pub features_of_scenario: bool,
-    /// Lanes never sleep.
+    /// Lanes never sleep; with [`Origin::Endless`] they never do.
     pub poll: bool,
     /// CPUs of the lanes, in turn; none: wherever.
     pub cpus: Vec<usize>,
@@ -107,7 +112,9 @@ pub fn build(scenario: &Scenario, choices: &Choices) -> Result<(Offer, Port), Bu
         false => SUPPORTED_FEATURES,
     };
     let features = features & !BY_COMMAND;
+    let entries_max = whole.queue_size_max.max(ENTRIES_MAX);
     let lane = DeviceConfig {
+        queue_size_max: entries_max,
         max_queue_pairs: 1,
         features: features & !feature::ACCESS_PLATFORM,
         vectors: 2,
@@ -116,22 +123,15 @@ pub fn build(scenario: &Scenario, choices: &Choices) -> Result<(Offer, Port), Bu
         dma_byte_ps: 0,
         ..whole.clone()
     };
-    let rss = Rss {
-        key: scenario.rxfh.key.0.to_vec(),
-        hash_types: scenario.rxfh.hash_type_bits(),
-        table: None,
-        unclassified: scenario.rxfh.unclassified_queue,
-    };
-    let steering = (pairs > 1).then(|| {
-        let table = (0..pairs).cycle().take(128).collect();
-        Arc::new(Steering::new(&rss.key, rss.hash_types, table, rss.unclassified))
-    });
+    let steering = Arc::new(steering(&scenario.rxfh, pairs));
+    // No kick tells of buffers that no frame has waited for, and an endless feed waits for buffers.
+    let poll = choices.poll || choices.from == Origin::Endless;
     let lanes = (0..pairs)
         .map(|index| {
-            let cpu = choices.cpus.get(usize::from(index) % choices.cpus.len().max(1)).copied();
-            let settings = Settings { device: lane.clone(), poll: choices.poll, cpu };
+            let cpu = in_turn(&choices.cpus, index);
+            let settings = Settings { device: lane.clone(), poll, cpu };
             let empty = memory::empty().map_err(BuildError::Memory)?;
-            let feed = feed(scenario, &choices.from, index, steering.clone())?;
+            let feed = feed(scenario, &choices.from, index, Arc::clone(&steering))?;
             let name = format!("lane {index}");
             Ok(Lane::start(&name, settings, empty, feed)?)
         })
@@ -143,10 +143,10 @@ pub fn build(scenario: &Scenario, choices: &Choices) -> Result<(Offer, Port), Bu
     let offer = Offer {
         features: features | mq | feature::ACCESS_PLATFORM,
         pairs,
-        entries_max: whole.queue_size_max.max(1024),
+        entries_max,
         config_len: nic_model::spec::config::LEN as u32,
     };
-    Ok((offer, Port::new(lanes, rss, whole.mtu, config)))
+    Ok((offer, Port::new(lanes, scenario.rxfh.clone(), whole.mtu, config)))
 }
 
 type MakeFeed = Box<dyn FnOnce() -> (Feed, Box<dyn Sink>) + Send>;
@@ -156,7 +156,7 @@ fn feed(
     scenario: &Scenario,
     from: &Origin,
     lane: u16,
-    steering: Option<Arc<Steering>>,
+    steering: Arc<Steering>,
 ) -> Result<MakeFeed, BuildError> {
     let several = scenario.channels.combined > 1;
     let live = |kind: &'static str, name: &str, opened: std::io::Result<Interface>| {

@@ -5,7 +5,7 @@
 //! | `{"command":"stats"}` | the account, by lane and in total |
 //! | `{"command":"go"}` | the traffic of a daemon that was started with `--hold` begins |
 //! | `{"command":"link","up":false}` | pulls the cable out, or puts it in |
-//! | `{"command":"rss","key":"6d5a…","table":[0,1,0,1]}` | hash key and indirection table; either may be left out |
+//! | `{"command":"rss","key":"6d5a…","table":[0,1,0,1]}` | RSS by hash key and indirection table; either may be left out |
 //! | `{"command":"fault","kind":"dma_slow","lane":0,"amount":40}` | a fault of `rxlab faults` that the NIC itself does |
 //! | `{"command":"stop"}` | ends the daemon |
 //!
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::lane::Order;
 use super::port::Port;
 use super::tally::Tally;
+use crate::scenario::Indirection;
 
 /// Longest line of a client.
 const LINE_MAX: usize = 64 * 1024;
@@ -175,17 +176,9 @@ fn stats(port: &mut Port, connected: bool) -> Value {
 }
 
 fn rss(port: &mut Port, key: Option<&str>, table: Option<Vec<u16>>) -> Result<(), String> {
+    let mut rxfh = port.rxfh.clone();
     if let Some(key) = key {
-        let digits: Vec<u8> = key.bytes().filter(|byte| *byte != b':').collect();
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<Vec<u8>> =
-            digits.chunks(2).map(|pair| byte(pair).filter(|_| pair.len() == 2)).collect();
-        match bytes {
-            Some(bytes) if bytes.len() == KEY_LEN => port.rss.key = bytes,
-            _ => {
-                return Err(format!("key: {KEY_LEN} bytes in hexadecimal, with or without colons"));
-            }
-        }
+        rxfh.key = key.parse()?;
     }
     if let Some(table) = table {
         let lanes = port.lanes().len();
@@ -195,14 +188,13 @@ fn rss(port: &mut Port, key: Option<&str>, table: Option<Vec<u16>>) -> Result<()
         if let Some(entry) = table.iter().find(|entry| usize::from(**entry) >= lanes) {
             return Err(format!("table entry {entry}: queues are 0 to {}", lanes - 1));
         }
-        port.rss.table = Some(table);
+        rxfh.indirection = Indirection::Table(table);
     }
+    rxfh.enabled = true;
+    port.rxfh = rxfh;
     port.steer();
     Ok(())
 }
-
-/// Bytes of a hash key (virtio 1.x 5.1.4: `rss_max_key_size` of this device).
-const KEY_LEN: usize = 40;
 
 fn fault(port: &Port, ask: &Ask) -> Result<(), String> {
     let Ask { kind, lane, amount, on } = ask;

@@ -27,15 +27,8 @@ pub struct Sockets {
     pub control: Option<PathBuf>,
 }
 
-/// What is left of a daemon that has ended.
-pub struct Ended {
-    /// By lane, at rest.
-    pub tallies: Vec<Tally>,
-    /// A signal ended it, not a command.
-    pub interrupted: bool,
-}
-
-/// Serves until it is told to stop. `account` is given the numbers at SIGUSR1.
+/// Serves until it is told to stop; what each lane has counted then, at rest. `account` is given the numbers at
+/// SIGUSR1.
 ///
 /// # Errors
 /// A socket cannot be opened, or the event loop fails.
@@ -44,7 +37,7 @@ pub fn run(
     offer: Offer,
     port: Port,
     account: impl FnMut(&[Tally]) + 'static,
-) -> Result<Ended, DaemonError> {
+) -> Result<Vec<Tally>, DaemonError> {
     let listener = listen(&sockets.vhost_user)?;
     let control = sockets.control.as_deref().map(listen).transpose()?;
     let system = |what: &'static str| move |error: io::Error| DaemonError::System { what, error };
@@ -65,24 +58,24 @@ pub fn run(
         signals,
         clients: Vec::new(),
         account: Box::new(account),
-        ends: None,
+        ends: false,
     };
     let failed = |error: event_manager::Error| DaemonError::Loop(error.to_string());
     let mut manager = EventManager::<Daemon>::new().map_err(failed)?;
     let daemon = manager.add_subscriber(daemon);
-    let ended = loop {
+    let tallies = loop {
         manager.run().map_err(failed)?;
         let daemon = manager.subscriber_mut(daemon).map_err(failed)?;
-        if let Some(interrupted) = daemon.ends {
+        if daemon.ends {
             daemon.server.hang_up();
-            break Ended { tallies: daemon.server.port.tallies(), interrupted };
+            break daemon.server.port.tallies();
         }
     };
     for path in [Some(&sockets.vhost_user), sockets.control.as_ref()].into_iter().flatten() {
         // Somebody may have taken it away already.
         let _ = std::fs::remove_file(path);
     }
-    Ok(ended)
+    Ok(tallies)
 }
 
 /// Why a daemon cannot begin or go on.
@@ -147,8 +140,8 @@ struct Daemon {
     signals: Vec<(i32, UnixStream)>,
     clients: Vec<Line>,
     account: Account,
-    /// It is to end; by a signal?
-    ends: Option<bool>,
+    /// It is to end.
+    ends: bool,
 }
 
 /// Clients of the control socket at once.
@@ -161,7 +154,7 @@ impl Daemon {
         while stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
         match *signal {
             SIGUSR1 => (self.account)(&self.server.port.tallies()),
-            _ => self.ends = Some(true),
+            _ => self.ends = true,
         }
     }
 
@@ -187,7 +180,7 @@ impl Daemon {
         let client = self.clients.swap_remove(at);
         let _ = ops.remove(Events::empty(client.stream()));
         if stop {
-            self.ends = Some(false);
+            self.ends = true;
         }
     }
 }
@@ -198,7 +191,7 @@ impl MutEventSubscriber for Daemon {
         let streams = self.signals.iter().map(|(_, stream)| stream.as_raw_fd());
         for fd in streams.chain(self.control.as_ref().map(AsRawFd::as_raw_fd)) {
             if ops.add(Events::new_raw(fd, EventSet::IN)).is_err() {
-                self.ends = Some(true);
+                self.ends = true;
             }
         }
     }

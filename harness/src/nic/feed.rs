@@ -7,37 +7,31 @@ use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use nic_model::rss::{Hasher, classify};
+use nic_model::rss::{RssConfig, Steering};
 
+use crate::scenario::Rxfh;
 use crate::source::Source;
 
-/// Receive-side scaling in front of the lanes (virtio 1.x 5.1.6.5.7).
-#[derive(Debug)]
-pub struct Steering {
-    hasher: Hasher,
-    hash_types: u32,
-    table: Vec<u16>,
-    unclassified: u16,
-}
-
-impl Steering {
-    /// By this key, these types of hash and this table of lanes, whose length is a power of two.
-    #[must_use]
-    pub fn new(key: &[u8], hash_types: u32, table: Vec<u16>, unclassified: u16) -> Self {
-        Self { hasher: Hasher::new(key), hash_types, table, unclassified }
+/// Key, types of hash and table of `rxfh` in front of the first `lanes` lanes, or the device's own rule if it
+/// is off. Lanes beyond those that `rxfh` names all the same count from the first one again, as QEMU has it
+/// for queues that are not in use (hw/net/virtio-net.c).
+#[must_use]
+pub fn steering(rxfh: &Rxfh, lanes: u16) -> Steering {
+    let mut steering = Steering::new();
+    let lanes = lanes.max(1);
+    // All frames are the only lane's, whatever their hash.
+    if !rxfh.enabled || lanes == 1 {
+        steering.set_automatic(lanes);
+        return steering;
     }
-
-    /// The lane of a frame.
-    #[must_use]
-    pub fn lane(&self, frame: &[u8]) -> u16 {
-        match classify(frame, self.hash_types) {
-            Some(found) => {
-                let at = self.hasher.hash(found.input()) as usize & (self.table.len() - 1);
-                self.table[at]
-            }
-            None => self.unclassified,
-        }
-    }
+    steering.set_rss(RssConfig {
+        hash_types: rxfh.hash_type_bits(),
+        unclassified: rxfh.unclassified_queue % lanes,
+        table: rxfh.table(lanes).iter().map(|lane| lane % lanes).collect(),
+        max_tx_vq: lanes,
+        key: rxfh.key.0.to_vec(),
+    });
+    steering
 }
 
 /// Where frames go that the guest sends.
@@ -139,16 +133,6 @@ impl Feed {
         }
     }
 
-    /// Whether there will be no more frames.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        match self {
-            Self::Silent => true,
-            Self::Paced(paced) => paced.next.is_none(),
-            Self::Endless(_) | Self::Live(_) => false,
-        }
-    }
-
     /// Number of the next frame of the traffic, which is the same for all lanes; 0 where they share none.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -170,8 +154,7 @@ impl Feed {
 pub struct Paced {
     source: Box<dyn Source>,
     lane: u16,
-    /// `None`: every frame is this lane's.
-    steering: Option<Arc<Steering>>,
+    steering: Arc<Steering>,
     /// How frames are steered from those numbers on.
     to_come: VecDeque<(u64, Arc<Steering>)>,
     frame: Vec<u8>,
@@ -189,7 +172,7 @@ struct Next {
 impl Paced {
     /// The share of lane `lane`.
     #[must_use]
-    pub fn new(source: Box<dyn Source>, lane: u16, steering: Option<Arc<Steering>>) -> Self {
+    pub fn new(source: Box<dyn Source>, lane: u16, steering: Arc<Steering>) -> Self {
         let (frame, next) = (Vec::new(), None);
         let to_come = VecDeque::new();
         let mut paced = Self { source, lane, steering, to_come, frame, number: 0, next };
@@ -202,11 +185,12 @@ impl Paced {
     fn pull(&mut self, now_ps: u64, most: usize, mut take: impl FnMut(&[u8], bool)) -> usize {
         for count in 0..most {
             let Some(next) = self.next.filter(|next| next.at_ps <= now_ps) else { return count };
-            while self.to_come.front().is_some_and(|(from, _)| self.number >= *from) {
-                self.steering = self.to_come.pop_front().map(|(_, steering)| steering);
+            while let Some((_, steering)) =
+                self.to_come.pop_front_if(|(from, _)| self.number >= *from)
+            {
+                self.steering = steering;
             }
-            let steering = self.steering.as_ref();
-            if steering.is_none_or(|steering| steering.lane(&self.frame) == self.lane) {
+            if self.steering.steer(&self.frame).0 == self.lane {
                 take(&self.frame, next.fcs_ok);
             }
             self.fetch();
@@ -256,5 +240,44 @@ impl Endless {
             self.next = 0;
         }
         &self.bytes[start as usize..end as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Indirection;
+
+    /// Ethernet, IPv4, UDP from this port.
+    fn udp(port: u16) -> Vec<u8> {
+        let mut frame = vec![0; 60];
+        frame[12..15].copy_from_slice(&[8, 0, 0x45]);
+        frame[23] = 17;
+        frame[34..36].copy_from_slice(&port.to_be_bytes());
+        frame
+    }
+
+    fn lanes_of(rxfh: &Rxfh, lanes: u16) -> Vec<u16> {
+        let steering = steering(rxfh, lanes);
+        (0..200).map(|port| steering.steer(&udp(port)).0).collect()
+    }
+
+    #[test]
+    fn frames_go_where_rxfh_says_or_by_the_devices_own_rule() {
+        let plain = Rxfh::default();
+        let off = Rxfh { enabled: false, ..plain.clone() };
+        let to_three = Rxfh { indirection: Indirection::Table(vec![3]), ..plain.clone() };
+        for lanes in 1..5 {
+            for rxfh in [&plain, &off] {
+                let mut hit = lanes_of(rxfh, lanes);
+                hit.sort_unstable();
+                hit.dedup();
+                assert_eq!(hit, (0..lanes).collect::<Vec<_>>());
+            }
+            // A lane that is not in use counts from the first one again.
+            assert_eq!(lanes_of(&to_three, lanes), vec![3 % lanes; 200]);
+        }
+        assert_ne!(lanes_of(&plain, 3), lanes_of(&off, 3), "the rules are two");
+        assert_eq!(steering(&Rxfh { unclassified_queue: 2, ..plain }, 4).steer(&[0; 60]).0, 2);
     }
 }

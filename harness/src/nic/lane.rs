@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nic_model::rss::Steering;
 use nic_model::spec::{feature, status};
 use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::Start;
@@ -18,8 +19,10 @@ use nic_model::{ConfigError, Device, DeviceConfig, Fault, FaultError, QueueError
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::ears::{Ears, RX_VECTOR};
-use super::feed::{Feed, Sink, Steering};
+use super::feed::{Feed, Sink};
+use super::rarp;
 use super::tally::Tally;
+use crate::real_time::{Clock, stay_on};
 
 /// Frames taken from the feed at once.
 const BATCH: usize = 64;
@@ -76,6 +79,8 @@ pub enum Order {
     Steer(Arc<Steering>, u64),
     /// The cable is in, or not.
     Link(bool),
+    /// The guest with this address is here now: the network is told.
+    Announce([u8; 6]),
     /// The device does something wrong.
     Fault(Fault, SyncSender<Result<(), FaultError>>),
     /// The feed's first frame is due at this moment.
@@ -175,7 +180,7 @@ struct Worker {
     feed: Feed,
     scratch: Vec<u8>,
     vrings: [Vring; 2],
-    begun: Instant,
+    clock: Clock,
     /// When the feed's first frame was due.
     feeding_since: Option<u64>,
     holds: bool,
@@ -187,7 +192,6 @@ struct Worker {
 struct Vring {
     kick: Option<OwnedFd>,
     runs: bool,
-    enabled: bool,
 }
 
 impl Worker {
@@ -200,14 +204,8 @@ impl Worker {
         feed: Feed,
         sink: Box<dyn Sink>,
     ) -> Self {
-        let ears = Ears {
-            calls: [None, None],
-            sink,
-            interrupts: [0; 2],
-            sent: (0, 0),
-            not_sent: 0,
-            discards: false,
-        };
+        let calls = [None, None];
+        let ears = Ears { calls, sink, not_sent: 0, discarded: 0, discards: false };
         Self {
             settings,
             device,
@@ -218,7 +216,7 @@ impl Worker {
             feed,
             scratch: Vec::new(),
             vrings: Default::default(),
-            begun: Instant::now(),
+            clock: Clock::start(),
             feeding_since: None,
             holds: false,
             tag: 0,
@@ -227,12 +225,7 @@ impl Worker {
     }
 
     fn run(mut self) {
-        if let Some(cpu) = self.settings.cpu {
-            let mut cpus = rustix::thread::CpuSet::new();
-            cpus.set(cpu);
-            // A machine without that CPU is served by any.
-            let _ = rustix::thread::sched_setaffinity(None, &cpus);
-        }
+        stay_on(self.settings.cpu);
         loop {
             if self.bell.rung.swap(false, Ordering::Acquire) {
                 while let Ok(order) = self.inbox.try_recv() {
@@ -242,7 +235,7 @@ impl Worker {
                     self.obey(order);
                 }
             }
-            let now = self.now();
+            let now = self.clock.now();
             if self.work(now) {
                 continue;
             }
@@ -254,13 +247,9 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> u64 {
-        self.begun.elapsed().as_nanos() as u64 * 1000
-    }
-
     /// Does what there is to do; `false` if there was nothing.
     fn work(&mut self, now: u64) -> bool {
-        let before = (self.ears.sent.0, self.device.next_deadline());
+        let sent = self.device.counters().transmitted;
         if self.vrings[0].runs && self.settings.poll {
             // Buffers that came without a kick.
             self.device.poll_queue(now, RX, &mut self.ears);
@@ -271,7 +260,7 @@ impl Worker {
         self.device.advance(now, &mut self.ears);
         let fed = self.feed(now);
         let more = self.device.next_deadline().is_some_and(|at| at <= now);
-        fed > 0 || more || before.0 != self.ears.sent.0
+        fed > 0 || more || sent != self.device.counters().transmitted
     }
 
     fn feed(&mut self, now: u64) -> usize {
@@ -317,14 +306,13 @@ impl Worker {
             let Some(kick) = &vring.kick else { continue };
             // Also of a vring that does not run: it would wake this thread for ever.
             if rustix::io::read(kick, &mut count).is_ok() && vring.runs {
-                self.tally.kicks += 1;
                 self.device.notify(now, queue, &mut self.ears);
             }
         }
     }
 
     fn obey(&mut self, order: Order) {
-        let now = self.now();
+        let now = self.clock.now();
         match order {
             Order::Memory(memory) => {
                 self.device.set_memory(memory.unwrap_or_else(|| Arc::clone(&self.empty)));
@@ -354,12 +342,14 @@ impl Worker {
                 self.feed.steer(&steering, from);
             }
             Order::Link(up) => self.device.set_link(now, up, &mut self.ears),
+            Order::Announce(mac) => {
+                self.ears.not_sent += u64::from(!self.ears.sink.send(&rarp::request(mac)));
+            }
             Order::Fault(fault, done) => {
                 let _ = done.send(self.device.inject(now, fault, &mut self.ears));
             }
             Order::Go(at) => {
-                let at = at.saturating_duration_since(self.begun).as_nanos() as u64 * 1000;
-                self.feeding_since.get_or_insert(at);
+                self.feeding_since.get_or_insert(self.clock.at(at));
             }
             Order::Tell(done) => {
                 let _ = done.send(self.tell());
@@ -402,9 +392,7 @@ impl Worker {
     /// A receive queue takes frames only while it is enabled; a transmit queue works all the same, and what
     /// it sends is discarded.
     fn enable(&mut self, now: u64, vring: u16, on: bool) {
-        let state = &mut self.vrings[usize::from(vring)];
-        state.enabled = on;
-        if !state.runs {
+        if !self.vrings[usize::from(vring)].runs {
             return;
         }
         if vring == RX {
@@ -417,13 +405,14 @@ impl Worker {
     }
 
     fn tell(&self) -> Tally {
+        let queues = self.device.queue_counters(0);
         Tally {
             device: self.device.counters().clone(),
             held: self.device.fifo_frames(),
             available: self.device.available(0),
-            sent: self.ears.sent,
             not_sent: self.ears.not_sent,
-            interrupts: self.ears.interrupts,
+            discarded: self.ears.discarded,
+            interrupts: [queues.interrupts, queues.transmit_interrupts],
             ..self.tally.clone()
         }
     }

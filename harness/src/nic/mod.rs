@@ -22,4 +22,5 @@ pub mod ears;
 pub mod feed;
 pub mod lane;
 pub mod port;
+pub mod rarp;
 pub mod tally;

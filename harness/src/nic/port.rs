@@ -1,7 +1,7 @@
 //! The lanes as a vhost-user session sees them, and what the daemon tells of its connections.
 //!
 //! Contract: vring `2 i` is the receive queue of lane `i`, `2 i + 1` its transmit queue. Frames are steered
-//! to lanes whose receive queue is enabled.
+//! to the lanes from the first one on whose receive queues are enabled.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -17,22 +17,10 @@ use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::{Start, Vrings};
 use nic_model::vhost_user::server::{Note, Notes};
 
-use super::feed::Steering;
+use super::feed::steering;
 use super::lane::{Lane, Order};
 use super::tally::Tally;
-
-/// Who the frames go to, by what.
-#[derive(Clone, Debug)]
-pub struct Rss {
-    /// Hash key.
-    pub key: Vec<u8>,
-    /// Types of hash, virtio's bits.
-    pub hash_types: u32,
-    /// Indirection table; `None`: all enabled lanes in turn, 128 entries.
-    pub table: Option<Vec<u16>>,
-    /// Lane of what has no hash.
-    pub unclassified: u16,
-}
+use crate::scenario::Rxfh;
 
 /// Reads the configuration space from an offset on.
 pub type ReadConfig = Box<dyn Fn(u32, &mut [u8]) + Send>;
@@ -41,7 +29,7 @@ pub type ReadConfig = Box<dyn Fn(u32, &mut [u8]) + Send>;
 pub struct Port {
     lanes: Vec<Lane>,
     /// What steers frames to lanes.
-    pub rss: Rss,
+    pub rxfh: Rxfh,
     /// By lane: its receive queue is enabled.
     enabled: Vec<bool>,
     /// Addresses of the driver's IOMMU: a vring's start may have to wait for a translation, which comes over
@@ -58,8 +46,6 @@ pub struct Port {
     pub connections: Connections,
     /// The traffic begins on command, not with the first receive queue.
     pub holds: bool,
-    /// Whether notes go to stderr.
-    pub talks: bool,
 }
 
 /// Counts of what happened on the socket.
@@ -80,12 +66,12 @@ pub struct Connections {
 impl Port {
     /// Of these lanes.
     #[must_use]
-    pub fn new(lanes: Vec<Lane>, rss: Rss, mtu: u16, config: ReadConfig) -> Self {
+    pub fn new(lanes: Vec<Lane>, rxfh: Rxfh, mtu: u16, config: ReadConfig) -> Self {
         let enabled = vec![false; lanes.len()];
         let connections = Connections::default();
         Self {
             lanes,
-            rss,
+            rxfh,
             enabled,
             translates: false,
             starting: Vec::new(),
@@ -94,7 +80,6 @@ impl Port {
             config,
             connections,
             holds: false,
-            talks: true,
         }
     }
 
@@ -110,7 +95,7 @@ impl Port {
             match answer.try_recv() {
                 Ok(Err(error)) => {
                     self.connections.vrings_refused += 1;
-                    self.say(&format_args!("vring {vring} is refused: {error}"));
+                    Self::say(&format_args!("vring {vring} is refused: {error}"));
                 }
                 Err(TryRecvError::Empty) => self.starting.push((vring, answer)),
                 Ok(Ok(())) | Err(TryRecvError::Disconnected) => {}
@@ -130,18 +115,14 @@ impl Port {
         self.lanes.iter().for_each(|lane| lane.order(Order::Go(at)));
     }
 
-    /// Steers frames by what is wanted and enabled now.
+    /// Steers frames by what is wanted to the lanes from the first one on that are enabled now. If the first is
+    /// not, they go where they went.
     pub fn steer(&self) {
-        let Rss { key, hash_types, table, unclassified } = &self.rss;
-        let usable: Vec<u16> =
-            (0..).zip(&self.enabled).filter(|(_, on)| **on).map(|(lane, _)| lane).collect();
-        let Some(first) = usable.first() else { return };
-        let table = match table {
-            Some(table) => table.clone(),
-            None => usable.iter().copied().cycle().take(128).collect(),
-        };
-        let unclassified = if usable.contains(unclassified) { *unclassified } else { *first };
-        let steering = Arc::new(Steering::new(key, *hash_types, table, unclassified));
+        let usable = (0..).zip(&self.enabled).take_while(|(_, on)| **on).count() as u16;
+        if usable == 0 {
+            return;
+        }
+        let steering = Arc::new(steering(&self.rxfh, usable));
         // Every lane plays the whole traffic, and none may have come farther than where it changes.
         let positions: Vec<u64> =
             self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
@@ -161,11 +142,9 @@ impl Port {
         }
     }
 
-    fn say(&self, what: &dyn std::fmt::Display) {
-        if self.talks {
-            // Nobody to tell is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "rxlab nic: {what}");
-        }
+    fn say(what: &dyn std::fmt::Display) {
+        // Nobody to tell is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "rxlab nic: {what}");
     }
 }
 
@@ -243,8 +222,8 @@ impl Vrings for Port {
         translations.ask(Some(Arc::new(Channel::new(UnixStream::from(channel)))));
     }
 
-    fn announce(&mut self, _mac: [u8; 6]) {
-        // The feed's other side has no network to tell; a bridge behind a TAP learns from the next frame.
+    fn announce(&mut self, mac: [u8; 6]) {
+        self.order(0, |_| Order::Announce(mac));
     }
 
     fn set_mtu(&mut self, mtu: u16) -> bool {
@@ -274,6 +253,6 @@ impl Notes for Port {
             Note::Dropped(error) => format!("the front-end's connection was dropped: {error}"),
             Note::Listener(error) => format!("the socket cannot accept: {error}"),
         };
-        self.say(&words);
+        Self::say(&words);
     }
 }

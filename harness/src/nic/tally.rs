@@ -12,14 +12,12 @@ pub struct Tally {
     pub held: u64,
     /// Buffers that the driver has posted and no frame has taken.
     pub available: u64,
-    /// Frames that the guest has sent, and their bytes.
-    pub sent: (u64, u64),
-    /// Frames among them that found no way out.
+    /// Frames that the guest has sent and that found no way out.
     pub not_sent: u64,
-    /// Messages sent, by vector: receive, transmit.
+    /// Those that were discarded, as their queue was not enabled.
+    pub discarded: u64,
+    /// Messages sent, by queue: receive, transmit.
     pub interrupts: [u64; 2],
-    /// Chains for which the guest kicked.
-    pub kicks: u64,
     /// Times that the lane had nothing to do and slept.
     pub sleeps: u64,
 }
@@ -40,12 +38,10 @@ impl Tally {
             sum.device += &tally.device;
             sum.held += tally.held;
             sum.available += tally.available;
-            sum.sent.0 += tally.sent.0;
-            sum.sent.1 += tally.sent.1;
             sum.not_sent += tally.not_sent;
+            sum.discarded += tally.discarded;
             sum.interrupts[0] += tally.interrupts[0];
             sum.interrupts[1] += tally.interrupts[1];
-            sum.kicks += tally.kicks;
             sum.sleeps += tally.sleeps;
         }
         sum
@@ -54,7 +50,7 @@ impl Tally {
     /// As a line of text.
     #[must_use]
     pub fn line(&self, name: &str) -> String {
-        let Self { device, held, sent, .. } = self;
+        let Self { device, held, .. } = self;
         let reasons: Vec<String> = DropReason::ALL
             .iter()
             .filter(|reason| device.dropped[reason.index()] > 0)
@@ -68,14 +64,14 @@ impl Tally {
             device.offered,
             device.written,
             device.dropped_total(),
-            sent.0
+            device.transmitted
         )
     }
 
     /// As one object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self { device, held, available, sent, not_sent, interrupts, kicks, sleeps } = self;
+        let Self { device, held, available, not_sent, discarded, interrupts, sleeps } = self;
         let dropped: serde_json::Map<String, Value> = DropReason::ALL
             .iter()
             .filter(|reason| device.dropped[reason.index()] > 0)
@@ -89,12 +85,13 @@ impl Tally {
             "drop_reasons": dropped,
             "held": held,
             "available": available,
-            "sent": sent.0,
-            "sent_bytes": sent.1,
+            "sent": device.transmitted,
+            "sent_bytes": device.transmitted_bytes,
             "not_sent": not_sent,
+            "discarded": discarded,
             "rx_interrupts": interrupts[0],
             "tx_interrupts": interrupts[1],
-            "kicks": kicks,
+            "kicks": device.kicks,
             "sleeps": sleeps,
             "adds_up": self.adds_up(),
         })

@@ -28,7 +28,7 @@ const AUTOMATIC_TYPES: u32 = 0x3f;
 
 /// The steering rule in force.
 #[derive(Debug)]
-pub(crate) struct Steering {
+pub struct Steering {
     /// Queue pairs that receive.
     active_pairs: u16,
     automatic: Hasher,
@@ -40,7 +40,8 @@ pub(crate) struct Steering {
 
 impl Steering {
     /// The rule after a reset: one pair.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self { active_pairs: 1, automatic: Hasher::new(&AUTOMATIC_KEY), rss: None, reported: None }
     }
 
@@ -59,12 +60,16 @@ impl Steering {
     }
 
     /// Automatic steering over `pairs` pairs; RSS ends (the last command wins, 5.1.6.5.6).
-    pub(crate) fn set_automatic(&mut self, pairs: u16) {
+    pub fn set_automatic(&mut self, pairs: u16) {
         self.active_pairs = pairs;
         self.rss = None;
     }
 
-    pub(crate) fn set_rss(&mut self, config: RssConfig) {
+    /// RSS, over the pairs of its table.
+    ///
+    /// # Panics
+    /// [`Steering::steer`] does, if the table is empty. [`RssConfig::parse`] accepts none that is.
+    pub fn set_rss(&mut self, config: RssConfig) {
         self.active_pairs = config.receiving_pairs();
         let hasher = Hasher::new(&config.key);
         self.rss = Some(Box::new((config, hasher)));
@@ -94,7 +99,8 @@ impl Steering {
 
     /// Queue pair of a frame, and the hash that chose it.
     #[inline]
-    pub(crate) fn steer(&self, frame: &[u8]) -> (u16, Option<(HashType, u32)>) {
+    #[must_use]
+    pub fn steer(&self, frame: &[u8]) -> (u16, Option<(HashType, u32)>) {
         if let Some(rss) = &self.rss {
             let (config, hasher) = &**rss;
             match classify(frame, config.hash_types) {
@@ -114,6 +120,12 @@ impl Steering {
         } else {
             (0, None)
         }
+    }
+}
+
+impl Default for Steering {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -49,7 +49,6 @@ pub struct Session {
     table: Table,
     translations: Arc<Translations>,
     log: Option<Arc<Log>>,
-    log_fd: Option<OwnedFd>,
     vrings: Vec<Vring>,
     status: u8,
 }
@@ -74,7 +73,6 @@ impl Session {
             table: Table::default(),
             translations: Arc::default(),
             log: None,
-            log_fd: None,
             vrings: (0..2 * offer.pairs).map(|_| Vring::default()).collect(),
             status: 0,
             offer,
@@ -153,7 +151,8 @@ impl Session {
                 self.table.remove(&region).map_err(memory(Is::REM_MEM_REG))?;
                 self.memory_changed(Is::REM_MEM_REG, vrings)?;
             }
-            Request::SetLogFd => self.log_fd = fds.next(),
+            // A front-end looks at the log when it wants to know; the descriptor is closed.
+            Request::SetLogFd => {}
             Request::SetVringNum { index, entries } => self.set_vring_num(index, entries)?,
             Request::SetVringAddr(addresses) => {
                 self.vring(Is::SET_VRING_ADDR, addresses.index)?.addresses = Some(addresses);
