@@ -1,0 +1,176 @@
+//! QEMU's command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::options::{Accel, Nic, Options};
+use super::version::Version;
+use crate::protocol::PORT;
+
+/// What a VM has files for, in a folder of its own.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The agent's port: this side listens.
+    pub agent: PathBuf,
+    /// The guest's console.
+    pub console: PathBuf,
+    /// What QEMU says.
+    pub log: PathBuf,
+}
+
+/// What the kernel is told: its console, to stop for good after a panic, and to leave out what costs time and
+/// adds nothing here. A guest that is only looked at speaks no IPv6 by itself.
+const KERNEL: &str =
+    "console=ttyS0 panic=-1 quiet ipv6.disable=1 mitigations=off random.trust_cpu=on";
+/// Milliseconds between two attempts to reach a back-end that has gone.
+const RECONNECT_MS: u32 = 1000;
+
+/// All words behind the program's name. `accel` is not [`Accel::Auto`].
+pub fn arguments(
+    options: &Options,
+    version: Version,
+    accel: Accel,
+    files: &Files,
+) -> Vec<OsString> {
+    let mut line = Line::default();
+    let iommu = options.nic.as_ref().is_some_and(|nic| nic.iommu_platform);
+    line.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
+    line.pair("-display", "none");
+    // The IOMMU's interrupt remapping is not the kernel's to do.
+    let irqchip = if iommu && accel == Accel::Kvm { ",kernel-irqchip=split" } else { "" };
+    line.pair("-machine", &format!("q35,memory-backend=memory{irqchip}"));
+    match accel {
+        Accel::Kvm => line.pair("-accel", "kvm").pair("-cpu", "host"),
+        Accel::Auto | Accel::Tcg => line.pair("-accel", "tcg,thread=multi").pair("-cpu", "max"),
+    };
+    line.pair("-smp", &options.cpus.to_string());
+    // The back-end maps the guest's memory.
+    let memory = format!("memory-backend-memfd,id=memory,size={}M,share=on", options.memory);
+    line.pair("-m", &format!("{}M", options.memory)).pair("-object", &memory);
+    line.path("-kernel", &options.image.kernel).path("-initrd", &options.image.initramfs);
+    let kernel = if iommu { format!("{KERNEL} intel_iommu=on") } else { KERNEL.to_owned() };
+    line.pair("-append", &kernel);
+    line.device_file("-chardev", "file,id=console", "path", &files.console, "");
+    line.pair("-serial", "chardev:console");
+    line.device_file("-chardev", "socket,id=agent", "path", &files.agent, "");
+    // Before every other device: it translates for those behind it.
+    if iommu {
+        let iommu = "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on";
+        line.pair("-device", iommu);
+    }
+    line.pair("-device", "virtio-serial-pci");
+    line.pair("-device", &format!("virtserialport,chardev=agent,name={PORT}"));
+    if let Some(nic) = &options.nic {
+        line.nic(nic, version);
+    }
+    line.words.extend(options.more.iter().cloned());
+    line.words
+}
+
+#[derive(Default)]
+struct Line {
+    words: Vec<OsString>,
+}
+
+impl Line {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.words.push(flag.into());
+        self
+    }
+
+    fn pair(&mut self, option: &str, value: &str) -> &mut Self {
+        self.words.extend([option.into(), value.into()]);
+        self
+    }
+
+    fn path(&mut self, option: &str, path: &Path) -> &mut Self {
+        self.words.extend([option.into(), path.into()]);
+        self
+    }
+
+    /// An option with a path among its keys.
+    fn device_file(&mut self, option: &str, head: &str, key: &str, path: &Path, tail: &str) {
+        let mut value = OsString::from(format!("{head},{key}="));
+        value.push(escaped(path));
+        value.push(tail);
+        self.words.extend([option.into(), value]);
+    }
+
+    fn nic(&mut self, nic: &Nic, version: Version) {
+        let reconnect = match version >= Version::RECONNECT_MS {
+            true => format!(",reconnect-ms={RECONNECT_MS}"),
+            false => format!(",reconnect={}", RECONNECT_MS / 1000),
+        };
+        self.device_file("-chardev", "socket,id=nic", "path", &nic.socket, &reconnect);
+        let queues = nic.queues;
+        self.pair("-netdev", &format!("vhost-user,id=net,chardev=nic,queues={queues}"));
+        // One vector for each ring, one for the configuration, one for the control queue.
+        let vectors = 2 * queues + 2;
+        let mq = if queues > 1 { "on" } else { "off" };
+        let mac: Vec<String> = nic.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (rx, tx) = nic.ring;
+        let iommu = if nic.iommu_platform { ",iommu_platform=on,ats=on" } else { "" };
+        self.pair(
+            "-device",
+            &format!(
+                "virtio-net-pci,netdev=net,mac={},mq={mq},vectors={vectors},rx_queue_size={rx},\
+                 tx_queue_size={tx},disable-legacy=on,romfile={iommu}",
+                mac.join(":")
+            ),
+        );
+    }
+}
+
+/// A comma would end the value: QEMU takes two for one.
+fn escaped(path: &Path) -> OsString {
+    match path.to_str() {
+        Some(text) => text.replace(',', ",,").into(),
+        None => OsStr::new(path).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Image;
+
+    fn line(change: impl FnOnce(&mut Options), version: (u32, u32), accel: Accel) -> String {
+        let mut options = Options::of(Image { kernel: "/k".into(), initramfs: "/i".into() });
+        options.nic = Some(Nic::at("/s,1/nic".into()));
+        change(&mut options);
+        let files =
+            Files { agent: "/f/agent".into(), console: "/f/console".into(), log: "/f/log".into() };
+        let version = Version { major: version.0, minor: version.1 };
+        let words = arguments(&options, version, accel, &files);
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_key_for_reconnecting_goes_by_the_version() {
+        let old = line(|_| {}, (7, 2), Accel::Tcg);
+        assert!(old.contains("socket,id=nic,path=/s,,1/nic,reconnect=1 "), "{old}");
+        let new = line(|_| {}, (10, 0), Accel::Tcg);
+        assert!(new.contains("path=/s,,1/nic,reconnect-ms=1000 "), "{new}");
+    }
+
+    #[test]
+    fn queues_need_vectors_and_the_iommu_its_device_first() {
+        let one = line(|_| {}, (7, 2), Accel::Tcg);
+        assert!(one.contains("mq=off,vectors=4") && !one.contains("iommu"), "{one}");
+        let four = line(
+            |options| {
+                let nic = options.nic.as_mut().unwrap();
+                (nic.queues, nic.iommu_platform) = (4, true);
+            },
+            (7, 2),
+            Accel::Kvm,
+        );
+        for part in
+            ["queues=4", "mq=on,vectors=10", "iommu_platform=on,ats=on", "kernel-irqchip=split"]
+        {
+            assert!(four.contains(part), "{part}: {four}");
+        }
+        assert!(four.find("intel-iommu,").unwrap() < four.find("virtio-serial-pci").unwrap());
+        assert!(four.contains("intel_iommu=on"));
+    }
+}

@@ -1,0 +1,452 @@
+//! A running VM.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::command::{self, Files};
+use super::error::VmError;
+use super::options::{Accel, Options};
+use super::version::Version;
+use crate::protocol::frame::{self, FrameError};
+use crate::protocol::{Command, FromGuest, Hello, Reply, ToGuest};
+
+const PROGRAM: &str = "qemu-system-x86_64";
+/// Lines of the console that an error shows.
+const LAST_LINES: usize = 20;
+/// How long QEMU may take to end when its guest has powered off.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A QEMU whose guest has said hello.
+pub struct Vm {
+    child: Child,
+    port: UnixStream,
+    files: Files,
+    folder: Folder,
+    /// What the host is waiting for, in words.
+    doing: String,
+    /// Who executes.
+    pub accel: Accel,
+    /// Which QEMU it is.
+    pub version: Version,
+    /// What the guest runs.
+    pub system: String,
+    /// From QEMU's start to the guest's hello.
+    pub boot: Duration,
+    /// What a user should know.
+    pub notices: Vec<String>,
+}
+
+impl Vm {
+    /// Starts QEMU and waits for the guest's hello.
+    ///
+    /// # Errors
+    /// See [`VmError`]; nothing is left running then.
+    pub fn start(options: &Options) -> Result<Self, VmError> {
+        let program = options.qemu.clone().unwrap_or_else(|| PROGRAM.into());
+        let version = Version::of(&program)?;
+        if let Some(nic) = &options.nic
+            && !nic.socket.exists()
+        {
+            return Err(VmError::NoNic { path: nic.socket.clone() });
+        }
+        let kvm = || OpenOptions::new().read(true).write(true).open("/dev/kvm");
+        let start = |accel, patience| Self::start_with(options, &program, version, accel, patience);
+        match options.accel {
+            Accel::Tcg => start(Accel::Tcg, options.patience),
+            Accel::Kvm => {
+                kvm().map_err(VmError::NoKvm)?;
+                start(Accel::Kvm, options.patience)
+            }
+            Accel::Auto => {
+                let why = match kvm() {
+                    Err(error) => format!("no KVM (/dev/kvm: {error})"),
+                    Ok(_) => match start(Accel::Kvm, options.patience_kvm) {
+                        Ok(vm) => return Ok(vm),
+                        Err(VmError::Silent { waited, .. }) => {
+                            let waited = waited.as_secs_f64();
+                            format!("under KVM the guest was silent for {waited:.1} s")
+                        }
+                        Err(VmError::Ended { status, .. }) => {
+                            format!("with KVM QEMU has ended ({status})")
+                        }
+                        Err(error) => return Err(error),
+                    },
+                };
+                let mut vm = start(Accel::Tcg, options.patience)?;
+                vm.notices.push(format!("{why}: QEMU translates (tcg), which is slower"));
+                Ok(vm)
+            }
+        }
+    }
+
+    fn start_with(
+        options: &Options,
+        program: &Path,
+        version: Version,
+        accel: Accel,
+        patience: Duration,
+    ) -> Result<Self, VmError> {
+        let system = |what| move |error| VmError::System { what, error };
+        let folder = Folder::new().map_err(system("a folder for the VM"))?;
+        let files = Files {
+            agent: folder.0.join("agent"),
+            console: options.console.clone().unwrap_or_else(|| folder.0.join("console")),
+            log: folder.0.join("qemu"),
+        };
+        let listener = UnixListener::bind(&files.agent).map_err(system("the agent's socket"))?;
+        listener.set_nonblocking(true).map_err(system("the agent's socket"))?;
+        let log = File::create(&files.log).map_err(system("a file for what QEMU says"))?;
+        let mut process = Process::new(program);
+        process.args(command::arguments(options, version, accel, &files));
+        let started = Instant::now();
+        let deadline = started + patience;
+        let mut child = Child::start(process, &log).map_err(system("starting QEMU"))?;
+        let doing = "before its hello".to_owned();
+        let port = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Err(VmError::System { what: "the agent's socket", error });
+                }
+                Err(_) if Instant::now() > deadline => {
+                    let (qemu, console) = (last_of(&files.log), last_of(&files.console));
+                    return Err(VmError::Silent {
+                        waited: started.elapsed(),
+                        doing,
+                        qemu,
+                        console,
+                    });
+                }
+                Err(_) => {}
+            }
+            if let Some(status) = child.wait(Duration::from_millis(5)) {
+                let (qemu, console) = (last_of(&files.log), last_of(&files.console));
+                return Err(VmError::Ended { status, doing, qemu, console });
+            }
+        };
+        port.set_nonblocking(false).map_err(system("the agent's socket"))?;
+        let mut vm = Self {
+            child,
+            port,
+            files,
+            folder,
+            doing,
+            accel,
+            version,
+            system: String::new(),
+            boot: Duration::ZERO,
+            notices: Vec::new(),
+        };
+        vm.greet(deadline)?;
+        vm.boot = started.elapsed();
+        Ok(vm)
+    }
+
+    /// The guest's hello, and ours.
+    fn greet(&mut self, deadline: Instant) -> Result<(), VmError> {
+        match self.hear(deadline)? {
+            FromGuest::Hello(hello) => {
+                hello.check()?;
+                self.system = hello.system;
+            }
+            other => return Err(self.out_of_turn(&other)),
+        }
+        self.say(&ToGuest::Hello(Hello::of("host".into())))
+    }
+
+    /// QEMU's process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder with this VM's files, which goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
+    /// Has the guest do something, and waits for it.
+    ///
+    /// # Errors
+    /// The guest refuses, which leaves it as it is; or the VM is at its end.
+    pub fn call(&mut self, command: Command, patience: Duration) -> Result<Reply, VmError> {
+        self.begin(command)?;
+        self.finish(patience)
+    }
+
+    /// Has the guest begin something. [`Vm::finish`] must follow.
+    ///
+    /// # Errors
+    /// The VM is at its end.
+    pub fn begin(&mut self, command: Command) -> Result<(), VmError> {
+        self.doing = format!("at {command:?}");
+        self.say(&ToGuest::Command(command))
+    }
+
+    /// Waits for the end of what was begun.
+    ///
+    /// # Errors
+    /// As [`Vm::call`].
+    pub fn finish(&mut self, patience: Duration) -> Result<Reply, VmError> {
+        let heard = self.hear(Instant::now() + patience)?;
+        self.check()?;
+        match heard {
+            FromGuest::Done(reply) => Ok(reply),
+            FromGuest::Refused(why) => {
+                Err(VmError::Refused { why, doing: std::mem::take(&mut self.doing) })
+            }
+            other => Err(self.out_of_turn(&other)),
+        }
+    }
+
+    /// Whether QEMU still runs, and with the NIC that it was given.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check(&mut self) -> Result<(), VmError> {
+        if let Some(status) = self.child.wait(Duration::ZERO) {
+            return Err(self.ended(status));
+        }
+        let said = std::fs::read_to_string(&self.files.log).unwrap_or_default();
+        match said.lines().find(|line| line.contains("falling back on userspace virtio")) {
+            Some(line) => Err(VmError::WithoutNic { line: line.into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What QEMU has said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        last_of(&self.files.log)
+    }
+
+    /// Has the guest power off, and waits for QEMU's end.
+    ///
+    /// # Errors
+    /// It does not, or not by itself: then it is killed.
+    pub fn power_off(mut self) -> Result<(), VmError> {
+        self.call(Command::PowerOff, LAST_PATIENCE)?;
+        match self.child.wait(LAST_PATIENCE) {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(self.ended(status)),
+            None => Err(self.silent(LAST_PATIENCE)),
+        }
+    }
+
+    /// Kills QEMU, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill();
+    }
+
+    fn say(&mut self, message: &ToGuest) -> Result<(), VmError> {
+        let limit = self.port.set_write_timeout(Some(LAST_PATIENCE));
+        limit.map_err(|error| VmError::System { what: "the agent's socket", error })?;
+        frame::write(&mut self.port, message).map_err(|error| self.broken(error, LAST_PATIENCE))
+    }
+
+    fn hear(&mut self, deadline: Instant) -> Result<FromGuest, VmError> {
+        let started = Instant::now();
+        let heard = frame::read(&mut Until { stream: &self.port, deadline });
+        match heard.map_err(|error| self.broken(error, started.elapsed()))? {
+            FromGuest::Fault(why) => {
+                // What led to it is on the console a moment later.
+                let _ = self.child.wait(Duration::from_secs(2));
+                let console = last_of(&self.files.console);
+                Err(VmError::Fault { why, doing: self.doing.clone(), console })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// What a port that fails means.
+    fn broken(&mut self, error: FrameError, waited: Duration) -> VmError {
+        if let FrameError::System(error) = &error
+            && matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+        {
+            return self.silent(waited);
+        }
+        // A port that closes is QEMU's end, more often than not.
+        match self.child.wait(Duration::from_millis(500)) {
+            Some(status) => self.ended(status),
+            None => {
+                let console = last_of(&self.files.console);
+                VmError::Port { error, doing: self.doing.clone(), console }
+            }
+        }
+    }
+
+    fn ended(&self, status: std::process::ExitStatus) -> VmError {
+        let (qemu, console) = (last_of(&self.files.log), last_of(&self.files.console));
+        VmError::Ended { status, doing: self.doing.clone(), qemu, console }
+    }
+
+    fn silent(&self, waited: Duration) -> VmError {
+        let (qemu, console) = (last_of(&self.files.log), last_of(&self.files.console));
+        VmError::Silent { waited, doing: self.doing.clone(), qemu, console }
+    }
+
+    fn out_of_turn(&self, heard: &FromGuest) -> VmError {
+        let said = match heard {
+            FromGuest::Hello(_) => "hello",
+            FromGuest::Done(_) => "that something was done",
+            FromGuest::Refused(_) => "that it refuses something",
+            FromGuest::Fault(_) => "that it gives up",
+        };
+        VmError::OutOfTurn { said, doing: self.doing.clone() }
+    }
+}
+
+/// The end of a file, for people to read.
+fn last_of(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> =
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    last.iter().map(|line| format!("    {line}\n")).collect()
+}
+
+/// A stream that is read until a moment.
+struct Until<'a> {
+    stream: &'a UnixStream,
+    deadline: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        (&mut &*self.stream).read(to)
+    }
+}
+
+/// A folder of one VM, with a short name: a socket's path has 107 bytes at most.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("rxlab-vm-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Ok(Self(path)),
+                // Of a dead process of the same number.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Nobody is left to tell.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::VERSION;
+    use std::io::Write;
+
+    /// A VM with a process that does something, and a port at which a guest has said something.
+    fn with(process: &[&str], said: &[u8]) -> (Vm, UnixStream) {
+        let folder = Folder::new().unwrap();
+        let at = |name: &str| folder.0.join(name);
+        let files = Files { agent: at("agent"), console: at("console"), log: at("qemu") };
+        std::fs::write(&files.console, "the last line").unwrap();
+        let mut command = Process::new(process[0]);
+        command.args(&process[1..]);
+        let child = Child::start(command, &File::create(&files.log).unwrap()).unwrap();
+        let (port, mut guest) = UnixStream::pair().unwrap();
+        guest.write_all(said).unwrap();
+        let vm = Vm {
+            child,
+            port,
+            files,
+            folder,
+            doing: "before its hello".into(),
+            accel: Accel::Tcg,
+            version: Version::OLDEST,
+            system: String::new(),
+            boot: Duration::ZERO,
+            notices: Vec::new(),
+        };
+        (vm, guest)
+    }
+
+    fn bytes(message: &FromGuest) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, message).unwrap();
+        bytes
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(200)
+    }
+
+    fn hello() -> FromGuest {
+        FromGuest::Hello(Hello::of("Linux".into()))
+    }
+
+    #[test]
+    fn whatever_a_guest_says_instead_of_hello_is_named() {
+        let said = |bytes: &[u8]| {
+            let (mut vm, guest) = with(&["sleep", "60"], bytes);
+            guest.shutdown(std::net::Shutdown::Write).unwrap();
+            vm.greet(soon()).unwrap_err()
+        };
+        let other = FromGuest::Hello(Hello { version: VERSION + 1, system: "Linux".into() });
+        assert!(matches!(said(&bytes(&other)), VmError::Version(_)));
+        assert!(matches!(
+            said(&bytes(&FromGuest::Done(Reply::Nothing))),
+            VmError::OutOfTurn { .. }
+        ));
+        assert!(matches!(
+            said(&[0xff; 8]),
+            VmError::Port { error: FrameError::TooLong { .. }, .. }
+        ));
+        assert!(matches!(said(&[1, 0]), VmError::Port { error: FrameError::Cut { .. }, .. }));
+        assert!(matches!(said(&[]), VmError::Port { error: FrameError::Closed, .. }));
+        let fault = said(&bytes(&FromGuest::Fault("no module".into()))).to_string();
+        assert!(fault.contains("no module") && fault.contains("the last line"), "{fault}");
+    }
+
+    #[test]
+    fn silence_and_an_end_are_told_apart() {
+        let (mut vm, _guest) = with(&["sleep", "60"], &bytes(&hello()));
+        vm.greet(soon()).unwrap();
+        let error = vm.call(Command::Interrupts, Duration::from_millis(100)).unwrap_err();
+        assert!(matches!(error, VmError::Silent { .. }), "{error}");
+        assert!(error.to_string().contains("at Interrupts"), "{error}");
+        let (mut vm, guest) = with(&["sh", "-c", "exit 3"], &[]);
+        drop(guest);
+        assert!(matches!(vm.greet(soon()).unwrap_err(), VmError::Ended { .. }));
+    }
+
+    #[test]
+    fn a_qemu_that_does_without_its_nic_is_found_out() {
+        let said = "unable to start vhost net: 22: falling back on userspace virtio";
+        let (mut vm, mut guest) =
+            with(&["sh", "-c", &format!("echo {said}; sleep 60")], &bytes(&hello()));
+        vm.greet(soon()).unwrap();
+        while vm.log().is_empty() {}
+        guest.write_all(&bytes(&FromGuest::Done(Reply::Nothing))).unwrap();
+        let error = vm.call(Command::Interrupts, Duration::from_secs(5)).unwrap_err();
+        assert!(matches!(&error, VmError::WithoutNic { line } if line == said), "{error}");
+    }
+}
