@@ -2,7 +2,7 @@
 
 use crate::rings::{Buffer, Memory, Ring};
 use nic_model::spec::{feature, status};
-use nic_model::{Device, DeviceConfig, Event, Host, QueueSetup};
+use nic_model::{Device, DeviceConfig, Event, Host, QueueSetup, RingKind};
 use std::sync::Arc;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -57,10 +57,15 @@ pub const BASIC: u64 = feature::VERSION_1 | feature::MAC | feature::STATUS | fea
 
 impl Lab {
     pub fn new(size: u16, ring_features: u64) -> Self {
+        Self::of_kind(size, ring_features, RingKind::default())
+    }
+
+    pub fn of_kind(size: u16, ring_features: u64, ring: RingKind) -> Self {
         let memory = Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 4 << 20)]).unwrap());
         let features = BASIC | ring_features;
         let config = DeviceConfig {
             features,
+            ring,
             queue_size_max: 16,
             vectors: 4,
             fifo_bytes: 4000,
@@ -79,18 +84,24 @@ impl Lab {
         };
         let rings = [ring(0), ring(1)];
         let mut lab = Self { device, memory, log: Log::default(), now: 0, rings, tag: 0 };
+        lab.bring_up(|device, queue| device.setup_queue(queue, &setup(queue, size)).unwrap());
+        lab
+    }
+
+    /// Negotiates, and has both queues set up.
+    pub fn bring_up(&mut self, set_up: impl Fn(&mut Device<Memory>, u16)) {
+        let (device, log, now) = (&mut self.device, &mut self.log, self.now);
         let bits = status::ACKNOWLEDGE | status::DRIVER;
-        lab.device.set_status(0, bits, &mut lab.log);
-        lab.device.set_driver_features(features);
-        lab.device.set_status(0, bits | status::FEATURES_OK, &mut lab.log);
+        device.set_status(now, bits, log);
+        device.set_driver_features(device.config().features);
+        device.set_status(now, bits | status::FEATURES_OK, log);
         for queue in [0, 1] {
-            lab.device.setup_queue(queue, &setup(queue, size)).unwrap();
-            lab.device.enable_queue(queue).unwrap();
+            set_up(device, queue);
+            device.enable_queue(queue).unwrap();
         }
         let bits = bits | status::FEATURES_OK | status::DRIVER_OK;
-        lab.device.set_status(0, bits, &mut lab.log);
-        assert_eq!(lab.device.status(), bits);
-        lab
+        device.set_status(now, bits, log);
+        assert_eq!(device.status(), bits);
     }
 
     pub fn frame(&mut self, len: usize) {
