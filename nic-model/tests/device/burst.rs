@@ -1,9 +1,10 @@
 //! Bursts: the driver sees what it would have seen frame by frame, and the account is the same.
 
-use crate::rig::{Rig, buffer, config_with, udp};
+use crate::rig::{Rig, buffer, config_with, setup, udp};
 use nic_model::spec::{feature, ring::DESC_F_WRITE};
 use nic_model::{DeviceConfig, DropReason, Event};
 use proptest::prelude::*;
+use vm_memory::{Bytes, GuestAddress};
 
 /// What a driver does between two bursts.
 #[derive(Clone, Copy, Debug)]
@@ -99,4 +100,31 @@ fn a_burst_is_published_with_one_index_and_one_interrupt() {
     rig.burst(&vec![udp(1, 100, 1); 6]);
     assert_eq!((rig.used_index(0), rig.device.counters().interrupts - before), (6, 1));
     assert_eq!(rig.device.counters().dropped[DropReason::NoDescriptor.index()], 0);
+}
+
+#[test]
+fn a_queue_that_stops_within_a_burst_has_published_what_it_wrote() {
+    let mut rig = Rig::new(config(false, 0));
+    rig.post(0, 2);
+    let frame = udp(1, 100, 1);
+    let base = rig.device.burst(&mut rig.host, |device, host| {
+        device.receive(0, &frame, true, 1, host);
+        device.stop_queue(0, 0, host)
+    });
+    assert_eq!((base, rig.used_index(0)), (Some(1), 1));
+    rig.check();
+}
+
+/// Neither is a long burst kept back until its end, nor is what one may keep without limit.
+#[test]
+fn a_burst_longer_than_a_batch_is_published_on_the_way() {
+    let mut rig = Rig::new(DeviceConfig { queue_size_max: 128, ..config(false, 0) });
+    rig.post(0, 128);
+    let frame = udp(1, 100, 1);
+    let used = setup(0, 128).used_ring + 2;
+    let seen = rig.device.burst(&mut rig.host, |device, host| {
+        (0..100).for_each(|tag| device.receive(0, &frame, true, tag, host));
+        device.memory().read_obj::<u16>(GuestAddress(used)).unwrap()
+    });
+    assert_eq!((seen, rig.used_index(0)), (64, 100));
 }

@@ -3,7 +3,7 @@
 
 use crate::lab::{Lab, setup};
 use nic_model::spec::feature::RING_PACKED;
-use nic_model::{Device, DropReason, RingKind};
+use nic_model::{Device, DropReason, Fault, Lie, RingKind};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -191,5 +191,30 @@ fn a_place_that_no_ring_has_is_refused() {
             let again = moving.lab.device.resume_queue(0, &setup(0, SIZE), 1 << 15);
             assert!(kind.0 == 0 || again.is_ok(), "nothing is left of what was refused");
         }
+    }
+}
+
+/// Its used index says where a split ring goes on, not the place of its next chain.
+#[test]
+fn a_split_ring_whose_device_lied_goes_on_where_the_driver_looks() {
+    for kind in [KINDS[0], KINDS[1]] {
+        let mut moving = Moving::new(kind);
+        let Lab { device, log, .. } = &mut moving.lab;
+        let lie = Fault::Completion { pair: None, lie: Lie::Duplicated };
+        device.inject(0, lie, log).unwrap();
+        for slot in [0, 1] {
+            moving.lab.rings[0].give(slot, &Lab::buffers(0, slot, &[100]));
+        }
+        moving.lab.frame(60);
+        moving.lab.pass(10_000);
+        let base = moving.stop(0);
+        moving.go_on(0, base);
+        moving.lab.frame(60);
+        moving.lab.pass(10_000);
+        let mut taken = Vec::new();
+        while let Some((slot, _)) = moving.lab.rings[0].take() {
+            taken.push(slot);
+        }
+        assert_eq!((base, taken), (1, vec![0, 0, 1]));
     }
 }
