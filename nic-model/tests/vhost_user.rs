@@ -10,13 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use nic_model::QueueError;
+use nic_model::ring::inflight::region_len;
 use nic_model::spec::feature;
 use nic_model::vhost_user::error::{MessageError, SessionError};
 use nic_model::vhost_user::iotlb::Translations;
 use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::{Offer, Reply, Start, Vrings};
 use nic_model::vhost_user::request::{
-    Addresses, HEADER_LEN, Header, Iotlb, Region, Request, VringFd,
+    Addresses, HEADER_LEN, Header, Inflight, Iotlb, Region, Request, VringFd,
 };
 use nic_model::vhost_user::session::{PROTOCOL_FEATURES, Session, TRANSPORT_FEATURES};
 use proptest::prelude::*;
@@ -67,7 +68,7 @@ impl Vrings for Record {
     }
 
     fn stop(&mut self, vring: u16) -> u32 {
-        self.running.remove(&vring).expect("a vring stops that does not run").base + 1
+        self.running.remove(&vring).expect("a vring stops that does not run").base.wrapping_add(1)
     }
 
     fn enable(&mut self, vring: u16, enabled: bool) {
@@ -277,6 +278,81 @@ fn what_the_device_writes_is_logged_while_the_guest_moves() {
     assert_eq!(bits, [0, 0b11, 0], "pages 8 and 9, and not what was written before");
 }
 
+/// What a front-end asks for, or gives back: this much memory for this many vrings.
+fn inflight(size: u64, queues: u16, entries: u16) -> Inflight {
+    Inflight { size, offset: 0, queues, entries }
+}
+
+/// A session in which chains in flight may be tracked.
+fn tracking_session() -> (Session, Record) {
+    let (mut session, mut record) = (session(), Record::default());
+    let agree = Request::SetProtocolFeatures(PROTOCOL_FEATURES);
+    session.handle(agree, vec![], &mut record).unwrap();
+    (session, record)
+}
+
+#[test]
+fn memory_for_chains_in_flight_is_made_kept_and_given_back() {
+    let _opens = opens();
+    let mut kept: Option<OwnedFd> = None;
+    for life in 0..2 {
+        let (mut session, mut record) = tracking_session();
+        let asked = Request::GetInflightFd(inflight(0, 4, 256));
+        let reply = session.handle(asked, vec![], &mut record).unwrap();
+        let Reply::Inflight(made, file) = reply else { panic!("{reply:?}") };
+        // Before there are features it has room for either format.
+        assert_eq!((made.size, made.offset), (4 * region_len(true, 256), 0));
+        let file = kept.take().unwrap_or(file);
+        let given = file.try_clone().unwrap();
+        session.handle(Request::SetInflightFd(made), vec![given], &mut record).unwrap();
+        as_qemu_does(&mut session, &mut record, feature::VERSION_1);
+        let tracking = record.running[&0].tracking.as_ref().expect("it is tracked");
+        assert_eq!((tracking.entries, tracking.region.words()), (256, 2 + 2 * 256 + 6));
+        // What one back-end has written there the next one finds.
+        assert_eq!(tracking.region.load(9), life);
+        tracking.region.store(9, life + 1);
+        tracking.region.store(tracking.region.words(), 7);
+        let late = Request::SetInflightFd(made);
+        let error = session.handle(late, vec![memfd(made.size)], &mut record).unwrap_err();
+        assert!(error.to_string().contains("vrings run"), "{error}");
+        kept = Some(file);
+    }
+}
+
+#[test]
+fn memory_for_chains_in_flight_that_cannot_be_is_refused() {
+    let _opens = opens();
+    let room = region_len(false, 256);
+    for (what, file, words) in [
+        (inflight(room, 5, 256), room, "num queues 0x5"),
+        (inflight(room, 1, 2048), room, "queue size 0x800"),
+        (inflight(room, 2, 256), room, "which need"),
+        (inflight(room, 1, 256), room - 1, "end beyond a file of"),
+        (Inflight { offset: 64, ..inflight(room, 1, 256) }, 2 * room, "no page's beginning"),
+        (Inflight { offset: u64::MAX, ..inflight(room, 1, 256) }, room, "end beyond a file of"),
+        (inflight(u64::MAX, 1, 256), room, "end beyond a file of"),
+    ] {
+        let (mut session, mut record) = tracking_session();
+        let set = Request::SetInflightFd(what);
+        let error = session.handle(set, vec![memfd(file)], &mut record).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    // Enough for a split ring, and the ring is packed.
+    let (mut session, mut record) = tracking_session();
+    let set = Request::SetInflightFd(inflight(room, 1, 256));
+    session.handle(set, vec![memfd(room)], &mut record).unwrap();
+    let features = Request::SetFeatures(feature::VERSION_1 | feature::RING_PACKED | 1 << 30);
+    session.handle(features, vec![], &mut record).unwrap();
+    session.handle(Request::SetMemTable(vec![region()]), vec![memfd(REGION)], &mut record).unwrap();
+    let num = Request::SetVringNum { index: 0, entries: 256 };
+    session.handle(num, vec![], &mut record).unwrap();
+    session.handle(Request::SetVringAddr(addresses(0)), vec![], &mut record).unwrap();
+    let kick = Request::SetVringKick(VringFd { index: 0, has_fd: true });
+    let error = session.handle(kick, vec![memfd(8)], &mut record).unwrap_err();
+    assert!(error.to_string().contains("which need"), "{error}");
+    assert!(record.running.is_empty());
+}
+
 /// Who counts descriptors must be the only one to open any.
 static DESCRIPTORS: RwLock<()> = RwLock::new(());
 
@@ -350,6 +426,14 @@ fn any_request() -> impl Strategy<Value = Request> {
         any::<u8>().prop_map(Request::SetStatus),
         Just(Request::SetLogFd),
         any::<u64>().prop_map(Request::NetSetMtu),
+        (1u16..6, 1u16..2000)
+            .prop_map(|(queues, entries)| { Request::GetInflightFd(inflight(0, queues, entries)) }),
+        (0u64..2 * REGION, 0u64..3, 1u16..6, 1u16..2000).prop_map(
+            |(size, page, queues, entries)| {
+                let offset = 2048 * page;
+                Request::SetInflightFd(Inflight { offset, ..inflight(size, queues, entries) })
+            }
+        ),
     ]
 }
 
@@ -360,6 +444,7 @@ fn descriptors_for(request: &Request) -> Vec<OwnedFd> {
         Request::AddMemReg(_)
         | Request::SetLogBase { .. }
         | Request::SetLogFd
+        | Request::SetInflightFd(_)
         | Request::SetBackendReqFd => 1,
         Request::SetVringKick(fd) | Request::SetVringCall(fd) | Request::SetVringErr(fd) => {
             fd.has_fd.into()
@@ -375,11 +460,19 @@ proptest! {
     /// Whatever comes in whatever order: an error or an answer, never a vring without memory, and afterwards
     /// nothing runs and no descriptor is left open. What goes on after an error is more than a server allows.
     #[test]
-    fn any_message_in_any_order(requests in prop::collection::vec(any_request(), 1..60)) {
+    fn any_message_in_any_order(
+        running in prop::option::of(prop_oneof![Just(0), Just(feature::RING_PACKED)]),
+        requests in prop::collection::vec(any_request(), 1..60),
+    ) {
         let _alone = DESCRIPTORS.write().unwrap_or_else(PoisonError::into_inner);
         let before = open_descriptors();
         let mut record = Record::default();
         let mut session = session();
+        // By chance alone hardly any vring would come to run.
+        if let Some(format) = running {
+            as_qemu_does(&mut session, &mut record, feature::VERSION_1 | format);
+            prop_assert!(record.running.contains_key(&0));
+        }
         for request in requests {
             let fds = descriptors_for(&request);
             let told = format!("{request:?}");

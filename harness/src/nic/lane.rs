@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nic_model::rss::Steering;
 use nic_model::spec::{feature, status};
+use nic_model::vhost_user::inflight::Tracking;
 use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::Start;
 use nic_model::{ConfigError, Device, DeviceConfig, Fault, FaultError, QueueError};
@@ -319,7 +320,7 @@ impl Worker {
             }
             Order::Features(features) => self.bring_up(now, features),
             Order::Start { vring, start, done } => {
-                let _ = done.send(self.start(now, vring, &start));
+                let _ = done.send(self.start(now, vring, start));
             }
             Order::Stop { vring, done } => {
                 let _ = done.send(self.stop(now, vring));
@@ -371,10 +372,15 @@ impl Worker {
         device.set_status(now, status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK, ears);
     }
 
-    fn start(&mut self, now: u64, vring: u16, start: &Start) -> Result<(), QueueError> {
+    fn start(&mut self, now: u64, vring: u16, start: Start) -> Result<(), QueueError> {
         let mut setup = start.setup;
         setup.vector = Some(RX_VECTOR + vring);
-        self.device.resume_queue(vring, &setup, start.base)?;
+        match start.tracking {
+            None => self.device.resume_queue(vring, &setup, start.base)?,
+            Some(Tracking { region, entries }) => {
+                self.device.resume_tracked(vring, &setup, start.base, entries, region)?;
+            }
+        }
         self.vrings[usize::from(vring)].runs = true;
         let all = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
         if self.device.status() & status::DRIVER_OK == 0 {

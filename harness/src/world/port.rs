@@ -171,5 +171,6 @@ fn why(error: &QueueError) -> &'static str {
         QueueError::Base { .. } => "the ring has no such place to go on from",
         QueueError::AvailableRingAtZero => "the available ring is at address 0",
         QueueError::NoSuchVector(_) => "there is no such MSI-X vector",
+        QueueError::Inflight(_) => "its chains in flight cannot be taken over",
     }
 }

@@ -11,7 +11,8 @@
 use super::{Device, Queue, Role};
 use crate::drop::DropReason;
 use crate::host::Host;
-use crate::ring::{QueueError, QueueSetup, Ring};
+use crate::ring::inflight::{ResumeError, Tracked};
+use crate::ring::{QueueError, QueueSetup, Region, Ring, Virtqueue};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -41,6 +42,35 @@ where
         if !ring.resume(&*self.memory, base) {
             *state = Queue::default();
             return Err(QueueError::Base { base });
+        }
+        Ok(())
+    }
+
+    /// The same, with what the next back-end needs in `region`, which was made for queues of `entries` entries. If
+    /// another back-end has left something there, the queue goes on behind it and not at `base`.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub fn resume_tracked(
+        &mut self,
+        queue: u16,
+        setup: &QueueSetup,
+        base: u32,
+        entries: u16,
+        region: Box<dyn Region>,
+    ) -> Result<(), QueueError> {
+        self.setup_queue(queue, setup)?;
+        let state = &mut self.queues[usize::from(queue)];
+        let ring = state.ring.take().ok_or(QueueError::NotSetUp(queue))?;
+        match Tracked::resume(ring, &*self.memory, setup, base, entries, region) {
+            Ok(tracked) => state.ring = Some(Virtqueue::Tracked(Box::new(tracked))),
+            Err(error) => {
+                *state = Queue::default();
+                return Err(match error {
+                    ResumeError::Base => QueueError::Base { base },
+                    ResumeError::Inflight(error) => QueueError::Inflight(error),
+                });
+            }
         }
         Ok(())
     }

@@ -12,7 +12,8 @@
 //!
 //! [`Split`] does this with up to 64 chains in a pass, [`Reference`] chain by chain with the
 //! `virtio-queue` crate: both give the same chains and leave the same bytes in the used ring. Packed
-//! virtqueues are [`Packed`]. A [`Virtqueue`] is one of them.
+//! virtqueues are [`Packed`]. A [`Virtqueue`] is one of them, or one that another back-end can take over
+//! ([`inflight`]).
 //!
 //! Not checked: that chains do not share descriptors or buffers, and that rings do not overlap; a driver
 //! that does so harms itself only.
@@ -20,6 +21,7 @@
 mod access;
 mod chain;
 mod fault;
+pub mod inflight;
 mod packed;
 mod queue;
 mod reference;
@@ -29,6 +31,7 @@ mod validate;
 
 pub use chain::{Chain, Segment};
 pub use fault::{ChainFault, DeviceError, RingFault};
+pub use inflight::{InflightError, Region};
 pub use packed::Packed;
 pub use queue::{RingFeatures, RingKind, Virtqueue};
 pub use reference::Reference;

@@ -1,6 +1,7 @@
 //! A virtqueue in use, in whichever format and by whichever implementation: one test per call, and the
 //! compiler sees through the rest.
 
+use super::inflight::Tracked;
 use super::packed::{self, Packed};
 use super::reference::Reference;
 use super::split::Split;
@@ -57,6 +58,8 @@ pub enum Virtqueue {
     Split(Split),
     /// Packed.
     Packed(Packed),
+    /// Any of these, with what the next back-end needs.
+    Tracked(Box<Tracked>),
 }
 
 /// The same call on any of them.
@@ -66,6 +69,7 @@ macro_rules! each {
             Self::Reference($ring) => $call,
             Self::Split($ring) => $call,
             Self::Packed($ring) => $call,
+            Self::Tracked($ring) => $call,
         }
     };
 }

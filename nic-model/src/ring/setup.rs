@@ -1,5 +1,6 @@
 //! Where the driver put a virtqueue, and whether it may be there.
 
+use super::inflight::InflightError;
 use crate::spec::ring;
 use std::fmt;
 use vm_memory::{GuestAddress, GuestMemory, Permissions};
@@ -65,6 +66,8 @@ pub enum QueueError {
         /// As given.
         base: u32,
     },
+    /// The memory in which chains in flight are tracked cannot be gone on from.
+    Inflight(InflightError),
     /// The available ring is at address 0, which the reference ring takes for "not set".
     AvailableRingAtZero,
     /// The MSI-X table has no such vector.
@@ -178,6 +181,7 @@ impl fmt::Display for QueueError {
             Self::OutsideMemory { part, address, len } => {
                 write!(f, "the {part} of {len} bytes at {address:#x} is not wholly in guest memory")
             }
+            Self::Inflight(error) => error.fmt(f),
             Self::Base { base } => {
                 write!(f, "the ring cannot go on at base {base:#x}: give the one it stopped at")
             }

@@ -6,8 +6,10 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::inflight::Tracking;
 use super::iotlb::Translations;
 use super::memory::Memory;
+use super::request::Inflight;
 use crate::ring::QueueSetup;
 
 /// What a session makes the device do.
@@ -61,6 +63,8 @@ pub struct Start {
     pub base: u32,
     /// Frames may flow.
     pub enabled: bool,
+    /// Chains in flight are tracked there.
+    pub tracking: Option<Tracking>,
 }
 
 /// What the device side offers.
@@ -90,6 +94,8 @@ pub enum Reply {
         /// The number.
         num: u32,
     },
+    /// Memory for chains in flight, and its file.
+    Inflight(Inflight, OwnedFd),
     /// Bytes of the configuration space.
     Config {
         /// First.

@@ -6,7 +6,7 @@
 //! turned away.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
@@ -136,10 +136,16 @@ fn answer<E>(
     outcome: &Result<Reply, E>,
 ) -> io::Result<()> {
     let acknowledge = header.need_reply && session.acknowledges();
+    if let Ok(Reply::Inflight(inflight, file)) = outcome {
+        let bytes = inflight.bytes();
+        // As long as it was asked.
+        let body = bytes.get(..header.size).unwrap_or(&bytes);
+        return connection.reply(header.request, body, &[file.as_fd()]);
+    }
     let mut reply = |body: &[u8]| connection.reply(header.request, body, &[]);
     match outcome {
         Ok(Reply::None) if acknowledge => reply(&0_u64.to_ne_bytes()),
-        Ok(Reply::None) => Ok(()),
+        Ok(Reply::None | Reply::Inflight(..)) => Ok(()),
         Ok(Reply::Number(number)) => reply(&number.to_ne_bytes()),
         Ok(Reply::State { index, num }) => {
             reply(&[index.to_ne_bytes(), num.to_ne_bytes()].concat())

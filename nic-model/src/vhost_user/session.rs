@@ -17,6 +17,7 @@ use vhost::vhost_user::message::{
 use vm_memory::{FileOffset, Permissions};
 
 use super::error::{MessageError, SessionError};
+use super::inflight::{self, Regions, Tracking};
 use super::iotlb::Translations;
 use super::log::Log;
 use super::memory::{SLOTS_MAX, Table};
@@ -33,6 +34,7 @@ pub const PROTOCOL_FEATURES: u64 = Protocol::MQ.bits()
     | Protocol::MTU.bits()
     | Protocol::BACKEND_REQ.bits()
     | Protocol::CONFIG.bits()
+    | Protocol::INFLIGHT_SHMFD.bits()
     | Protocol::RESET_DEVICE.bits()
     | Protocol::CONFIGURE_MEM_SLOTS.bits()
     | Protocol::STATUS.bits();
@@ -49,6 +51,7 @@ pub struct Session {
     table: Table,
     translations: Arc<Translations>,
     log: Option<Arc<Log>>,
+    inflight: Option<Regions>,
     vrings: Vec<Vring>,
     status: u8,
 }
@@ -73,6 +76,7 @@ impl Session {
             table: Table::default(),
             translations: Arc::default(),
             log: None,
+            inflight: None,
             vrings: (0..2 * offer.pairs).map(|_| Vring::default()).collect(),
             status: 0,
             offer,
@@ -202,11 +206,27 @@ impl Session {
                     "none: it is read-only",
                 ));
             }
-            Request::GetInflightFd(Inflight { .. }) => {
-                return Err(not_agreed(Is::GET_INFLIGHT_FD, "INFLIGHT_SHMFD"));
+            Request::GetInflightFd(inflight) => {
+                let request = Is::GET_INFLIGHT_FD;
+                self.check_inflight(request, &inflight)?;
+                // Before there are features, enough for either format.
+                let created = inflight::create(&inflight, self.features.is_none() || self.packed());
+                let (inflight, file) = created
+                    .map_err(|error| system(request, "memory for chains in flight", error))?;
+                return Ok(Reply::Inflight(inflight, file));
             }
-            Request::SetInflightFd(Inflight { .. }) => {
-                return Err(not_agreed(Is::SET_INFLIGHT_FD, "INFLIGHT_SHMFD"));
+            Request::SetInflightFd(inflight) => {
+                let request = Is::SET_INFLIGHT_FD;
+                self.check_inflight(request, &inflight)?;
+                if self.vrings.iter().any(|vring| vring.runs.is_some()) {
+                    let why = "vrings run: GET_VRING_BASE first";
+                    return Err(SessionError::OutOfOrder { request, why });
+                }
+                if let Some(file) = fds.next() {
+                    let regions = Regions::map(inflight, file).map_err(memory(request))?;
+                    regions.check(self.packed()).map_err(memory(request))?;
+                    self.inflight = Some(regions);
+                }
             }
         }
         Ok(Reply::None)
@@ -344,6 +364,30 @@ impl Session {
         self.refresh_all(request, vrings)
     }
 
+    fn check_inflight(&self, request: Is, inflight: &Inflight) -> Result<(), SessionError> {
+        self.agreed(request, Protocol::INFLIGHT_SHMFD, "INFLIGHT_SHMFD")?;
+        let Inflight { queues, entries, .. } = *inflight;
+        if usize::from(queues) > self.vrings.len() {
+            return Err(field(request, "num queues", queues.into(), "as many as there are vrings"));
+        }
+        if entries > self.offer.entries_max {
+            return Err(field(request, "queue size", entries.into(), "1 to the device's most"));
+        }
+        Ok(())
+    }
+
+    fn packed(&self) -> bool {
+        self.features.unwrap_or_default() & feature::RING_PACKED != 0
+    }
+
+    /// Where chains of a vring are tracked, if they are.
+    fn tracking(&self, request: Is, index: u16) -> Result<Option<Tracking>, SessionError> {
+        let Some(regions) = &self.inflight else { return Ok(None) };
+        // The format may be another than when they came.
+        regions.check(self.packed()).map_err(memory(request))?;
+        Ok(regions.region(index, self.packed()))
+    }
+
     fn translates(&self) -> bool {
         self.features.unwrap_or_default() & feature::ACCESS_PLATFORM != 0
     }
@@ -366,13 +410,14 @@ impl Session {
             return Ok(());
         }
         let enabled = vring.enabled || !self.has_protocol_features();
+        let tracking = self.tracking(request, index)?;
         let vring = &mut self.vrings[usize::from(index)];
         if before.is_some() {
             vring.base = vrings.stop(index);
             vring.runs = None;
         }
         vrings
-            .start(index, Start { setup, base: vring.base, enabled })
+            .start(index, Start { setup, base: vring.base, enabled, tracking })
             .map_err(|error| SessionError::Vring { request, index, error })?;
         vring.runs = Some(setup);
         Ok(())
@@ -514,6 +559,8 @@ impl Session {
         }
         self.features = None;
         self.status = 0;
+        // What was in flight belongs to a driver that has begun anew.
+        self.inflight = None;
     }
 }
 

@@ -3,11 +3,12 @@
 //! A slot is a chain of up to four buffers. Slot s has the id 4s in either format, which in a split ring is
 //! also where its descriptors begin.
 
+use crate::fuse::Fuse;
 use nic_model::QueueSetup;
 use std::sync::Arc;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-pub type Memory = Arc<GuestMemoryMmap>;
+pub type Memory = Arc<GuestMemoryMmap<Fuse>>;
 
 const NEXT: u16 = 1;
 const AVAIL: u16 = 1 << 7;

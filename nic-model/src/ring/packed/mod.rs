@@ -153,6 +153,21 @@ impl Packed {
         Ok(count)
     }
 
+    /// Tells where the used descriptors of the oldest `chains` chains in flight go, and what was read there:
+    /// place, address, length, id and flags. Where the next one goes then, as an event suppression structure
+    /// names it.
+    pub(super) fn span(&self, chains: usize, mut tell: impl FnMut(u16, u64, u32, [u16; 2])) -> u16 {
+        let (mut at, mut chain) = (self.used, self.oldest);
+        for _ in 0..chains {
+            let Descriptor { address, len, id, flags } = self.copies[usize::from(at.place())];
+            tell(at.place(), address, len, [id, flags]);
+            let count = self.counts[usize::from(chain.place())];
+            at.advance(count);
+            chain.advance(count);
+        }
+        at.event()
+    }
+
     /// When the driver wants an interrupt: a place, and the flags that say what it means.
     fn wish<G: GuestMemory>(&self, memory: &G) -> Result<(u16, u16), RingFault> {
         let at = self.setup.available_ring;
