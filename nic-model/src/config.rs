@@ -63,6 +63,9 @@ pub struct DeviceConfig {
     pub features: u64,
     /// How the device does split virtqueues.
     pub ring: RingKind,
+    /// Whoever has the device polls its virtqueues ([`Device::poll_queue`](crate::Device::poll_queue)), so
+    /// that no driver is ever asked for a kick.
+    pub polled: bool,
     /// Packet buffer in front of the DMA engine, in bytes of frames; 0 = a frame that cannot go straight
     /// to the DMA engine is dropped at once.
     pub fifo_bytes: u64,
@@ -182,6 +185,7 @@ impl Default for DeviceConfig {
             queue_size_max: 256,
             features: DEFAULT_FEATURES,
             ring: RingKind::default(),
+            polled: false,
             fifo_bytes: 0,
             min_frame: 60,
             dma_frame_ps: 0,

@@ -42,18 +42,25 @@ pub(crate) struct RxHeader {
 }
 
 impl RxHeader {
-    /// The longest form; the shorter one is its beginning. One buffer (5.1.6.4.1).
+    /// The longest form as two little-endian numbers, of 16 bytes and of 4; the shorter form is its beginning.
+    /// `buffers`: chains that the frame takes (5.1.6.4.1).
+    #[inline(always)]
+    pub(crate) fn words(&self, buffers: u16) -> (u128, u32) {
+        let flags = if self.data_valid { header::F_DATA_VALID } else { 0 };
+        let (report, hash) = self.hash.map_or((0, 0), |(kind, hash)| (kind.report(), hash));
+        let low = u128::from(flags) << (8 * header::FLAGS)
+            | u128::from(buffers) << (8 * header::NUM_BUFFERS)
+            | u128::from(hash) << (8 * header::HASH_VALUE);
+        (low, report.into())
+    }
+
+    /// The same as bytes, of one buffer.
     #[inline(always)]
     pub(crate) fn bytes(&self) -> [u8; header::LEN_WITH_HASH] {
+        let (low, high) = self.words(1);
         let mut bytes = [0; header::LEN_WITH_HASH];
-        bytes[header::NUM_BUFFERS] = 1;
-        if self.data_valid {
-            bytes[header::FLAGS] = header::F_DATA_VALID;
-        }
-        if let Some((hash_type, value)) = self.hash {
-            bytes[header::HASH_VALUE..header::HASH_REPORT].copy_from_slice(&value.to_le_bytes());
-            bytes[header::HASH_REPORT] = hash_type.report();
-        }
+        bytes[..header::HASH_REPORT].copy_from_slice(&low.to_le_bytes());
+        bytes[header::HASH_REPORT..].copy_from_slice(&high.to_le_bytes());
         bytes
     }
 }

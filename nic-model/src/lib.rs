@@ -39,7 +39,7 @@
 //!
 //! Receive coalescing (GUEST_TSO and the like), UDP fragmentation, RSS contexts, migration. Two queues of a
 //! driver that share memory are its own affair.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod checksum;
 mod coalesce;

@@ -118,6 +118,7 @@ pub fn build(scenario: &Scenario, choices: &Choices) -> Result<(Offer, Port), Bu
         max_queue_pairs: 1,
         features: features & !feature::ACCESS_PLATFORM,
         vectors: 2,
+        polled: choices.poll,
         // A transfer takes the time that it takes here.
         dma_frame_ps: 0,
         dma_byte_ps: 0,

@@ -250,6 +250,7 @@ pub(crate) fn device_config(scenario: &Scenario) -> DeviceConfig {
             scenario::RingKind::Reference => RingKind::Reference,
             scenario::RingKind::Batched => RingKind::Batched,
         },
+        polled: false,
         fifo_bytes: scenario.nic.fifo.0,
         min_frame: scenario.min_frame().0 as u16,
         dma_frame_ps: scenario.dma.frame.0,

@@ -33,8 +33,8 @@ pub(super) struct Burst {
 pub(super) struct Written {
     pub(super) tag: u64,
     pub(super) len: u32,
-    /// Its first element.
-    pub(super) used: Used,
+    /// Of its first chain.
+    pub(super) head: u16,
 }
 
 impl<M> Device<M>
@@ -55,15 +55,19 @@ where
     }
 
     /// Keeps the completion of a frame that has been written; its ring's turn to publish comes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep<H: Host>(&mut self, now: u64, pair: u16, written: Written, host: &mut H) {
         let burst = &mut self.burst;
         if burst.pair != pair && !burst.frames.is_empty() {
             self.publish_burst(now, host);
         }
+        let len = self.used_len(written.len);
         let burst = &mut self.burst;
         burst.pair = pair;
-        burst.elements.extend_from_slice(self.dma.merged.elements(&written.used));
+        match self.dma.merged.parts.as_slice() {
+            [] => burst.elements.push(Used { head: written.head, len }),
+            parts => burst.elements.extend_from_slice(parts),
+        }
         burst.frames.push(written);
         if burst.frames.len() >= BATCH {
             self.publish_burst(now, host);
@@ -91,11 +95,12 @@ where
         self.burst.elements.clear();
         let broken = self.queues[2 * usize::from(pair)].broken || published.is_err();
         for frame in &frames {
-            let Written { tag, len, used } = *frame;
+            let Written { tag, len, head } = *frame;
             if broken {
                 let record = one_frame(tag, DropReason::RingBroken, Some(pair));
                 self.drop_frame(now, record, host);
             } else {
+                let used = Used { head, len: self.used_len(len) };
                 self.count_written(now, pair, (tag, len), used, host);
             }
         }

@@ -9,9 +9,9 @@ use super::burst::Written;
 use super::merge::Merged;
 use super::{Device, receive};
 use crate::event::Event;
+use crate::header::RxHeader;
 use crate::host::Host;
-use crate::ring::{Chain, Fetched, Ring, RingFault, Shape, Used};
-use crate::spec::header;
+use crate::ring::{Chain, Fetched, Front, Ring, RingFault, Shape, Used};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -242,13 +242,12 @@ where
     /// The ring was found empty: asks for a kick, and looks once more.
     #[cold]
     fn fetch_from_empty(&mut self, pair: u16, need: u32) -> Result<Fetched, RingFault> {
-        let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else {
-            return Ok(Fetched::Empty);
-        };
-        if !ring.set_kicks(&*self.memory, true)? {
+        let index = 2 * usize::from(pair);
+        if !self.set_kicks(index, true)? {
             self.dma.starve(pair);
             return Ok(Fetched::Empty);
         }
+        let Some(ring) = &mut self.queues[index].ring else { return Ok(Fetched::Empty) };
         // Filled between the look and the wish for a kick.
         let fetched = ring.fetch(&*self.memory, Shape::Receive, need, &mut self.dma.chain)?;
         self.dma.starve(pair);
@@ -298,7 +297,7 @@ where
         &mut self,
         now: u64,
         (pair, tag): (u16, u64),
-        mut header: [u8; header::LEN_WITH_HASH],
+        header: RxHeader,
         frame: &[u8],
         host: &mut H,
     ) {
@@ -307,23 +306,23 @@ where
         self.dma.last = pair;
         // No frame is longer than 64 KiB and a bit.
         let len = frame.len() as u32;
-        let used = Used { head: descriptor, len: len + self.format.header_len as u32 };
+        let used = Used { head: descriptor, len: self.used_len(len) };
         if self.format.mergeable {
             self.dma.merged.fill(used.len);
-            header[header::NUM_BUFFERS..][..2].copy_from_slice(&buffers.to_le_bytes());
+        }
+        let front = Front { words: header.words(buffers), len: self.format.header_len };
+        let written = self.dma.chain.write_behind(&*self.memory, front, frame);
+        if self.burst.on && written.is_ok() {
+            self.keep(now, pair, Written { tag, len, head: descriptor }, host);
+            return;
         }
         let queue = &mut self.queues[2 * usize::from(pair)];
         let Some(ring) = &mut queue.ring else { return };
         let memory = &*self.memory;
-        let written = self.dma.chain.write_two(memory, &header[..self.format.header_len], frame);
-        if self.burst.on && written.is_ok() {
-            self.keep(now, pair, Written { tag, len, used }, host);
-            return;
-        }
         let elements = self.dma.merged.elements(&used);
         if let Err(fault) = written.and_then(|()| ring.put_used(memory, elements)) {
             // It is lost with those that wait.
-            self.fifo.push(pair, &header, frame, len, tag);
+            self.fifo.push(pair, &header.bytes(), frame, len, tag);
             self.break_ring(now, 2 * pair, fault, host);
             return;
         }
@@ -378,6 +377,12 @@ where
         self.after_publication(now, pair, 1, host);
     }
 
+    /// Bytes written for a frame of `len`: no frame is longer than 64 KiB and a bit.
+    #[inline(always)]
+    pub(super) fn used_len(&self, len: u32) -> u32 {
+        len + self.format.header_len as u32
+    }
+
     /// A frame's completion is published: counts and tells.
     #[inline]
     pub(super) fn count_written<H: Host>(
@@ -420,9 +425,6 @@ where
     fn stop_kicks(&mut self, pair: u16) -> Result<(), RingFault> {
         self.dma.starved &= !(1 << pair);
         self.dma.asked &= !(1 << pair);
-        if let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring {
-            ring.set_kicks(&*self.memory, false)?;
-        }
-        Ok(())
+        self.set_kicks(2 * usize::from(pair), false).map(|_| ())
     }
 }

@@ -77,6 +77,7 @@ impl Merged {
     }
 
     /// The used elements of a frame of `len` bytes, header included: all but the last chain are full.
+    #[inline]
     pub(super) fn fill(&mut self, len: u32) {
         let mut left = len;
         for part in &mut self.parts {
@@ -99,6 +100,11 @@ where
         let least = self.format.header_len as u32;
         let (memory, dma) = (&*self.memory, &mut self.dma);
         dma.merged.parts.clear();
+        // Most frames take one chain, as they would without the feature.
+        if ring.fetch(memory, Shape::Receive, need, &mut dma.chain)? == Fetched::Chain {
+            self.end_starvation(pair)?;
+            return Ok(Fetched::Chain);
+        }
         loop {
             match dma.merged.gather((&mut *ring, memory), (need, least), &mut dma.chain)? {
                 Gathered::Enough => {
@@ -112,7 +118,7 @@ where
                 // Asked while they are fetched: the next kick is wanted behind the last of them. Has the
                 // ring been filled between the look and the wish, the look goes on.
                 Gathered::TooFew => {
-                    if !ring.set_kicks(memory, true)? {
+                    if self.config.polled || !ring.set_kicks(memory, true)? {
                         dma.merged.put_back(ring);
                         dma.starve(pair);
                         return Ok(Fetched::Empty);

@@ -14,7 +14,7 @@ use crate::header::RxHeader;
 use crate::host::Host;
 use crate::ring::{Fetched, Ring, RingFault, Virtqueue};
 use crate::rss::HashType;
-use crate::spec::{ethernet, header};
+use crate::spec::ethernet;
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -84,8 +84,17 @@ where
     }
 
     /// The virtio header of a frame that there is room for.
-    #[inline]
-    fn header_of(&mut self, arrival: Arrival<'_>) -> [u8; header::LEN_WITH_HASH] {
+    #[inline(always)]
+    fn header_of(&mut self, arrival: Arrival<'_>) -> RxHeader {
+        match self.format.hash || self.format.checksum {
+            true => self.telling_header(arrival),
+            false => RxHeader::default(),
+        }
+    }
+
+    /// One that says something.
+    #[inline(never)]
+    fn telling_header(&mut self, arrival: Arrival<'_>) -> RxHeader {
         let mut header = RxHeader::default();
         if self.format.hash {
             header.hash = self.steering.report(arrival.bytes, arrival.hash);
@@ -101,7 +110,7 @@ where
                 Checksum::None => counters.rx_csum_none += 1,
             }
         }
-        header.bytes()
+        header
     }
 
     #[inline]
@@ -166,7 +175,7 @@ where
                 if self.passes_at_once() {
                     self.write_at_once(now, (pair, tag), header, bytes, host);
                 } else {
-                    self.fifo.push(pair, &header, bytes, len, tag);
+                    self.fifo.push(pair, &header.bytes(), bytes, len, tag);
                     self.start_dma(now, pair, tag, len, host);
                 }
                 self.run_dma(now, host);
@@ -195,7 +204,7 @@ where
             return;
         }
         let header = self.header_of(arrival);
-        self.fifo.push(pair, &header, bytes, len, tag);
+        self.fifo.push(pair, &header.bytes(), bytes, len, tag);
         let fifo_bytes = self.fifo.bytes();
         host.event(now, Event::Held { tag, queue: pair, len, fifo_bytes });
         if offered == 0 {

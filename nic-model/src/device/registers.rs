@@ -13,7 +13,7 @@ use crate::features::broken_rule;
 use crate::filter::Filter;
 use crate::header::Format;
 use crate::host::Host;
-use crate::ring::{QueueError, QueueSetup, RingFeatures, Virtqueue};
+use crate::ring::{QueueError, QueueSetup, Ring, RingFeatures, Virtqueue};
 use crate::spec::{self, feature, status};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
@@ -181,8 +181,12 @@ where
         if let Some(vector) = setup.vector.filter(|vector| !self.msix.exists(*vector)) {
             return Err(QueueError::NoSuchVector(vector));
         }
-        let ring = Virtqueue::new(self.config.ring, setup, agreed)
+        let mut ring = Virtqueue::new(self.config.ring, setup, agreed)
             .ok_or(QueueError::Size { size: setup.size, max })?;
+        if self.config.polled {
+            // Nothing is wrong with a wish that cannot be written: the kicks are ignored then.
+            let _ = ring.set_kicks(&*self.memory, false);
+        }
         let state = &mut self.queues[usize::from(queue)];
         let in_reset = state.in_reset;
         let (vector, setup) = (setup.vector, Some(*setup));

@@ -137,8 +137,11 @@ where
         published.map(|()| count)
     }
 
-    /// See [`Ring::set_kicks`].
+    /// See [`Ring::set_kicks`]; a device that is polled leaves its wish as it is, and writes nothing.
     pub(super) fn set_kicks(&mut self, index: usize, wanted: bool) -> Result<bool, RingFault> {
+        if self.config.polled {
+            return Ok(false);
+        }
         match &mut self.queues[index].ring {
             Some(ring) => ring.set_kicks(&*self.memory, wanted),
             None => Ok(false),

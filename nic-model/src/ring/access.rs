@@ -4,9 +4,11 @@
 //! region; for those one look-up and one copy do. The others take the library's way. [`direct!`] gives
 //! guest memory that behaves so to whatever is written against [`GuestMemory`], `virtio-queue` included.
 
+use super::{Front, prefetch};
+use crate::spec::header;
 use std::iter::FusedIterator;
 use std::sync::atomic::Ordering;
-use vm_memory::bitmap::{BS, MS};
+use vm_memory::bitmap::{BS, BitmapSlice, MS};
 use vm_memory::guest_memory::{
     GuestMemoryBackendSliceIterator, GuestMemorySliceIterator, MemoryRegionAddress, Result,
 };
@@ -24,11 +26,62 @@ macro_rules! direct {
                 let $memory = &$crate::ring::access::Direct::new(physical);
                 $body
             }
-            None => $body,
+            None => {
+                let $memory = &$crate::ring::access::Translated($memory);
+                $body
+            }
         }
     };
 }
 pub(super) use direct;
+
+/// Guest memory that gives spans in one piece.
+pub(super) trait Access: GuestMemory {
+    /// The span, if it lies within one region and is not empty.
+    fn whole(
+        &self,
+        address: u64,
+        len: usize,
+        access: Permissions,
+    ) -> Option<VolatileSlice<'_, BS<'_, Self::Bitmap>>>;
+}
+
+/// Guest memory between which and the device there is a translation.
+pub(super) struct Translated<'m, G: GuestMemory>(pub(super) &'m G);
+
+impl<G: GuestMemory> GuestMemory for Translated<'_, G> {
+    type PhysicalMemory = G::PhysicalMemory;
+    type Bitmap = G::Bitmap;
+
+    fn check_range(&self, address: GuestAddress, len: usize, access: Permissions) -> bool {
+        self.0.check_range(address, len, access)
+    }
+
+    fn get_slices<'a>(
+        &'a self,
+        address: GuestAddress,
+        len: usize,
+        access: Permissions,
+    ) -> Result<impl GuestMemorySliceIterator<'a, BS<'a, Self::Bitmap>>> {
+        self.0.get_slices(address, len, access)
+    }
+
+    fn physical_memory(&self) -> Option<&G::PhysicalMemory> {
+        self.0.physical_memory()
+    }
+}
+
+impl<G: GuestMemory> Access for Translated<'_, G> {
+    fn whole(
+        &self,
+        address: u64,
+        len: usize,
+        access: Permissions,
+    ) -> Option<VolatileSlice<'_, BS<'_, Self::Bitmap>>> {
+        let first = self.0.get_slices(GuestAddress(address), len, access).ok()?.next()?.ok()?;
+        (first.len() == len && len > 0).then_some(first)
+    }
+}
 
 /// Guest memory of which a span within one region is one look-up, and none if that is the first.
 pub(super) struct Direct<'m, P: GuestMemoryBackend + ?Sized> {
@@ -114,6 +167,18 @@ impl<P: GuestMemoryBackend + ?Sized> GuestMemory for Direct<'_, P> {
     }
 }
 
+impl<P: GuestMemoryBackend + ?Sized> Access for Direct<'_, P> {
+    #[inline(always)]
+    fn whole(
+        &self,
+        address: u64,
+        len: usize,
+        _: Permissions,
+    ) -> Option<VolatileSlice<'_, BS<'_, Self::Bitmap>>> {
+        self.span(GuestAddress(address), len)
+    }
+}
+
 /// A span in one piece, or in several, or an error.
 enum Spans<'a, P: GuestMemoryBackend + ?Sized> {
     Whole(Option<VolatileSlice<'a, MS<'a, P>>>),
@@ -137,17 +202,17 @@ impl<P: GuestMemoryBackend + ?Sized> FusedIterator for Spans<'_, P> {}
 impl<'a, P: GuestMemoryBackend + ?Sized> GuestMemorySliceIterator<'a, MS<'a, P>> for Spans<'a, P> {}
 
 /// A table or ring of a virtqueue: translated once, if it lies within one region, as it nearly always does.
-pub(super) struct View<'m, G: GuestMemory> {
+pub(super) struct View<'m, G: Access> {
     memory: &'m G,
     address: u64,
     whole: Option<VolatileSlice<'m, BS<'m, G::Bitmap>>>,
 }
 
-impl<'m, G: GuestMemory> View<'m, G> {
+impl<'m, G: Access> View<'m, G> {
     /// `len` bytes from `address`, which were found to be in memory when the queue was set up.
     #[inline(always)]
     pub(super) fn new(memory: &'m G, address: u64, len: usize, access: Permissions) -> Self {
-        Self { memory, address, whole: whole(memory, address, len, access) }
+        Self { memory, address, whole: memory.whole(address, len, access) }
     }
 
     /// The guest address of an offset.
@@ -195,7 +260,7 @@ impl<'m, G: GuestMemory> View<'m, G> {
     }
 }
 
-impl<G: GuestMemory> View<'_, G> {
+impl<G: Access> View<'_, G> {
     /// Loads a le64, which is aligned, at once.
     #[inline(always)]
     pub(super) fn load_long(&self, offset: usize, order: Ordering) -> Option<u64> {
@@ -220,35 +285,74 @@ impl<G: GuestMemory> View<'_, G> {
 
 /// Reads the whole of `out`; false if that is not possible.
 #[inline(always)]
-pub(super) fn read<G: GuestMemory>(memory: &G, address: u64, out: &mut [u8]) -> bool {
-    match whole(memory, address, out.len(), Permissions::Read) {
+pub(super) fn read<G: Access>(memory: &G, address: u64, out: &mut [u8]) -> bool {
+    match memory.whole(address, out.len(), Permissions::Read) {
         Some(span) => span.copy_to(out) == out.len(),
         None => memory.read_slice(out, GuestAddress(address)).is_ok(),
     }
 }
 
+/// Writes a header and the bytes behind it; false if that is not possible.
+#[inline(always)]
+pub(super) fn write_behind<G: Access>(
+    memory: &G,
+    address: u64,
+    front: Front,
+    bytes: &[u8],
+) -> bool {
+    let Some(span) = memory.whole(address, front.len + bytes.len(), Permissions::Write) else {
+        // In pieces, which begin where the one before ends.
+        return write(memory, address, &front.bytes()[..front.len])
+            && write(memory, address.wrapping_add(front.len as u64), bytes);
+    };
+    let (low, high) = front.words;
+    let (first, second) = (low as u64, (low >> 64) as u64);
+    let stored = match front.len {
+        header::LEN => store(&span, 0, first.to_le()) && store(&span, 8, (second as u32).to_le()),
+        _ => {
+            store(&span, 0, first.to_le())
+                && store(&span, 8, second.to_le())
+                && store(&span, 16, high.to_le())
+        }
+    };
+    let Ok(behind) = span.offset(front.len) else { return false };
+    behind.copy_from(bytes);
+    stored
+}
+
+#[inline(always)]
+fn store<T: ByteValued, B: BitmapSlice>(
+    span: &VolatileSlice<'_, B>,
+    offset: usize,
+    value: T,
+) -> bool {
+    span.get_ref(offset).map(|there| there.store(value)).is_ok()
+}
+
+/// Asks for the first of `len` bytes, which are to be written soon, unless finding them takes long.
+#[inline(always)]
+pub(super) fn prefetch<G: GuestMemory>(memory: &G, address: u64, len: u32) {
+    let Some(first) = memory.physical_memory().and_then(|physical| physical.iter().next()) else {
+        return;
+    };
+    let offset = address.wrapping_sub(first.start_addr().0);
+    if offset < first.len()
+        && let Ok(start) = first.get_host_address(MemoryRegionAddress(offset))
+    {
+        prefetch::for_writing(start, len);
+    }
+}
+
 /// Writes all of `bytes`; false if that is not possible.
 #[inline(always)]
-pub(super) fn write<G: GuestMemory>(memory: &G, address: u64, bytes: &[u8]) -> bool {
-    match whole(memory, address, bytes.len(), Permissions::Write) {
+pub(super) fn write<G: Access>(memory: &G, address: u64, bytes: &[u8]) -> bool {
+    match memory.whole(address, bytes.len(), Permissions::Write) {
         Some(span) => {
             span.copy_from(bytes);
             true
         }
         None => memory.write_slice(bytes, GuestAddress(address)).is_ok(),
     }
-}
-
-/// The span, if it lies within one region.
-#[inline(always)]
-fn whole<G: GuestMemory>(
-    memory: &G,
-    address: u64,
-    len: usize,
-    access: Permissions,
-) -> Option<VolatileSlice<'_, BS<'_, G::Bitmap>>> {
-    let first = memory.get_slices(GuestAddress(address), len, access).ok()?.next()?.ok()?;
-    (first.len() == len).then_some(first)
 }
 
 #[cfg(test)]
@@ -260,11 +364,11 @@ mod tests {
     fn spans_may_cross_regions_but_not_leave_them() {
         let ranges = [0x1000, 0x2000, 0x8000].map(|start| (GuestAddress(start), 0x1000));
         let memory = GuestMemoryMmap::<()>::from_ranges(&ranges).unwrap();
-        check(&memory);
+        check(&Translated(&memory));
         check(&Direct::new(&memory));
     }
 
-    fn check(memory: &impl GuestMemory) {
+    fn check(memory: &impl Access) {
         for address in [0x1000, 0x1ffd, 0x2ff6, 0x8000] {
             let bytes: Vec<u8> = (1..=10).collect();
             let mut back = [0; 10];

@@ -6,6 +6,7 @@
 //! Not checked here: anything. [`super::validate`] makes chains, and only right ones.
 
 use super::{RingFault, access};
+use crate::spec::header;
 use vm_memory::GuestMemory;
 
 /// Part of a chain: guest memory from `address`, `len` bytes, all of it there.
@@ -15,6 +16,27 @@ pub struct Segment {
     pub address: u64,
     /// Bytes; more than 0.
     pub len: u32,
+}
+
+/// The header of a frame, in registers: what has just been stored in small pieces and is loaded in a large one
+/// makes a processor wait until the pieces are in its cache, behind all that was stored before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// Its bytes as little-endian numbers, of 16 bytes and of 4.
+    pub words: (u128, u32),
+    /// How many of the bytes count: 20, or 12.
+    pub len: usize,
+}
+
+impl Front {
+    /// As bytes.
+    #[must_use]
+    pub fn bytes(self) -> [u8; header::LEN_WITH_HASH] {
+        let mut bytes = [0; header::LEN_WITH_HASH];
+        bytes[..16].copy_from_slice(&self.words.0.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.words.1.to_le_bytes());
+        bytes
+    }
 }
 
 /// A validated chain.
@@ -71,26 +93,22 @@ impl Chain {
         }
     }
 
-    /// The same with two pieces, one behind the other.
+    /// The same, with a header in front of the bytes.
     ///
     /// # Errors
     /// The memory is there no longer.
-    #[inline]
-    pub fn write_two<G: GuestMemory>(
+    #[inline(always)]
+    pub fn write_behind<G: GuestMemory>(
         &self,
         memory: &G,
-        first: &[u8],
-        second: &[u8],
+        front: Front,
+        bytes: &[u8],
     ) -> Result<(), RingFault> {
-        if self.readable > 0 || (self.first.len as usize) < first.len() + second.len() {
-            return self.write(memory, [first, second].into_iter());
+        if self.readable > 0 || (self.first.len as usize) < front.len + bytes.len() {
+            return self.write(memory, [&front.bytes()[..front.len], bytes].into_iter());
         }
         let address = self.first.address;
-        // Within a validated segment.
-        let behind = address + first.len() as u64;
-        if access::direct!(memory => {
-            access::write(memory, address, first) && access::write(memory, behind, second)
-        }) {
+        if access::direct!(memory => access::write_behind(memory, address, front, bytes)) {
             Ok(())
         } else {
             Err(RingFault::memory("a buffer", address))

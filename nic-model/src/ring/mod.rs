@@ -23,13 +23,14 @@ mod chain;
 mod fault;
 pub mod inflight;
 mod packed;
+mod prefetch;
 mod queue;
 mod reference;
 mod setup;
 mod split;
 mod validate;
 
-pub use chain::{Chain, Segment};
+pub use chain::{Chain, Front, Segment};
 pub use fault::{ChainFault, DeviceError, RingFault};
 pub use inflight::{InflightError, Region};
 pub use packed::Packed;

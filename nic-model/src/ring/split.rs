@@ -14,12 +14,12 @@
 //!
 //! Not checked: what a driver changes after the pass. It may not (2.7.13), and what counts was read.
 
-use super::access::{View, direct};
+use super::access::{self, Access, View, direct};
 use super::chain::Shelf;
 use super::validate::{Only, Rules, read_only};
 use super::{
     Chain, False, Fetched, QueueSetup, Ring, RingFault, RingFeatures, Segment, Shape, Used,
-    WRONG_ID,
+    WRONG_ID, prefetch,
 };
 use crate::spec::ring::{
     AVAIL_F_NO_INTERRUPT, USED_F_NO_NOTIFY, available_ring_len, descriptor_table_len, used_ring_len,
@@ -111,7 +111,7 @@ impl Split {
 
     /// Takes the next chains out of the rings, all of the last pass being fetched.
     #[inline(never)]
-    fn take_pass<G: GuestMemory>(&mut self, memory: &G, shape: Shape) -> Result<(), RingFault> {
+    fn take_pass<G: Access>(&mut self, memory: &G, shape: Shape) -> Result<(), RingFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -177,7 +177,7 @@ impl Split {
 
     /// Writes elements, then the index.
     #[inline(always)]
-    fn put<G: GuestMemory>(
+    fn put<G: Access>(
         &mut self,
         memory: &G,
         elements: impl Iterator<Item = (u32, u32)>,
@@ -241,6 +241,9 @@ impl Ring for Split {
         }
         self.taken += 1;
         self.next_available = self.next_available.wrapping_add(1);
+        if let Some(soon) = self.pass[..self.filled].get(self.taken + prefetch::CHAINS_AHEAD) {
+            access::prefetch(memory, soon.address, soon.len.min(need));
+        }
         Ok(Fetched::Chain)
     }
 
@@ -273,7 +276,7 @@ impl Ring for Split {
                 (u32::from_le(stale[0]), u32::from_le(stale[1]))
             }
         };
-        self.put(memory, std::iter::once(element))
+        direct!(memory => self.put(memory, std::iter::once(element)))
     }
 
     #[inline(always)]

@@ -6,10 +6,10 @@
 //!
 //! Not checked: that a chain is not in flight already. A driver that offers it twice gets it used twice.
 
-use super::access::View;
+use super::access::{Access, View};
 use super::{Chain, ChainFault, RingFault, Segment, Shape};
 use crate::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, DESCRIPTOR_LEN};
-use vm_memory::{GuestAddress, GuestMemory, Permissions};
+use vm_memory::{GuestAddress, Permissions};
 
 /// What the descriptors of a queue may be.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl Descriptor {
 
 /// Reads the chain at `head` of the descriptor table into `chain`. Each descriptor is read exactly once.
 #[inline(always)]
-pub(super) fn read_chain<G: GuestMemory>(
+pub(super) fn read_chain<G: Access>(
     memory: &G,
     table: &View<'_, G>,
     head: u16,
@@ -75,7 +75,7 @@ pub(super) struct Only {
 /// The same, but a chain of one descriptor is returned. Nearly every chain is one, and needs few of the
 /// checks; `chain` is not touched then.
 #[inline(always)]
-pub(super) fn read_only<G: GuestMemory>(
+pub(super) fn read_only<G: Access>(
     memory: &G,
     table: &View<'_, G>,
     head: u16,
@@ -97,7 +97,7 @@ pub(super) fn read_only<G: GuestMemory>(
 
 /// The chain of one descriptor, if that is what this is and nothing is wrong with it.
 #[inline(always)]
-pub(super) fn only<G: GuestMemory>(
+pub(super) fn only<G: Access>(
     memory: &G,
     (address, len): (u64, u32),
     flags: u16,
@@ -116,7 +116,7 @@ pub(super) fn only<G: GuestMemory>(
 
 /// Reads a chain of which `first` has been read.
 #[inline(never)]
-fn read_rest<G: GuestMemory>(
+fn read_rest<G: Access>(
     memory: &G,
     table: &View<'_, G>,
     first: Descriptor,
@@ -149,7 +149,7 @@ fn read_rest<G: GuestMemory>(
 /// Reads the chain in the table that an indirect descriptor names, which is where it ends (2.7.5.3.1). The
 /// descriptor's write flag means nothing (2.7.5.3.2).
 #[inline(never)]
-fn read_indirect<G: GuestMemory>(
+fn read_indirect<G: Access>(
     memory: &G,
     indirect: Descriptor,
     rules: Rules,
@@ -183,7 +183,7 @@ fn read_indirect<G: GuestMemory>(
 }
 
 /// Entries of an indirect table, if the descriptor may name one at all.
-fn indirect_entries<G: GuestMemory>(
+fn indirect_entries<G: Access>(
     memory: &G,
     indirect: Descriptor,
     rules: Rules,
@@ -205,10 +205,7 @@ fn indirect_entries<G: GuestMemory>(
 }
 
 #[inline(always)]
-fn read_descriptor<G: GuestMemory>(
-    table: &View<'_, G>,
-    index: u16,
-) -> Result<Descriptor, RingFault> {
+fn read_descriptor<G: Access>(table: &View<'_, G>, index: u16) -> Result<Descriptor, RingFault> {
     // The table was checked to lie in memory: no overflow.
     let offset = usize::from(index) * DESCRIPTOR_LEN as usize;
     table
@@ -219,7 +216,7 @@ fn read_descriptor<G: GuestMemory>(
 
 /// Adds a buffer to a chain, if it belongs there by `shape`, its flags and those before it.
 #[inline(always)]
-pub(super) fn append<G: GuestMemory>(
+pub(super) fn append<G: Access>(
     memory: &G,
     (address, len): (u64, u32),
     flags: u16,

@@ -1,7 +1,8 @@
 //! Bursts: the driver sees what it would have seen frame by frame, and the account is the same.
 
 use crate::rig::{Rig, buffer, config_with, setup, udp};
-use nic_model::spec::{feature, ring::DESC_F_WRITE};
+use nic_model::spec::feature;
+use nic_model::spec::ring::{DESC_F_WRITE, USED_F_NO_NOTIFY};
 use nic_model::{DeviceConfig, DropReason, Event};
 use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
@@ -127,4 +128,28 @@ fn a_burst_longer_than_a_batch_is_published_on_the_way() {
         device.memory().read_obj::<u16>(GuestAddress(used)).unwrap()
     });
     assert_eq!((seen, rig.used_index(0)), (64, 100));
+}
+
+#[test]
+fn a_polled_device_never_asks_for_a_kick() {
+    for event_idx in [false, true] {
+        let features = if event_idx { feature::EVENT_IDX } else { 0 };
+        let mut rig =
+            Rig::new(DeviceConfig { polled: true, fifo_bytes: 0, ..config_with(features) });
+        let wishes = |rig: &Rig| (rig.used_flags(0), rig.available_event(0));
+        let first = wishes(&rig);
+        assert_eq!(first.0 & USED_F_NO_NOTIFY != 0, !event_idx);
+        let frame = udp(1, 100, 7);
+        for round in 1..4 {
+            // Into an empty ring; then into one that was filled without a word.
+            rig.frame(&frame);
+            rig.post_quietly(0, 2);
+            rig.device.poll_queue(rig.now, 0, &mut rig.host);
+            rig.frame(&frame);
+            rig.frame(&frame);
+            assert_eq!((wishes(&rig), rig.used_index(0)), (first, 2 * round));
+            assert_eq!(rig.dropped(DropReason::NoDescriptor), round.into());
+        }
+        rig.check();
+    }
 }

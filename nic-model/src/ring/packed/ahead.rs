@@ -1,6 +1,6 @@
 //! Looking at descriptors, and reading those that are available ahead.
 
-use super::super::access::View;
+use super::super::access::{Access, View};
 use super::{Cursor, Descriptor, Packed};
 use crate::ring::{ChainFault, RingFault};
 use crate::spec::ring::{
@@ -8,12 +8,11 @@ use crate::spec::ring::{
     PACKED_LEN_AT,
 };
 use std::sync::atomic::Ordering;
-use vm_memory::GuestMemory;
 
 impl Packed {
     /// Reads ahead until there are `enough` chains or no more available descriptors; the chains ahead.
     #[inline(never)]
-    pub(super) fn read_ahead<G: GuestMemory>(
+    pub(super) fn read_ahead<G: Access>(
         &mut self,
         memory: &G,
         enough: u16,
@@ -47,7 +46,7 @@ impl Packed {
     }
 
     /// Chains that could be fetched, without reading more of them than it takes to know.
-    pub(super) fn count<G: GuestMemory>(&self, memory: &G) -> Result<u16, RingFault> {
+    pub(super) fn count<G: Access>(&self, memory: &G) -> Result<u16, RingFault> {
         let view = self.view(memory);
         let (mut chains, mut ahead) = (self.chains, self.in_flight + self.ahead);
         let mut seen = self.seen;
@@ -86,16 +85,13 @@ fn offset(cursor: Cursor) -> usize {
 }
 
 #[cold]
-fn fault<G: GuestMemory>(view: &View<'_, G>, cursor: Cursor) -> RingFault {
+fn fault<G: Access>(view: &View<'_, G>, cursor: Cursor) -> RingFault {
     RingFault::memory("a descriptor", view.address(offset(cursor)))
 }
 
 /// The descriptor at `cursor`, if the driver has made it available.
 #[inline(always)]
-fn copy<G: GuestMemory>(
-    view: &View<'_, G>,
-    cursor: Cursor,
-) -> Result<Option<Descriptor>, RingFault> {
+fn copy<G: Access>(view: &View<'_, G>, cursor: Cursor) -> Result<Option<Descriptor>, RingFault> {
     let at = offset(cursor);
     // Length, id and flags at once. Acquire, as below: the address is seen when read next.
     let rest = view.load_long(at + LEN, Ordering::Acquire).ok_or_else(|| fault(view, cursor))?;
@@ -110,7 +106,7 @@ fn copy<G: GuestMemory>(
 
 /// The flags of the descriptor at `cursor`, if the driver has made it available.
 #[inline(always)]
-fn available<G: GuestMemory>(view: &View<'_, G>, cursor: Cursor) -> Result<Option<u16>, RingFault> {
+fn available<G: Access>(view: &View<'_, G>, cursor: Cursor) -> Result<Option<u16>, RingFault> {
     // Acquire: pairs with the driver's store of the flags, so that the rest is seen when read next.
     let flags = view.load(offset(cursor) + FLAGS, Ordering::Acquire);
     let flags = flags.ok_or_else(|| fault(view, cursor))?;

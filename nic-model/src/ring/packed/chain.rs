@@ -1,15 +1,16 @@
 //! From copied descriptors to a validated chain.
 
+use super::super::access::Access;
 use super::super::validate::{append, finish};
 use super::super::{Chain, ChainFault, RingFault, Shape, access};
 use super::{Cursor, Descriptor};
 use crate::spec::ring::{DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, DESCRIPTOR_LEN};
-use vm_memory::{GuestAddress, GuestMemory, Permissions};
+use vm_memory::{GuestAddress, Permissions};
 
 /// Validates the chain that begins at `start` among `copies`, which has its end there, into `chain`; how
 /// many descriptors of the ring it takes. `indirect`: tables may be used.
 #[inline(never)]
-pub(super) fn read_chain<G: GuestMemory>(
+pub(super) fn read_chain<G: Access>(
     memory: &G,
     copies: &[Descriptor],
     start: Cursor,
@@ -45,7 +46,7 @@ pub(super) fn read_chain<G: GuestMemory>(
 /// Appends the buffers of an indirect table: all of them, in their order; of their flags only WRITE has a
 /// meaning (2.8.7).
 #[cold]
-fn read_table<G: GuestMemory>(
+fn read_table<G: Access>(
     memory: &G,
     (address, len): (u64, u32),
     size: usize,

@@ -24,9 +24,9 @@ mod chain;
 mod cursor;
 mod used;
 
-use super::access::{View, direct};
+use super::access::{self, Access, View, direct};
 use super::validate::{Only, only};
-use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used};
+use super::{Chain, False, Fetched, QueueSetup, Ring, RingFault, Shape, Used, prefetch};
 use crate::spec::ring::{
     DESCRIPTOR_LEN, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, EVENT_FLAGS, descriptor_table_len,
 };
@@ -116,7 +116,7 @@ impl Packed {
 
     /// The descriptor ring, translated.
     #[inline(always)]
-    fn view<'m, G: GuestMemory>(&self, memory: &'m G) -> View<'m, G> {
+    fn view<'m, G: Access>(&self, memory: &'m G) -> View<'m, G> {
         // At most 512 KiB.
         let len = descriptor_table_len(self.setup.size) as usize;
         View::new(memory, self.setup.descriptor_table, len, Permissions::ReadWrite)
@@ -124,7 +124,7 @@ impl Packed {
 
     /// Takes the next chain out of those ahead, of which there is one.
     #[inline(always)]
-    fn take<G: GuestMemory>(
+    fn take<G: Access>(
         &mut self,
         memory: &G,
         shape: Shape,
@@ -169,7 +169,7 @@ impl Packed {
     }
 
     /// When the driver wants an interrupt: a place, and the flags that say what it means.
-    fn wish<G: GuestMemory>(&self, memory: &G) -> Result<(u16, u16), RingFault> {
+    fn wish<G: Access>(&self, memory: &G) -> Result<(u16, u16), RingFault> {
         let at = self.setup.available_ring;
         // Both fields with one load, as they belong together.
         let wish = memory
@@ -210,6 +210,12 @@ impl Ring for Packed {
         }
         direct!(memory => self.take(memory, shape, chain))?;
         self.too_small = None;
+        if usize::from(self.chains) > prefetch::CHAINS_AHEAD {
+            let mut soon = self.fetched;
+            soon.advance(prefetch::CHAINS_AHEAD as u16);
+            let Descriptor { address, len, .. } = self.copies[usize::from(soon.place())];
+            access::prefetch(memory, address, len.min(need));
+        }
         if chain.writable_len < need {
             let capacity = chain.writable_len;
             self.unfetch();

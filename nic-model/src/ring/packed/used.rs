@@ -1,14 +1,13 @@
 //! Writing used descriptors: everything of a batch first, and last the flags of its first one, which is where
 //! the driver looks (2.8.2, 2.8.9).
 
-use super::super::access::View;
+use super::super::access::{Access, View};
 use super::{Cursor, Packed};
 use crate::ring::{False, RingFault, Used, WRONG_ID};
 use crate::spec::ring::{
     DESC_F_WRITE, DESCRIPTOR_LEN, PACKED_FLAGS_AT, PACKED_ID_AT, PACKED_LEN_AT,
 };
 use std::sync::atomic::Ordering;
-use vm_memory::GuestMemory;
 
 const LEN: usize = PACKED_LEN_AT as usize;
 const FLAGS: usize = PACKED_FLAGS_AT as usize;
@@ -20,7 +19,7 @@ type Element = (usize, u64);
 impl Packed {
     /// A used descriptor for each chain.
     #[inline(always)]
-    pub(super) fn put_all<G: GuestMemory>(
+    pub(super) fn put_all<G: Access>(
         &mut self,
         memory: &G,
         used: &[Used],
@@ -48,7 +47,7 @@ impl Packed {
     }
 
     /// Of chains used in order the last stands for all, if there is nothing to say of the others (2.8.8).
-    pub(super) fn put_last<G: GuestMemory>(
+    pub(super) fn put_last<G: Access>(
         &mut self,
         memory: &G,
         used: &[Used],
@@ -69,11 +68,7 @@ impl Packed {
     }
 
     /// A used descriptor that is a lie.
-    pub(super) fn put_lie<G: GuestMemory>(
-        &mut self,
-        memory: &G,
-        lie: False,
-    ) -> Result<(), RingFault> {
+    pub(super) fn put_lie<G: Access>(&mut self, memory: &G, lie: False) -> Result<(), RingFault> {
         let view = self.view(memory);
         match lie {
             False::WrongId(len) => {
@@ -95,7 +90,7 @@ impl Packed {
     }
 
     #[inline(always)]
-    fn store<G: GuestMemory>(
+    fn store<G: Access>(
         &self,
         view: &View<'_, G>,
         (at, element): Element,
