@@ -140,7 +140,7 @@ fn a_polled_device_never_asks_for_a_kick() {
         let first = wishes(&rig);
         assert_eq!(first.0 & USED_F_NO_NOTIFY != 0, !event_idx);
         let frame = udp(1, 100, 7);
-        for round in 1..4 {
+        for round in 1..4_u16 {
             // Into an empty ring; then into one that was filled without a word.
             rig.frame(&frame);
             rig.post_quietly(0, 2);
@@ -148,7 +148,7 @@ fn a_polled_device_never_asks_for_a_kick() {
             rig.frame(&frame);
             rig.frame(&frame);
             assert_eq!((wishes(&rig), rig.used_index(0)), (first, 2 * round));
-            assert_eq!(rig.dropped(DropReason::NoDescriptor), round.into());
+            assert_eq!(rig.dropped(DropReason::NoDescriptor), u64::from(round));
         }
         rig.check();
     }
