@@ -31,7 +31,11 @@ fn prefetch_for_writing(line: *const u8) {
     // SAFETY: the instruction accesses nothing and faults for no address (AMD64 manual 3, PREFETCHlevel; Intel
     // SDM 2, PREFETCHW, which older processors take for a no-operation).
     unsafe {
-        std::arch::asm!("prefetchw byte ptr [{line}]", line = in(reg) line, options(nomem, nostack, preserves_flags));
+        std::arch::asm!(
+            "prefetchw byte ptr [{line}]",
+            line = in(reg) line,
+            options(readonly, nostack, preserves_flags)
+        );
     }
 }
 

@@ -134,8 +134,8 @@ fn a_burst_longer_than_a_batch_is_published_on_the_way() {
 fn a_polled_device_never_asks_for_a_kick() {
     for event_idx in [false, true] {
         let features = if event_idx { feature::EVENT_IDX } else { 0 };
-        let mut rig =
-            Rig::new(DeviceConfig { polled: true, fifo_bytes: 0, ..config_with(features) });
+        let polled = DeviceConfig { polled: true, fifo_bytes: 0, ..config_with(features) };
+        let mut rig = Rig::with_features(polled, feature::VERSION_1 | features);
         let wishes = |rig: &Rig| (rig.used_flags(0), rig.available_event(0));
         let first = wishes(&rig);
         assert_eq!(first.0 & USED_F_NO_NOTIFY != 0, !event_idx);
