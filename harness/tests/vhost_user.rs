@@ -8,14 +8,17 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "vhost_user/dpdk.rs"]
+mod dpdk;
+#[path = "vhost_user/sockets.rs"]
+mod sockets;
 
 use common::{folder, rxlab, scenario};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 const FRAMES: u64 = 20_000;
@@ -128,16 +131,22 @@ fn wait_for(mut what: impl FnMut() -> bool) {
 }
 
 fn driver(nic: &Nic, queues: u16, more: &[&str]) -> Process {
+    driver_at(&nic.socket(), queues, more)
+}
+
+/// Our driver on whoever listens there, in a folder of its own.
+fn driver_at(socket: &Path, queues: u16, more: &[&str]) -> Process {
     let mut command = rxlab();
+    let place = socket.parent().unwrap().file_name().unwrap();
     let file = scenario(
-        &folder(&format!("{}_driver", nic.folder.file_name().unwrap().display())),
+        &folder(&format!("{}_driver", place.display())),
         "[traffic]\nsource = \"generator\"\n[[handle]]\nfilter = \"@../even.ddd\"\n[[handle]]\n",
     );
     let program = Path::new(&file).parent().unwrap().parent().unwrap().join("even.ddd");
     // Accepts frames with an even source port.
     std::fs::write(program, "4\n40 0 0 34\n69 0 1 1\n6 0 0 0\n6 0 0 65535\n").unwrap();
     command.args(["driver", &file, "--json", "--queues", &queues.to_string(), "--socket"]);
-    command.arg(nic.socket()).args(more);
+    command.arg(socket).args(more);
     Process::start(&mut command)
 }
 
@@ -263,37 +272,6 @@ fn one_front_end_at_a_time() {
 }
 
 #[test]
-fn sockets_that_cannot_be_are_refused_with_what_to_do() {
-    let folder = folder("sockets");
-    let file = folder.join("file");
-    std::fs::write(&file, "no socket").unwrap();
-    let taken = folder.join("taken");
-    let _listener = UnixListener::bind(&taken).unwrap();
-    let nowhere = folder.join("nowhere/nic");
-    for (path, words) in
-        [(&file, "is no socket"), (&taken, "is in use"), (&nowhere, "cannot listen at")]
-    {
-        let output = rxlab().args(["nic", "--socket"]).arg(path).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
-    }
-    assert!(file.exists(), "what is no socket stays");
-    let (code, _, said) = common::run(&["nic", "--socket", "x", "--source", "cable:eth0"]);
-    assert!(code == 2 && said.contains("tap:NAME"), "{said}");
-    let (code, _, said) =
-        common::run(&["nic", "--socket", "x", "--source", "packet:no-such-interface"]);
-    assert!(code == 2 && said.contains("no-such-interface"), "{said}");
-    let (code, _, said) = common::run(&["driver", "--socket", nowhere.to_str().unwrap()]);
-    assert!(code == 1 && said.contains("start the back-end first"), "{said}");
-    // One that a process has left behind is taken over.
-    let left = folder.join("left");
-    drop(UnixListener::bind(&left).unwrap());
-    let nic = Process::start(rxlab().args(["nic", "--socket"]).arg(&left));
-    wait_for(|| UnixStream::connect(&left).is_ok());
-    drop(nic);
-}
-
-#[test]
 fn commands_do_what_they_say_and_bad_ones_are_answered() {
     let folder = folder("commands");
     let plain = "[channels]\ncombined = 2\n[traffic]\nsource = \"generator\"\nframes = 20000\nrate = \"4kpps\"\nflows = 64\n";
@@ -331,102 +309,6 @@ fn commands_do_what_they_say_and_bad_ones_are_answered() {
     ended(driver);
     assert_eq!(nic.ctl(&["stop"])["ok"], true);
     assert!(nic.process.end().status.success());
-}
-
-/// DPDK's testpmd with one virtio-user port.
-struct Testpmd {
-    process: Process,
-    said: Receiver<String>,
-}
-
-impl Testpmd {
-    /// On our NIC; `None` where it is not installed.
-    fn start(nic: &Nic, queues: u16, how: &str) -> Option<Self> {
-        if Command::new("dpdk-testpmd").arg("--version").output().is_err() {
-            eprintln!("skipped: dpdk-testpmd is not here (apt-get install dpdk-dev)");
-            return None;
-        }
-        // Line by line, or what it says stays in its buffer until it ends.
-        let mut command = Command::new("stdbuf");
-        command.args(["-oL", "dpdk-testpmd", "--lcores", "0@0,1@0", "--no-pci", "--no-huge"]);
-        let id = nic.process.0.as_ref().unwrap().id();
-        command.args(["-m", "256", "--no-telemetry", &format!("--file-prefix=rxlab{id}")]);
-        let path = nic.socket();
-        let device = format!("net_virtio_user0,path={},queues={queues}", path.display());
-        command.arg(format!("--vdev={device},queue_size=256,{how}"));
-        command.args(["--", "-i", "--forward-mode=rxonly", "--auto-start", "--no-mlockall"]);
-        let queues = [format!("--rxq={queues}"), format!("--txq={queues}")];
-        command.arg("--total-num-mbufs=16384").args(queues);
-        let mut process = Process::start(&mut command);
-        let stdout = BufReader::new(process.0.as_mut().unwrap().stdout.take().unwrap());
-        let (lines, said) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
-        });
-        Some(Self { process, said })
-    }
-
-    /// What it says up to the line that begins so.
-    fn hear(&self, words: &str) -> Vec<String> {
-        let mut heard = Vec::new();
-        loop {
-            let line = self.said.recv_timeout(PATIENCE).expect("testpmd says nothing");
-            let last = line.contains(words);
-            heard.push(line);
-            if last {
-                return heard;
-            }
-        }
-    }
-
-    /// Asks until it counts so many frames by queue, or some seconds have passed: what it counts then.
-    fn count(mut self, wanted: &[u64]) -> Vec<u64> {
-        let started = Instant::now();
-        loop {
-            self.process.write("show port xstats 0\n");
-            let lines = self.hear("tx_q0_good_packets");
-            let of = |line: &String| {
-                let (_, count) = line.strip_prefix("rx_q")?.split_once("_good_packets: ")?;
-                count.trim().parse::<u64>().ok()
-            };
-            let counts: Vec<u64> = lines.iter().filter_map(of).collect();
-            if counts == wanted || started.elapsed() > Duration::from_secs(3) {
-                self.process.write("stop\nquit\n");
-                // What it still has to say is read, or it could not end.
-                self.said.iter().for_each(drop);
-                return counts;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-#[test]
-fn dpdk_gets_what_our_nic_delivers() {
-    let rings = [
-        ("split", "mrg_rxbuf=0,in_order=0", ""),
-        ("mergeable", "mrg_rxbuf=1,in_order=0", "[nic]\nmrg_rxbuf = true\n"),
-        ("in_order", "mrg_rxbuf=0,in_order=1", "[nic]\nin_order = true\n"),
-        ("packed", "mrg_rxbuf=0,in_order=0,packed_vq=1", "[ring]\nformat = \"packed\"\n"),
-    ];
-    for (name, how, keys) in rings {
-        for queues in [1, 4] {
-            let nic = Nic::start(&format!("dpdk_{name}_{queues}"), queues, keys);
-            let Some(testpmd) = Testpmd::start(&nic, queues, how) else { return };
-            // It starts its queues, stops them and starts them anew; then it forwards.
-            testpmd.hear("rxonly packet forwarding");
-            let gave = nic.wait_for_the_last_frame();
-            let delivered = lanes(&gave, "delivered");
-            // Every buffer that was filled comes back to the NIC.
-            nic.wait_until(|stats| lanes(stats, "available") == vec![256; queues.into()]);
-            let got = testpmd.count(&delivered);
-            // On a busy machine testpmd's own counters miss some of the frames that it takes while it starts.
-            let (counted, given): (u64, u64) = (got.iter().sum(), delivered.iter().sum());
-            assert!(got.iter().zip(&delivered).all(|(got, gave)| got <= gave), "{got:?}: {gave}");
-            assert!(counted > 0 && given - counted <= 256, "{name} {queues}: {got:?}: {gave}");
-            nic.stop();
-        }
-    }
 }
 
 #[test]

@@ -39,7 +39,10 @@ pub fn run(
     account: impl FnMut(&[Tally]) + 'static,
 ) -> Result<Vec<Tally>, DaemonError> {
     let listener = listen(&sockets.vhost_user)?;
-    let control = sockets.control.as_deref().map(listen).transpose()?;
+    let control = sockets.control.as_deref().map(listen).transpose().inspect_err(|_| {
+        // Nobody is served there.
+        let _ = std::fs::remove_file(&sockets.vhost_user);
+    })?;
     let system = |what: &'static str| move |error: io::Error| DaemonError::System { what, error };
     if let Some(control) = &control {
         control.set_nonblocking(true).map_err(system("the control socket"))?;
@@ -87,6 +90,16 @@ pub enum DaemonError {
         /// Where.
         path: PathBuf,
     },
+    /// A socket is there, and nobody can tell whether it is in use.
+    #[error(
+        "{path} is in use: you may not use that socket, or it is of another kind ({error}); give another path"
+    )]
+    Others {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// Something that is no socket is there.
     #[error("{path} is there and is no socket: give another path")]
     NoSocket {
@@ -94,7 +107,7 @@ pub enum DaemonError {
         path: PathBuf,
     },
     /// The path cannot be listened at.
-    #[error("cannot listen at {path}: {error}")]
+    #[error("cannot listen at {path}: {error}; {}", advice(path, error))]
     Listen {
         /// Where.
         path: PathBuf,
@@ -122,13 +135,33 @@ fn listen(path: &Path) -> Result<UnixListener, DaemonError> {
         if !there.file_type().is_socket() {
             return Err(DaemonError::NoSocket { path });
         }
-        if UnixStream::connect(&path).is_ok() {
-            return Err(DaemonError::InUse { path });
+        match UnixStream::connect(&path) {
+            Ok(_) => return Err(DaemonError::InUse { path }),
+            // Nobody listens there any more; what binding says below is what counts.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                let _ = std::fs::remove_file(&path);
+            }
+            Err(error) => return Err(DaemonError::Others { path, error }),
         }
-        // Nobody listens there any more; what binding says below is what counts.
-        let _ = std::fs::remove_file(&path);
     }
     UnixListener::bind(&path).map_err(|error| DaemonError::Listen { path, error })
+}
+
+/// What to do about a path that cannot be listened at.
+fn advice(path: &Path, error: &io::Error) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no {folder}: create that folder first"),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!("you may not write in {folder}: give a path in a folder of yours")
+        }
+        io::ErrorKind::NotADirectory => format!("{folder} is no folder: give another path"),
+        io::ErrorKind::InvalidInput => {
+            "the path of a socket has 107 bytes at most: give a shorter one".into()
+        }
+        _ => "give another path".into(),
+    }
 }
 
 /// Whom the numbers are told.

@@ -17,14 +17,16 @@ use vhost::vhost_user::message::{
 use vm_memory::{FileOffset, Permissions};
 
 use super::error::{MessageError, SessionError};
-use super::inflight::{self, Regions, Tracking};
+use super::inflight::Regions;
 use super::iotlb::Translations;
 use super::log::Log;
 use super::memory::{SLOTS_MAX, Table};
 use super::port::{Offer, Reply, Start, Vrings};
-use super::request::{Addresses, Inflight, Iotlb, Region, Request, VringFd};
+use super::request::{Addresses, Iotlb, Region, Request, VringFd};
 use crate::ring::QueueSetup;
 use crate::spec::{feature, ring};
+
+mod tracking;
 
 /// Protocol features that a session offers.
 pub const PROTOCOL_FEATURES: u64 = Protocol::MQ.bits()
@@ -206,28 +208,8 @@ impl Session {
                     "none: it is read-only",
                 ));
             }
-            Request::GetInflightFd(inflight) => {
-                let request = Is::GET_INFLIGHT_FD;
-                self.check_inflight(request, &inflight)?;
-                // Before there are features, enough for either format.
-                let created = inflight::create(&inflight, self.features.is_none() || self.packed());
-                let (inflight, file) = created
-                    .map_err(|error| system(request, "memory for chains in flight", error))?;
-                return Ok(Reply::Inflight(inflight, file));
-            }
-            Request::SetInflightFd(inflight) => {
-                let request = Is::SET_INFLIGHT_FD;
-                self.check_inflight(request, &inflight)?;
-                if self.vrings.iter().any(|vring| vring.runs.is_some()) {
-                    let why = "vrings run: GET_VRING_BASE first";
-                    return Err(SessionError::OutOfOrder { request, why });
-                }
-                if let Some(file) = fds.next() {
-                    let regions = Regions::map(inflight, file).map_err(memory(request))?;
-                    regions.check(self.packed()).map_err(memory(request))?;
-                    self.inflight = Some(regions);
-                }
-            }
+            Request::GetInflightFd(inflight) => return self.make_inflight(&inflight),
+            Request::SetInflightFd(inflight) => self.keep_inflight(inflight, fds.next())?,
         }
         Ok(Reply::None)
     }
@@ -354,38 +336,27 @@ impl Session {
         self.memory_changed(request, vrings)
     }
 
-    /// Vrings may lie elsewhere now, or nowhere.
+    /// Vrings may lie elsewhere now, or nowhere: those have stopped before their memory goes, and go on when they
+    /// are found again.
     fn memory_changed(
         &mut self,
         request: Is,
         vrings: &mut impl Vrings,
     ) -> Result<(), SessionError> {
+        for index in 0..self.vrings.len() {
+            let vring = &self.vrings[index];
+            let stays = self.setup(request, vring).is_ok_and(|setup| setup == vring.runs);
+            if vring.runs.is_some() && !stays {
+                self.vrings[index].base = vrings.stop(index as u16);
+                self.vrings[index].runs = None;
+            }
+        }
         vrings.set_memory(self.table.memory(&self.translations, self.translates()));
         self.refresh_all(request, vrings)
     }
 
-    fn check_inflight(&self, request: Is, inflight: &Inflight) -> Result<(), SessionError> {
-        self.agreed(request, Protocol::INFLIGHT_SHMFD, "INFLIGHT_SHMFD")?;
-        let Inflight { queues, entries, .. } = *inflight;
-        if usize::from(queues) > self.vrings.len() {
-            return Err(field(request, "num queues", queues.into(), "as many as there are vrings"));
-        }
-        if entries > self.offer.entries_max {
-            return Err(field(request, "queue size", entries.into(), "1 to the device's most"));
-        }
-        Ok(())
-    }
-
     fn packed(&self) -> bool {
         self.features.unwrap_or_default() & feature::RING_PACKED != 0
-    }
-
-    /// Where chains of a vring are tracked, if they are.
-    fn tracking(&self, request: Is, index: u16) -> Result<Option<Tracking>, SessionError> {
-        let Some(regions) = &self.inflight else { return Ok(None) };
-        // The format may be another than when they came.
-        regions.check(self.packed()).map_err(memory(request))?;
-        Ok(regions.region(index, self.packed()))
     }
 
     fn translates(&self) -> bool {
