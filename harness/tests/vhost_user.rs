@@ -13,49 +13,16 @@ mod dpdk;
 #[path = "vhost_user/sockets.rs"]
 mod sockets;
 
+use common::process::{PATIENCE, Process, wait_for};
 use common::{folder, rxlab, scenario};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const FRAMES: u64 = 20_000;
-/// The slowest machine has done everything by then.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A process that is ended with its owner.
-struct Process(Option<Child>);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(Some(piped.spawn().unwrap()))
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.0.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    fn write(&mut self, text: &str) {
-        self.0.as_mut().unwrap().stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn end(mut self) -> Output {
-        self.0.take().unwrap().wait_with_output().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// A daemon with its sockets in a folder of its own.
 struct Nic {
@@ -119,14 +86,6 @@ impl Nic {
         let output = self.process.end();
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
-    }
-}
-
-fn wait_for(mut what: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !what() {
-        assert!(started.elapsed() < PATIENCE, "nothing comes of it");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

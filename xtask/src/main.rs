@@ -24,8 +24,9 @@ cargo xtask fuzz [--time 60s] [--target NAME] [--keep]
 cargo xtask help            this text
 
 test
-    installs libpcap and tshark when they are missing (apt-get, as root or by `sudo -n`);
-    without them the tests that need them skip and say so
+    installs libpcap, tshark, DPDK, QEMU and iproute2 when they are missing (apt-get, as root or
+    by `sudo -n`), and downloads a kernel for QEMU's guests; what cannot be had is named, with the
+    tests that skip or fail without it
     then: fmt, clippy, test, doc, and the README's first command
     --fast leaves out the installing, the documentation and the release build
 fuzz
@@ -69,10 +70,10 @@ fn parse(arguments: &[String]) -> Result<Task, String> {
 }
 
 fn test(fast: bool) -> ExitCode {
-    if !fast {
-        prepare::prepare();
-    }
     let root = workspace_root();
+    if !fast {
+        prepare::prepare(&root);
+    }
     let (mut passed, mut failed) = (0, 0);
     for step in STEPS.iter().filter(|step| step.in_fast || !fast) {
         if step.run(&root) {

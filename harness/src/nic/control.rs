@@ -163,6 +163,7 @@ fn stats(port: &mut Port, connected: bool) -> Value {
     json!({
         "ok": true,
         "connected": connected,
+        "iommu": port.translates(),
         "connections": {
             "accepted": connections.accepted,
             "turned_away": connections.turned_away,

@@ -89,6 +89,12 @@ impl Port {
         &self.lanes
     }
 
+    /// Whether addresses go through the driver's IOMMU.
+    #[must_use]
+    pub fn translates(&self) -> bool {
+        self.translates
+    }
+
     /// Tells of vrings that were refused when nobody waited for the answer any more.
     pub fn settle(&mut self) {
         for (vring, answer) in std::mem::take(&mut self.starting) {

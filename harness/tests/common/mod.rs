@@ -1,6 +1,8 @@
 //! What the tests of the program share: starting it, folders of their own, reading what it wrote.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod process;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

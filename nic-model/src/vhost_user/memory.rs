@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use rustix::mm::{MapFlags, ProtFlags};
@@ -37,6 +38,16 @@ struct Slot {
     region: Region,
     file: FileOffset,
     mapped: Arc<GuestRegionMmap<Dirty>>,
+    /// How often it was added, and not taken away.
+    times: u32,
+}
+
+impl Slot {
+    /// Whether it is this region, of the same file.
+    fn is(&self, region: &Region, file: &File) -> bool {
+        let of = |file: &File| file.metadata().map(|data| (data.dev(), data.ino())).ok();
+        self.region == *region && of(self.file.file()).is_some_and(|ours| of(file) == Some(ours))
+    }
 }
 
 impl Table {
@@ -46,19 +57,31 @@ impl Table {
     /// One cannot be had: which, and why. Then there are none.
     pub fn replace(&mut self, regions: &[Region], files: Vec<OwnedFd>) -> Result<(), String> {
         self.slots.clear();
-        let added =
-            regions.iter().zip(files).try_for_each(|(region, file)| self.add(*region, file));
+        let added = regions
+            .iter()
+            .zip(files)
+            .try_for_each(|(region, file)| self.insert(*region, file.into()));
         if added.is_err() {
             self.slots.clear();
         }
         added
     }
 
-    /// One more.
+    /// One more; whether it is new. QEMU up to 7.2 sends each region once for every queue pair, and takes it
+    /// away as often: it is counted.
     ///
     /// # Errors
     /// It cannot be had, and why.
-    pub fn add(&mut self, region: Region, file: OwnedFd) -> Result<(), String> {
+    pub fn add(&mut self, region: Region, file: OwnedFd) -> Result<bool, String> {
+        let file = File::from(file);
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is(&region, &file)) {
+            slot.times = slot.times.saturating_add(1);
+            return Ok(false);
+        }
+        self.insert(region, file).map(|()| true)
+    }
+
+    fn insert(&mut self, region: Region, file: File) -> Result<(), String> {
         if self.slots.len() >= SLOTS_MAX {
             return Err(format!("there are {SLOTS_MAX} regions already, and no slot for another"));
         }
@@ -68,7 +91,6 @@ impl Table {
                 return Err(format!("{} and {} overlap", tell(&region), tell(other)));
             }
         }
-        let file = File::from(file);
         let len = file.metadata().map_err(|error| format!("{}: {error}", tell(&region)))?.len();
         // A device has no length of its own; whether it can be mapped shows.
         let ends_at = region.offset + region.size;
@@ -77,15 +99,15 @@ impl Table {
         }
         let file = FileOffset::new(file, region.offset);
         let mapped = map(&region, &file, self.log.clone())?;
-        self.slots.push(Slot { region, file, mapped });
+        self.slots.push(Slot { region, file, mapped, times: 1 });
         Ok(())
     }
 
-    /// One less.
+    /// One less; whether it has gone, for one that was added more than once stays.
     ///
     /// # Errors
     /// There is none like that.
-    pub fn remove(&mut self, region: &Region) -> Result<(), String> {
+    pub fn remove(&mut self, region: &Region) -> Result<bool, String> {
         let same = |slot: &Slot| {
             let Region { guest, size, user, .. } = slot.region;
             (guest, size, user) == (region.guest, region.size, region.user)
@@ -93,8 +115,13 @@ impl Table {
         let Some(at) = self.slots.iter().position(same) else {
             return Err(format!("{} is not there", tell(region)));
         };
-        self.slots.remove(at);
-        Ok(())
+        let slot = &mut self.slots[at];
+        slot.times -= 1;
+        let gone = slot.times == 0;
+        if gone {
+            self.slots.remove(at);
+        }
+        Ok(gone)
     }
 
     /// Writes are logged there from now on, or not at all.

@@ -154,8 +154,9 @@ impl Session {
             Request::AddMemReg(region) => self.add_region(region, fds.next(), vrings)?,
             Request::RemMemReg(region) => {
                 self.agreed(Is::REM_MEM_REG, Protocol::CONFIGURE_MEM_SLOTS, "CONFIGURE_MEM_SLOTS")?;
-                self.table.remove(&region).map_err(memory(Is::REM_MEM_REG))?;
-                self.memory_changed(Is::REM_MEM_REG, vrings)?;
+                if self.table.remove(&region).map_err(memory(Is::REM_MEM_REG))? {
+                    self.memory_changed(Is::REM_MEM_REG, vrings)?;
+                }
             }
             // A front-end looks at the log when it wants to know; the descriptor is closed.
             Request::SetLogFd => {}
@@ -303,8 +304,10 @@ impl Session {
         let request = Is::ADD_MEM_REG;
         self.agreed(request, Protocol::CONFIGURE_MEM_SLOTS, "CONFIGURE_MEM_SLOTS")?;
         let Some(file) = file else { return Ok(()) };
-        self.table.add(region, file).map_err(memory(request))?;
-        self.memory_changed(request, vrings)
+        match self.table.add(region, file).map_err(memory(request))? {
+            true => self.memory_changed(request, vrings),
+            false => Ok(()),
+        }
     }
 
     fn set_log_base(

@@ -8,6 +8,8 @@ use nic_model::vhost_user::request::{Addresses, Iotlb, Region, Request};
 use nic_model::vhost_user::session::TRANSPORT_FEATURES;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use vm_memory::GuestMemoryBackend;
 
 #[test]
 fn a_vring_enabled_before_the_features_runs_enabled() {
@@ -62,6 +64,32 @@ fn regions_may_come_and_go_under_vrings_that_do_not_need_them() {
     let other = Region { user: USER + REGION, ..region() };
     let error = session.handle(Request::SetMemTable(vec![other]), vec![memfd(REGION)], &mut record);
     assert!(error.is_err() && record.running.is_empty(), "{error:?}");
+    session.end(&mut record);
+}
+
+/// QEMU 7.2 sends each region of a device with several queue pairs once for every pair.
+#[test]
+fn a_region_that_is_sent_for_every_queue_pair_is_one() {
+    let _opens = opens();
+    let (mut session, mut record) = (session(), Record::default());
+    as_qemu_does(&mut session, &mut record, feature::VERSION_1);
+    let more = Region { guest: REGION, size: REGION, user: USER + REGION, offset: 0 };
+    let file = memfd(REGION);
+    let again = || vec![file.try_clone().unwrap()];
+    session.handle(Request::AddMemReg(more), again(), &mut record).unwrap();
+    let before = record.memory.clone().unwrap();
+    session.handle(Request::AddMemReg(more), again(), &mut record).unwrap();
+    assert!(Arc::ptr_eq(&before, record.memory.as_ref().unwrap()), "nothing has changed");
+    // It is there until it has been taken away as often.
+    let mut regions = |session: &mut Session| {
+        session.handle(Request::RemMemReg(more), vec![], &mut record).unwrap();
+        record.memory.as_ref().unwrap().get_backend().num_regions()
+    };
+    assert_eq!((regions(&mut session), regions(&mut session)), (2, 1));
+    // Another file there is another region.
+    session.handle(Request::AddMemReg(more), again(), &mut record).unwrap();
+    let other = session.handle(Request::AddMemReg(more), vec![memfd(REGION)], &mut record);
+    assert!(other.unwrap_err().to_string().contains("overlap"));
     session.end(&mut record);
 }
 

@@ -14,8 +14,25 @@ pub struct Files {
     pub agent: PathBuf,
     /// The guest's console.
     pub console: PathBuf,
+    /// QEMU's control socket: QEMU listens.
+    pub control: PathBuf,
+    /// Where the state of a guest that comes from another QEMU arrives, if one does: QEMU listens.
+    pub incoming: Option<PathBuf>,
     /// What QEMU says.
     pub log: PathBuf,
+}
+
+impl Files {
+    /// In a VM's folder; the console may be elsewhere.
+    pub fn in_folder(folder: &Path, console: Option<PathBuf>) -> Self {
+        Self {
+            agent: folder.join("agent"),
+            console: console.unwrap_or_else(|| folder.join("console")),
+            control: folder.join("control"),
+            incoming: None,
+            log: folder.join("qemu"),
+        }
+    }
 }
 
 /// What the kernel is told: its console, to stop for good after a panic, and to leave out what costs time and
@@ -53,6 +70,19 @@ pub fn arguments(
     line.device_file("-chardev", "file,id=console", "path", &files.console, "");
     line.pair("-serial", "chardev:console");
     line.device_file("-chardev", "socket,id=agent", "path", &files.agent, "");
+    line.device_file(
+        "-chardev",
+        "socket,id=control,server=on,wait=off",
+        "path",
+        &files.control,
+        "",
+    );
+    line.pair("-mon", "chardev=control,mode=control");
+    if let Some(incoming) = &files.incoming {
+        let mut uri = OsString::from("unix:");
+        uri.push(incoming);
+        line.words.extend(["-incoming".into(), uri]);
+    }
     // Before every other device: it translates for those behind it.
     if iommu {
         let iommu = "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on";
@@ -61,10 +91,15 @@ pub fn arguments(
     line.pair("-device", "virtio-serial-pci");
     line.pair("-device", &format!("virtserialport,chardev=agent,name={PORT}"));
     if let Some(nic) = &options.nic {
-        line.nic(nic, version);
+        line.nic(nic, version, msix(version, accel));
     }
     line.words.extend(options.more.iter().cloned());
     line.words
+}
+
+/// Whether the NIC can have MSI-X; without, all its rings share one interrupt line.
+pub fn msix(version: Version, accel: Accel) -> bool {
+    accel == Accel::Kvm || version >= Version::MSIX_WITHOUT_KVM
 }
 
 #[derive(Default)]
@@ -96,7 +131,7 @@ impl Line {
         self.words.extend([option.into(), value]);
     }
 
-    fn nic(&mut self, nic: &Nic, version: Version) {
+    fn nic(&mut self, nic: &Nic, version: Version, msix: bool) {
         let reconnect = match version >= Version::RECONNECT_MS {
             true => format!(",reconnect-ms={RECONNECT_MS}"),
             false => format!(",reconnect={}", RECONNECT_MS / 1000),
@@ -105,7 +140,7 @@ impl Line {
         let queues = nic.queues;
         self.pair("-netdev", &format!("vhost-user,id=net,chardev=nic,queues={queues}"));
         // One vector for each ring, one for the configuration, one for the control queue.
-        let vectors = 2 * queues + 2;
+        let vectors = if msix { 2 * queues + 2 } else { 0 };
         let mq = if queues > 1 { "on" } else { "off" };
         let mac: Vec<String> = nic.mac.iter().map(|byte| format!("{byte:02x}")).collect();
         let (rx, tx) = nic.ring;
@@ -138,8 +173,7 @@ mod tests {
         let mut options = Options::of(Image { kernel: "/k".into(), initramfs: "/i".into() });
         options.nic = Some(Nic::at("/s,1/nic".into()));
         change(&mut options);
-        let files =
-            Files { agent: "/f/agent".into(), console: "/f/console".into(), log: "/f/log".into() };
+        let files = Files::in_folder(Path::new("/f"), None);
         let version = Version { major: version.0, minor: version.1 };
         let words = arguments(&options, version, accel, &files);
         words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
@@ -154,8 +188,14 @@ mod tests {
     }
 
     #[test]
+    fn an_old_qemu_has_msix_under_kvm_only() {
+        assert!(line(|_| {}, (7, 2), Accel::Kvm).contains("vectors=4"));
+        assert!(line(|_| {}, (7, 2), Accel::Tcg).contains("vectors=0"));
+    }
+
+    #[test]
     fn queues_need_vectors_and_the_iommu_its_device_first() {
-        let one = line(|_| {}, (7, 2), Accel::Tcg);
+        let one = line(|_| {}, (8, 0), Accel::Tcg);
         assert!(one.contains("mq=off,vectors=4") && !one.contains("iommu"), "{one}");
         let four = line(
             |options| {

@@ -122,6 +122,14 @@ pub enum VmError {
         /// While what.
         doing: String,
     },
+    /// QEMU itself refuses something.
+    #[error("QEMU refuses {command}: {why}")]
+    Control {
+        /// What it was told.
+        command: String,
+        /// What it says.
+        why: String,
+    },
     /// QEMU did not get along with the back-end, and serves the guest itself: its frames go nowhere.
     #[error("QEMU does without the NIC that it was given: {line}")]
     WithoutNic {

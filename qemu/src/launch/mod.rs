@@ -7,6 +7,8 @@ mod child;
 mod command;
 pub mod error;
 mod options;
+mod port;
+mod qmp;
 mod version;
 mod vm;
 

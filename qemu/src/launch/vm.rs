@@ -3,22 +3,23 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command as Process;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::child::Child;
 use super::command::{self, Files};
 use super::error::VmError;
 use super::options::{Accel, Options};
+use super::port::{Folder, Until, last_of};
+use super::qmp::Qmp;
 use super::version::Version;
 use crate::protocol::frame::{self, FrameError};
 use crate::protocol::{Command, FromGuest, Hello, Reply, ToGuest};
 
 const PROGRAM: &str = "qemu-system-x86_64";
-/// Lines of the console that an error shows.
-const LAST_LINES: usize = 20;
+/// Where the state of a guest that comes arrives, in the folder of the QEMU that it comes to.
+const INCOMING: &str = "incoming";
 /// How long QEMU may take to end when its guest has powered off.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -26,6 +27,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Vm {
     child: Child,
     port: UnixStream,
+    /// What was read of the port already.
+    early: Vec<u8>,
     files: Files,
     folder: Folder,
     /// What the host is waiting for, in words.
@@ -34,6 +37,8 @@ pub struct Vm {
     pub accel: Accel,
     /// Which QEMU it is.
     pub version: Version,
+    /// Each ring of the NIC has an interrupt of its own (MSI-X).
+    pub msix: bool,
     /// What the guest runs.
     pub system: String,
     /// From QEMU's start to the guest's hello.
@@ -92,13 +97,33 @@ impl Vm {
         accel: Accel,
         patience: Duration,
     ) -> Result<Self, VmError> {
+        let started = Instant::now();
+        let mut vm = Self::spawn(options, program, version, accel, patience, false)?;
+        if options.nic.is_some() && !vm.msix {
+            vm.notices.push(format!(
+                "QEMU {version} without KVM cannot give this NIC MSI-X: one interrupt for all its rings; \
+                 {} can",
+                Version::MSIX_WITHOUT_KVM
+            ));
+        }
+        vm.greet(started + patience)?;
+        vm.boot = started.elapsed();
+        Ok(vm)
+    }
+
+    /// Starts QEMU, with a guest that boots or with one that is still to come; its port is connected.
+    fn spawn(
+        options: &Options,
+        program: &Path,
+        version: Version,
+        accel: Accel,
+        patience: Duration,
+        comes: bool,
+    ) -> Result<Self, VmError> {
         let system = |what| move |error| VmError::System { what, error };
         let folder = Folder::new().map_err(system("a folder for the VM"))?;
-        let files = Files {
-            agent: folder.0.join("agent"),
-            console: options.console.clone().unwrap_or_else(|| folder.0.join("console")),
-            log: folder.0.join("qemu"),
-        };
+        let mut files = Files::in_folder(&folder.0, options.console.clone());
+        files.incoming = comes.then(|| folder.0.join(INCOMING));
         let listener = UnixListener::bind(&files.agent).map_err(system("the agent's socket"))?;
         listener.set_nonblocking(true).map_err(system("the agent's socket"))?;
         let log = File::create(&files.log).map_err(system("a file for what QEMU says"))?;
@@ -131,21 +156,55 @@ impl Vm {
             }
         };
         port.set_nonblocking(false).map_err(system("the agent's socket"))?;
-        let mut vm = Self {
+        Ok(Self {
             child,
             port,
+            early: Vec::new(),
             files,
             folder,
             doing,
             accel,
             version,
+            msix: command::msix(version, accel),
             system: String::new(),
             boot: Duration::ZERO,
             notices: Vec::new(),
-        };
-        vm.greet(deadline)?;
-        vm.boot = started.elapsed();
-        Ok(vm)
+        })
+    }
+
+    /// Moves the guest, while it runs, into another QEMU of the same make, with another NIC behind the same
+    /// kind of device. What was begun in the guest goes on there.
+    ///
+    /// # Errors
+    /// The other QEMU cannot be started, or the guest's state does not get there; the guest is lost then.
+    pub fn migrate(mut self, options: &Options, patience: Duration) -> Result<Self, VmError> {
+        let program = options.qemu.clone().unwrap_or_else(|| PROGRAM.into());
+        let (version, accel) = (Version::of(&program)?, self.accel);
+        let mut there = Self::spawn(options, &program, version, accel, patience, true)?;
+        let incoming = there.folder.0.join(INCOMING);
+        // It listens a moment after it has connected the port.
+        let deadline = Instant::now() + patience;
+        while !incoming.exists() && Instant::now() < deadline {
+            there.check()?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Qmp::connect(&self.files.control)?.migrate(&incoming, patience)?;
+        // What the guest said before it left.
+        let nonblocking = self.port.set_nonblocking(true);
+        nonblocking.map_err(|error| VmError::System { what: "the agent's socket", error })?;
+        let early = &mut self.early;
+        match self.port.read_to_end(early) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Err(VmError::System { what: "the agent's socket", error });
+            }
+            _ => {}
+        }
+        there.early = std::mem::take(early);
+        there.doing = std::mem::take(&mut self.doing);
+        there.system = std::mem::take(&mut self.system);
+        there.boot = self.boot;
+        there.check()?;
+        Ok(there)
     }
 
     /// The guest's hello, and ours.
@@ -253,7 +312,8 @@ impl Vm {
 
     fn hear(&mut self, deadline: Instant) -> Result<FromGuest, VmError> {
         let started = Instant::now();
-        let heard = frame::read(&mut Until { stream: &self.port, deadline });
+        let Self { port, early, .. } = self;
+        let heard = frame::read(&mut Until { early, stream: port, deadline });
         match heard.map_err(|error| self.broken(error, started.elapsed()))? {
             FromGuest::Fault(why) => {
                 // What led to it is on the console a moment later.
@@ -303,60 +363,6 @@ impl Vm {
     }
 }
 
-/// The end of a file, for people to read.
-fn last_of(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> =
-        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-    last.iter().map(|line| format!("    {line}\n")).collect()
-}
-
-/// A stream that is read until a moment.
-struct Until<'a> {
-    stream: &'a UnixStream,
-    deadline: Instant,
-}
-
-impl Read for Until<'_> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        (&mut &*self.stream).read(to)
-    }
-}
-
-/// A folder of one VM, with a short name: a socket's path has 107 bytes at most.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        loop {
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = format!("rxlab-vm-{}-{number}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            match std::fs::create_dir(&path) {
-                Ok(()) => return Ok(Self(path)),
-                // Of a dead process of the same number.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Nobody is left to tell.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,8 +372,7 @@ mod tests {
     /// A VM with a process that does something, and a port at which a guest has said something.
     fn with(process: &[&str], said: &[u8]) -> (Vm, UnixStream) {
         let folder = Folder::new().unwrap();
-        let at = |name: &str| folder.0.join(name);
-        let files = Files { agent: at("agent"), console: at("console"), log: at("qemu") };
+        let files = Files::in_folder(&folder.0, None);
         std::fs::write(&files.console, "the last line").unwrap();
         let mut command = Process::new(process[0]);
         command.args(&process[1..]);
@@ -377,11 +382,13 @@ mod tests {
         let vm = Vm {
             child,
             port,
+            early: Vec::new(),
             files,
             folder,
             doing: "before its hello".into(),
             accel: Accel::Tcg,
             version: Version::OLDEST,
+            msix: false,
             system: String::new(),
             boot: Duration::ZERO,
             notices: Vec::new(),

@@ -152,7 +152,7 @@ mod tests {
             panic!("{heard:?}")
         };
         assert!(hello.version == VERSION && why.contains("no-such-one"), "{why}");
-        let hello = self::bytes(&ToGuest::Hello(Hello::of("test".into())));
+        let hello = bytes(&ToGuest::Hello(Hello::of("test".into())));
         with(&[&hello]).0.unwrap();
     }
 
