@@ -5,7 +5,7 @@ use nic_model::spec::feature;
 use nic_model::vhost_user::error::SessionError;
 use nic_model::vhost_user::port::{Reply, Start};
 use nic_model::vhost_user::request::{Addresses, Iotlb, Region, Request};
-use nic_model::vhost_user::session::TRANSPORT_FEATURES;
+use nic_model::vhost_user::session::{Session, TRANSPORT_FEATURES};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
