@@ -1,4 +1,4 @@
-//! What is fuzzed: six functions from bytes to nothing, which stop the process when a promise is broken.
+//! What is fuzzed: seven functions from bytes to nothing, which stop the process when a promise is broken.
 //!
 //! ```text
 //! bytes -> structured input (arbitrary) -> calls into one component -> promises checked after each
@@ -19,6 +19,7 @@ pub mod driver;
 pub mod filter;
 mod rig;
 pub mod scenario;
+pub mod vhost_user;
 
 /// A function that is fuzzed.
 pub struct Target {
@@ -29,11 +30,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "device", run: device::run },
     Target { name: "driver", run: driver::run },
     Target { name: "control", run: control::run },
     Target { name: "scenario", run: scenario::run },
     Target { name: "capture", run: capture::run },
     Target { name: "filter", run: filter::run },
+    Target { name: "vhost_user", run: vhost_user::run },
 ];

@@ -24,7 +24,8 @@ pub struct Fuzz {
 }
 
 /// The targets, as fuzz/Cargo.toml has them.
-const TARGETS: [&str; 6] = ["device", "driver", "control", "scenario", "capture", "filter"];
+const TARGETS: [&str; 7] =
+    ["device", "driver", "control", "scenario", "capture", "filter", "vhost_user"];
 
 /// The pass that tells libFuzzer which code was reached, and by which comparisons.
 const COVERAGE: &str = "-Cpasses=sancov-module \
