@@ -139,6 +139,7 @@ impl Session {
             Request::ResetDevice => {
                 self.agreed(Is::RESET_DEVICE, Protocol::RESET_DEVICE, "RESET_DEVICE")?;
                 self.reset(vrings);
+                self.vrings.iter_mut().for_each(|vring| vring.base = 0);
             }
             Request::SetStatus(status) => {
                 self.agreed(Is::SET_STATUS, Protocol::STATUS, "STATUS")?;
@@ -525,10 +526,12 @@ impl Session {
         }
     }
 
+    /// As the device status 0 resets a device. Where vrings would have gone on is kept: QEMU up to 8.1 resets
+    /// the status of a device that it stops, and asks for that afterwards.
     fn reset(&mut self, vrings: &mut impl Vrings) {
         self.stop_all(vrings);
         for (index, vring) in self.vrings.iter_mut().enumerate() {
-            *vring = Vring::default();
+            *vring = Vring { base: vring.base, ..Vring::default() };
             vrings.enable(index as u16, false);
         }
         self.features = None;

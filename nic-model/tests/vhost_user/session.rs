@@ -67,6 +67,21 @@ fn regions_may_come_and_go_under_vrings_that_do_not_need_them() {
     session.end(&mut record);
 }
 
+/// QEMU 7.2 stops a device so before it takes it elsewhere.
+#[test]
+fn a_device_whose_status_is_reset_still_knows_where_its_vrings_stopped() {
+    let _opens = opens();
+    for (request, base) in [(Request::SetStatus(0), 8), (Request::ResetDevice, 0)] {
+        let (mut session, mut record) = (session(), Record::default());
+        as_qemu_does(&mut session, &mut record, feature::VERSION_1);
+        assert_eq!(record.running[&0].base, 7);
+        session.handle(request, vec![], &mut record).unwrap();
+        assert!(record.running.is_empty());
+        let reply = session.handle(Request::GetVringBase { index: 0 }, vec![], &mut record);
+        assert!(matches!(reply, Ok(Reply::State { index: 0, num }) if num == base), "{reply:?}");
+    }
+}
+
 /// QEMU 7.2 sends each region of a device with several queue pairs once for every pair.
 #[test]
 fn a_region_that_is_sent_for_every_queue_pair_is_one() {
