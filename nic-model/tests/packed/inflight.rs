@@ -49,6 +49,8 @@ struct House {
     /// What the last frame was filled with.
     last: u8,
     mergeable: bool,
+    /// Where a new ring begins.
+    start: u32,
 }
 
 impl House {
@@ -57,13 +59,14 @@ impl House {
         let lab = Lab::of_kind(SIZE, features, kind);
         let regions = [Kept::new(packed), Kept::new(packed)];
         let mergeable = features & MRG_RXBUF != 0;
-        let mut house = Self { lab, regions, owed: Default::default(), last: 0, mergeable };
-        house.next_back_end(if packed { 1 << 15 } else { 0 });
-        house
+        let owed = Default::default();
+        Self { lab, regions, owed, last: 0, mergeable, start: if packed { 1 << 15 } else { 0 } }
     }
 
-    /// Another device, which knows what is in memory and nothing else.
-    fn next_back_end(&mut self, base: u32) {
+    /// Another device, which knows what is in memory and nothing else: a front-end does not know where a dead
+    /// back-end was.
+    fn next_back_end(&mut self) {
+        let base = self.start;
         // Frames are written at once, so that a burst is published as one batch.
         let config = DeviceConfig { dma_frame_ps: 0, ..self.lab.device.config().clone() };
         let next = Device::new(config, Arc::clone(&self.lab.memory));
@@ -137,27 +140,34 @@ impl House {
     }
 }
 
-#[test]
-fn a_back_end_that_dies_after_any_write_is_succeeded_without_loss() {
+/// Each format with each implementation, with and without frames over several buffers.
+fn rings() -> impl Iterator<Item = (u64, RingKind)> {
     let rings = [
         (0, RingKind::Batched),
         (EVENT_IDX, RingKind::Reference),
         (RING_PACKED, RingKind::Batched),
         (RING_PACKED | EVENT_IDX, RingKind::Batched),
     ];
-    for ((ring, kind), more) in rings.into_iter().flat_map(|ring| [(ring, 0), (ring, MRG_RXBUF)]) {
-        let features = BASIC | ring | more;
+    let with = |(ring, kind), more| (BASIC | ring | more, kind);
+    rings.into_iter().flat_map(move |ring| [with(ring, 0), with(ring, MRG_RXBUF)])
+}
+
+#[test]
+fn a_back_end_that_dies_after_any_write_is_succeeded_without_loss() {
+    for (features, kind) in rings() {
         let mut deaths = 0;
         // Different rounds begin at different places of the ring and with different wrap counters.
         for rounds in [0, 1, 3, 6] {
             for writes in 1.. {
                 let mut house = House::new(features, kind);
+                house.next_back_end();
                 (0..rounds).for_each(|round| house.round(1 + 2 * round));
                 house.give_all();
                 let lab = &mut house.lab;
                 let lived = until_dead(writes, || House::work(lab, 101));
-                // A front-end does not know where a dead back-end was.
-                house.next_back_end(if ring & RING_PACKED != 0 { 1 << 15 } else { 0 });
+                // Some of the successors die while they take over.
+                until_dead(1 + writes % 7, || house.next_back_end());
+                house.next_back_end();
                 house.take_all();
                 (0..6).for_each(|round| house.round(121 + 2 * round));
                 house.drain(201);
@@ -171,10 +181,28 @@ fn a_back_end_that_dies_after_any_write_is_succeeded_without_loss() {
     }
 }
 
+#[test]
+fn a_back_end_that_dies_while_it_begins_is_succeeded_too() {
+    for (features, kind) in rings() {
+        for writes in 1.. {
+            let mut house = House::new(features, kind);
+            let began = until_dead(writes, || house.next_back_end());
+            house.next_back_end();
+            (0..6).for_each(|round| house.round(1 + 2 * round));
+            house.drain(201);
+            if began {
+                assert!(writes > 2, "{writes}");
+                break;
+            }
+        }
+    }
+}
+
 /// What `change` makes of a region that a back-end has left, and what the next one says.
 fn refused(packed: bool, change: impl FnOnce(&mut Vec<u64>)) -> QueueError {
     let features = BASIC | if packed { RING_PACKED } else { 0 };
     let mut house = House::new(features, RingKind::Batched);
+    house.next_back_end();
     house.round(1);
     house.give_all();
     change(&mut house.regions[0].0.lock().unwrap());
@@ -239,6 +267,7 @@ fn regions_that_cannot_be_are_refused() {
 #[test]
 fn what_another_back_end_has_in_flight_in_order_is_taken_over() {
     let mut house = House::new(BASIC, RingKind::Batched);
+    house.next_back_end();
     house.round(1);
     let used: u16 = house.lab.memory.read_obj(GuestAddress(setup(0, SIZE).used_ring + 2)).unwrap();
     house.give_all();
@@ -252,7 +281,7 @@ fn what_another_back_end_has_in_flight_in_order_is_taken_over() {
         words[3 + 2 * usize::from(head)] = turn as u64 + 7;
     }
     drop(words);
-    house.next_back_end(0);
+    house.next_back_end();
     house.round(121);
     house.drain(201);
 }

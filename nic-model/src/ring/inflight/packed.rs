@@ -50,25 +50,22 @@ impl Tracked {
         entries: u16,
     ) -> Result<(), ResumeError> {
         let header = self.region.load(HEADER);
-        let base = if self.is_used(header, setup.size, words)? {
-            self.settle_batch(memory, setup)?.into()
-        } else {
-            self.free_all(entries.max(setup.size));
-            base
-        };
+        let is_used = self.is_used(header, setup.size, words)?;
+        let base = if is_used { self.settle_batch(memory, setup)?.into() } else { base };
         if !self.ring.resume(memory, base) {
             return Err(ResumeError::Base);
         }
         self.commit();
-        Ok(())
-    }
-
-    /// Every entry is in the list of free ones, which ends beyond the last.
-    fn free_all(&self, entries: u16) {
-        for place in 0..entries {
-            self.region.store(entry(place), word([0, place + 1, 0, 0]));
+        if !is_used {
+            // Every entry is in the list of free ones, which ends beyond the last. The version comes last: until
+            // then this is memory that nobody has written.
+            let entries = entries.max(setup.size);
+            for place in 0..entries {
+                self.region.store(entry(place), word([0, place + 1, 0, 0]));
+            }
+            self.region.store(HEADER, word([VERSION, entries, 0, 0]));
         }
-        self.region.store(HEADER, word([VERSION, entries, 0, 0]));
+        Ok(())
     }
 
     /// What became of the batch that was being written, if one was: the driver has seen it, or it has not been.
