@@ -10,6 +10,7 @@ mod nic;
 mod reasons;
 mod run;
 mod scenario;
+mod threads;
 mod watch;
 
 use crate::exit::{self, Exit};
@@ -103,11 +104,30 @@ enum Trace {
     Rings,
 }
 
+/// Where a scenario is played.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum World {
+    /// Under a virtual clock: exact, and the same bytes each time.
+    #[default]
+    Embedded,
+    /// In threads, by the wall clock: as fast as this machine does it.
+    Threads,
+}
+
 /// What to run and what to write.
 #[derive(Args, Clone, Default)]
 struct RunArgs {
     #[command(flatten)]
     scenario: ScenarioArgs,
+    /// Where the scenario is played.
+    #[arg(long, value_name = "WORLD", default_value = "embedded")]
+    world: World,
+    /// Threads of NIC and driver never sleep (with --world threads; so they do anyway if each has a CPU).
+    #[arg(long)]
+    poll: bool,
+    /// CPUs for the threads of NIC and driver, in turn, as in 0,1 (with --world threads).
+    #[arg(long, value_name = "CPU,CPU,...", value_delimiter = ',')]
+    cpus: Vec<usize>,
     /// Capture engine for every handle.
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,

@@ -25,5 +25,6 @@ pub mod real_time;
 pub mod report;
 pub mod scenario;
 pub mod source;
+pub mod threads;
 pub mod trace;
 pub mod world;

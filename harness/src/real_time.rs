@@ -48,6 +48,13 @@ pub fn stay_on(cpu: Option<usize>) {
     }
 }
 
+/// The CPUs that this process may use.
+#[must_use]
+pub fn usable_cpus() -> Vec<usize> {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,10 +58,10 @@ fn drive(args: &DriverArgs) -> Result<Exit, Failure> {
     }
     let choices = Choices { poll: args.poll, cpus: args.cpus.clone() };
     let until = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let outcome = session::run(&scenario, &choices, BackEnd::At(&args.socket), &ends, |handles| {
+    let outcome = session::run(&scenario, &choices, BackEnd::At(&args.socket), &ends, |watched| {
         let late = until.is_some_and(|until| Instant::now() >= until);
         let enough = args.frames.is_some_and(|frames| {
-            handles.iter().all(|served| served.handle.counters().shown >= frames)
+            watched.handles().iter().all(|handle| handle.counters.shown >= frames)
         });
         if late || enough {
             ends.store(true, Ordering::Release);

@@ -5,6 +5,7 @@ use super::scenario::{Failure, load_or};
 use crate::exit::Exit;
 use crate::nic::build::{self, Choices, parse_source};
 use crate::nic::daemon::{self, Sockets};
+use crate::nic::port::Begin;
 use crate::nic::tally::Tally;
 use crate::output::stdout;
 use clap::{Args, Subcommand};
@@ -149,7 +150,9 @@ fn serve(args: &NicArgs) -> Result<Exit, Failure> {
     };
     let (offer, mut port) =
         build::build(&scenario, &choices).map_err(|error| Failure::Usage(error.to_string()))?;
-    port.holds = args.hold;
+    if args.hold {
+        port.begin = Begin::Command;
+    }
     let sockets = Sockets { vhost_user: socket.clone(), control: args.control.clone() };
     eprintln!(
         "rxlab nic: {} queue pair{} at {}; Ctrl-C ends it, SIGUSR1 prints the account",

@@ -1,8 +1,8 @@
 //! `rxlab run`: load, build, play, write, report.
 
-use super::RunArgs;
 use super::scenario::{Failure, frames, load, repeat_of};
 use super::watch::Watcher;
+use super::{RunArgs, World, threads};
 use crate::event::{Detail, Recorder};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -25,6 +25,12 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 }
 
 fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
+    if args.world == World::Threads {
+        return threads::run(args);
+    }
+    if args.poll || !args.cpus.is_empty() {
+        return Err(Failure::Usage("--poll and --cpus go with --world threads".into()));
+    }
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
     let scenario = load(&args.scenario, args.engine.as_deref(), None)?;

@@ -1,7 +1,7 @@
 //! A driver lane: the driver of one queue pair over vhost-user, in a thread of its own, and the tap.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use driver::vhost_user::Lane;
@@ -26,7 +26,7 @@ const TURN: u16 = 16 * BUDGET;
 /// How long a lane sleeps before it looks whether it has to end.
 const NAP: Duration = Duration::from_millis(20);
 
-/// What a lane has counted when it has ended.
+/// What a lane has counted.
 #[derive(Clone, Debug, Default)]
 pub struct Ended {
     /// Frames indicated to the tap, and their bytes.
@@ -41,6 +41,28 @@ pub struct Ended {
     pub error: Option<String>,
 }
 
+/// How far a lane has come, for those who watch it; in cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Live {
+    indicated: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Live {
+    /// Frames indicated to the tap and completions dropped, as of the last poll; all that a reader of this
+    /// has seen of them before is counted.
+    #[must_use]
+    pub fn taken(&self) -> (u64, u64) {
+        (self.indicated.load(Ordering::Acquire), self.dropped.load(Ordering::Acquire))
+    }
+
+    fn tell(&self, tap: &Tap<'_>) {
+        self.indicated.store(tap.indicated.0, Ordering::Release);
+        self.dropped.store(tap.dropped, Ordering::Release);
+    }
+}
+
 /// How a lane works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -48,16 +70,18 @@ pub struct Settings {
     pub poll: bool,
     /// CPU to stay on.
     pub cpu: Option<usize>,
+    /// That of the session.
+    pub clock: Clock,
 }
 
 /// Drives queue pair `number` until `ends` says so or the back-end goes.
 pub fn run(
     number: u16,
-    transport: Lane,
-    memory: DmaRegion,
+    (transport, memory): (Lane, DmaRegion),
     config: DriverConfig,
     settings: Settings,
     handles: &[Arc<Served>],
+    live: &Live,
     ends: &AtomicBool,
 ) -> Ended {
     stay_on(settings.cpu);
@@ -69,10 +93,10 @@ pub fn run(
         indicated: (0, 0),
         dropped: 0,
     };
-    let clock = Clock::start();
+    let clock = settings.clock;
     match Driver::new(config, memory) {
         Ok(driver) => {
-            Worker { driver, transport, tap, clock, again: false, ended: Ended::default() }
+            Worker { driver, transport, tap, clock, live, again: false, ended: Ended::default() }
                 .run(settings, ends)
         }
         Err(error) => Ended { error: Some(error.to_string()), ..Ended::default() },
@@ -84,6 +108,7 @@ struct Worker<'a> {
     transport: Lane,
     tap: Tap<'a>,
     clock: Clock,
+    live: &'a Live,
     /// The queue is scheduled and its interrupts are held off.
     again: bool,
     ended: Ended,
@@ -96,6 +121,9 @@ impl Worker<'_> {
         }
         while !ends.load(Ordering::Acquire) {
             let found = if settings.poll { self.poll() } else { self.serve() };
+            if found > 0 {
+                self.live.tell(&self.tap);
+            }
             if let Some(error) = self.driver.error() {
                 self.ended.error = Some(error.to_string());
                 break;
@@ -114,6 +142,7 @@ impl Worker<'_> {
         // What the device has completed until its queues stop is indicated.
         self.transport.set_status(0);
         while self.poll() > 0 {}
+        self.live.tell(&self.tap);
         Ended { indicated: self.tap.indicated, dropped: self.tap.dropped, ..self.ended }
     }
 

@@ -10,12 +10,13 @@
 //! ```
 //!
 //! Contract: at rest, each handle's account adds up: every frame that the drivers indicated was shown to it,
-//! and is delivered, filtered, dropped for one reason or still held. While frames flow the numbers of a
-//! snapshot belong to moments that lie close together.
+//! and is delivered, filtered, dropped for one reason or still held. While frames flow a snapshot is a
+//! consistent one: no frame has a fate behind a place that has not counted it.
 //!
-//! Not modelled here: the costs and the rhythm of a scenario's readers, which are times of the virtual
-//! clock. A reader reads as soon as it is woken.
+//! Readers keep the rhythm of the scenario by the wall clock. Not modelled here: the costs, which are times of
+//! the virtual clock.
 
+pub mod account;
 pub mod lane;
 pub mod reader;
 pub mod session;

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use driver::vhost_user::{Link, LinkError};
 use driver::{DriverConfig, DriverError, Moderation};
-use npf_core::{DropReason, HandleCounters, SharedHandle};
+use npf_core::SharedHandle;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use serde_json::{Value, json};
 
-use super::lane::{self, Ended};
+use super::account::HandleAccount;
+use super::lane::{self, Ended, Live};
 use super::reader::{self, Served};
-use crate::real_time::in_turn;
-use crate::scenario::Scenario;
-use crate::world::setup::{SetupError, driver_config, handle_options};
+use crate::real_time::{Clock, in_turn};
+use crate::scenario::{Engine, Mode, Scenario};
+use crate::world::setup::{SetupError, driver_config, handle_options, reader};
 
 /// Whom the driver works with.
 pub enum BackEnd<'a> {
@@ -64,11 +65,26 @@ pub enum SessionError {
 pub struct Outcome {
     /// By lane.
     pub lanes: Vec<Ended>,
-    /// By handle: name, counters, packets still queued.
-    pub handles: Vec<(String, HandleCounters, u64)>,
+    /// By handle.
+    pub handles: Vec<HandleAccount>,
 }
 
-/// Runs until `ends` is set or every lane has ended. `watch` is called every now and then with the handles.
+/// A session under way, as those see it who watch it.
+pub struct Watched<'a> {
+    handles: &'a [Arc<Served>],
+    /// By lane.
+    pub lanes: &'a [Live],
+}
+
+impl Watched<'_> {
+    /// The account of each handle. Whatever it counts, the lanes have counted when they are asked next.
+    #[must_use]
+    pub fn handles(&self) -> Vec<HandleAccount> {
+        self.handles.iter().map(|served| HandleAccount::of(served)).collect()
+    }
+}
+
+/// Runs until `ends` is set or every lane has ended. `watch` is called every now and then.
 ///
 /// # Errors
 /// Nothing has begun.
@@ -77,7 +93,7 @@ pub fn run(
     choices: &Choices,
     back_end: BackEnd<'_>,
     ends: &AtomicBool,
-    mut watch: impl FnMut(&[Arc<Served>]),
+    mut watch: impl FnMut(&Watched<'_>),
 ) -> Result<Outcome, SessionError> {
     let pairs = scenario.channels.combined;
     let config = config(scenario, choices.poll);
@@ -89,29 +105,32 @@ pub fn run(
     };
     let handles = open(scenario)?;
     let lanes = link.lanes()?;
-    let readers_end = AtomicBool::new(false);
+    let live: Vec<Live> = lanes.iter().map(|_| Live::default()).collect();
+    let servers_end = AtomicBool::new(false);
+    let clock = Clock::start();
     let lanes = thread::scope(|scope| {
         for (served, handle) in handles.iter().zip(&scenario.handle) {
-            let (timeout, readers_end) =
-                (Duration::from_nanos(handle.read_timeout.0 / 1000), &readers_end);
-            scope.spawn(move || {
-                reader::read(served, timeout.clamp(TICK, Duration::from_secs(1)), readers_end);
-            });
+            let mut reader = reader(scenario, handle);
+            // Work that the scenario does not ask for takes the time that it takes.
+            reader.frame_ps = handle.reader.frame.map_or(0, |frame| frame.0);
+            scope.spawn(|| reader::read(served, reader, clock, &servers_end));
+            if handle.engine == Engine::Worker || handle.mode == Mode::Dump {
+                scope.spawn(|| reader::work(served, clock, &servers_end));
+            }
         }
         let threads: Vec<_> = (0..)
             .zip(lanes)
-            .map(|(number, (transport, memory))| {
+            .zip(&live)
+            .map(|((number, lane), live)| {
                 let (config, handles) = (config.clone(), &handles);
                 let cpu = in_turn(&choices.cpus, number);
-                let settings = lane::Settings { poll: choices.poll, cpu };
-                scope.spawn(move || {
-                    lane::run(number, transport, memory, config, settings, handles, ends)
-                })
+                let settings = lane::Settings { poll: choices.poll, cpu, clock };
+                scope.spawn(move || lane::run(number, lane, config, settings, handles, live, ends))
             })
             .collect();
         while !ends.load(Ordering::Acquire) && threads.iter().any(|thread| !thread.is_finished()) {
             thread::sleep(TICK);
-            watch(&handles);
+            watch(&Watched { handles: &handles, lanes: &live });
         }
         let ended = |thread: thread::ScopedJoinHandle<'_, Ended>| {
             let panicked =
@@ -119,14 +138,11 @@ pub fn run(
             thread.join().unwrap_or_else(panicked)
         };
         let lanes: Vec<Ended> = threads.into_iter().map(ended).collect();
-        readers_end.store(true, Ordering::Release);
+        servers_end.store(true, Ordering::Release);
         handles.iter().for_each(|served| served.wake());
         lanes
     });
-    let handles = handles
-        .iter()
-        .map(|served| (served.name.clone(), served.handle.counters(), served.handle.queued()))
-        .collect();
+    let handles = handles.iter().map(|served| HandleAccount::of(served)).collect();
     Ok(Outcome { lanes, handles })
 }
 
@@ -175,13 +191,7 @@ impl Outcome {
     /// Whether each handle was shown every frame, and each frame has one fate.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        self.handles.iter().all(|(_, counters, queued)| self.adds_up_for(counters, *queued))
-    }
-
-    fn adds_up_for(&self, counters: &HandleCounters, queued: u64) -> bool {
-        let HandleCounters { shown, filtered, delivered, counted, dumped, .. } = counters;
-        let fates = filtered + delivered + counted + dumped + counters.dropped_total() + queued;
-        *shown == self.indicated() && *shown == fates
+        self.handles.iter().all(|handle| handle.adds_up(self.indicated()))
     }
 
     /// As one object.
@@ -201,23 +211,7 @@ impl Outcome {
                 })
             })
             .collect();
-        let handles: Vec<Value> = self
-            .handles
-            .iter()
-            .map(|(name, counters, queued)| {
-                json!({
-                    "name": name,
-                    "shown": counters.shown,
-                    "filtered": counters.filtered,
-                    "delivered": counters.delivered,
-                    "counted": counters.counted,
-                    "dumped": counters.dumped,
-                    "dropped": counters.dropped_total(),
-                    "drop_reasons": reasons(counters),
-                    "held": queued,
-                })
-            })
-            .collect();
+        let handles: Vec<Value> = self.handles.iter().map(HandleAccount::json).collect();
         json!({ "indicated": self.indicated(), "lanes": lanes, "handles": handles, "adds_up": self.adds_up() })
     }
 
@@ -232,24 +226,9 @@ impl Outcome {
             );
             text += &error.as_ref().map_or("\n".into(), |error| format!("; ended: {error}\n"));
         }
-        for (name, counters, queued) in &self.handles {
-            text += &format!(
-                "handle {name}: shown {} = delivered {} + filtered {} + dropped {} + held {queued}{}\n",
-                counters.shown,
-                counters.delivered + counters.counted + counters.dumped,
-                counters.filtered,
-                counters.dropped_total(),
-                if self.adds_up_for(counters, *queued) { "" } else { "  DOES NOT ADD UP" }
-            );
+        for handle in &self.handles {
+            text += &handle.line(self.indicated());
         }
         text
     }
-}
-
-fn reasons(counters: &HandleCounters) -> serde_json::Map<String, Value> {
-    DropReason::ALL
-        .iter()
-        .filter(|reason| counters.dropped[reason.index()] > 0)
-        .map(|reason| (reason.name().into(), counters.dropped[reason.index()].into()))
-        .collect()
 }

@@ -113,20 +113,20 @@ pub fn build(scenario: &Scenario, choices: &Choices) -> Result<(Offer, Port), Bu
     };
     let features = features & !BY_COMMAND;
     let entries_max = whole.queue_size_max.max(ENTRIES_MAX);
+    // No kick tells of buffers that no frame has waited for, and an endless feed waits for buffers.
+    let poll = choices.poll || choices.from == Origin::Endless;
     let lane = DeviceConfig {
         queue_size_max: entries_max,
         max_queue_pairs: 1,
         features: features & !feature::ACCESS_PLATFORM,
         vectors: 2,
-        polled: choices.poll,
+        polled: poll,
         // A transfer takes the time that it takes here.
         dma_frame_ps: 0,
         dma_byte_ps: 0,
         ..whole.clone()
     };
     let steering = Arc::new(steering(&scenario.rxfh, pairs));
-    // No kick tells of buffers that no frame has waited for, and an endless feed waits for buffers.
-    let poll = choices.poll || choices.from == Origin::Endless;
     let lanes = (0..pairs)
         .map(|index| {
             let cpu = in_turn(&choices.cpus, index);

@@ -133,6 +133,20 @@ impl Feed {
         }
     }
 
+    /// How far it has come.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match self {
+            Self::Silent => Standing { is_over: true, ..Standing::default() },
+            Self::Paced(paced) => Standing {
+                position: paced.number,
+                is_over: paced.next.is_none(),
+                fault: paced.fault.clone(),
+            },
+            Self::Endless(_) | Self::Live(_) => Standing::default(),
+        }
+    }
+
     /// Number of the next frame of the traffic, which is the same for all lanes; 0 where they share none.
     #[must_use]
     pub fn position(&self) -> u64 {
@@ -142,12 +156,32 @@ impl Feed {
         }
     }
 
+    /// Frame `number` of the traffic, which has not been looked at yet, does not come any more, nor what is
+    /// behind it.
+    pub fn end_at(&mut self, number: u64) {
+        match self {
+            Self::Paced(paced) => paced.end = number,
+            _ => *self = Self::Silent,
+        }
+    }
+
     /// Frames are steered so from frame `from` on, which has not been looked at yet.
     pub fn steer(&mut self, steering: &Arc<Steering>, from: u64) {
         if let Self::Paced(paced) = self {
             paced.to_come.push_back((from, Arc::clone(steering)));
         }
     }
+}
+
+/// How far a feed has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Frames of the traffic that it has looked at, whose ever they are; 0 where lanes share no traffic.
+    pub position: u64,
+    /// No frame will come any more.
+    pub is_over: bool,
+    /// Why it ended early.
+    pub fault: Option<String>,
 }
 
 /// The traffic of a scenario. Every lane plays all of it, and gives what is steered to it when it is due.
@@ -161,6 +195,9 @@ pub struct Paced {
     /// Of `next`.
     number: u64,
     next: Option<Next>,
+    /// Number of the frame that is not played any more.
+    end: u64,
+    fault: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -175,7 +212,17 @@ impl Paced {
     pub fn new(source: Box<dyn Source>, lane: u16, steering: Arc<Steering>) -> Self {
         let (frame, next) = (Vec::new(), None);
         let to_come = VecDeque::new();
-        let mut paced = Self { source, lane, steering, to_come, frame, number: 0, next };
+        let mut paced = Self {
+            source,
+            lane,
+            steering,
+            to_come,
+            frame,
+            number: 0,
+            next,
+            end: u64::MAX,
+            fault: None,
+        };
         paced.fetch();
         paced.number = 0;
         paced
@@ -184,6 +231,9 @@ impl Paced {
     /// Looks at `most` frames that are due, and gives those of this lane; how many it looked at.
     fn pull(&mut self, now_ps: u64, most: usize, mut take: impl FnMut(&[u8], bool)) -> usize {
         for count in 0..most {
+            if self.number >= self.end {
+                self.next = None;
+            }
             let Some(next) = self.next.filter(|next| next.at_ps <= now_ps) else { return count };
             while let Some((_, steering)) =
                 self.to_come.pop_front_if(|(from, _)| self.number >= *from)
@@ -199,9 +249,12 @@ impl Paced {
     }
 
     fn fetch(&mut self) {
-        // A source that is damaged has ended; what it gave before stands.
-        let next = self.source.next(&mut self.frame).ok().flatten();
         self.number += 1;
+        let next = self.source.next(&mut self.frame).unwrap_or_else(|fault| {
+            // What it gave before stands.
+            self.fault = Some(fault.to_string());
+            None
+        });
         self.next = next.map(|next| Next { at_ps: next.earliest_ps, fcs_ok: next.fcs_ok });
     }
 }

@@ -78,6 +78,8 @@ pub enum Order {
     Hold(SyncSender<u64>),
     /// Frames are steered so from this number on.
     Steer(Arc<Steering>, u64),
+    /// The traffic ends before the frame of this number.
+    EndAt(u64),
     /// The cable is in, or not.
     Link(bool),
     /// The guest with this address is here now: the network is told.
@@ -342,6 +344,10 @@ impl Worker {
                 self.holds = false;
                 self.feed.steer(&steering, from);
             }
+            Order::EndAt(number) => {
+                self.holds = false;
+                self.feed.end_at(number);
+            }
             Order::Link(up) => self.device.set_link(now, up, &mut self.ears),
             Order::Announce(mac) => {
                 self.ears.not_sent += u64::from(!self.ears.sink.send(&rarp::request(mac)));
@@ -419,6 +425,7 @@ impl Worker {
             not_sent: self.ears.not_sent,
             discarded: self.ears.discarded,
             interrupts: [queues.interrupts, queues.transmit_interrupts],
+            feed: self.feed.standing(),
             ..self.tally.clone()
         }
     }

@@ -22,12 +22,23 @@ use super::lane::{Lane, Order};
 use super::tally::Tally;
 use crate::scenario::Rxfh;
 
+/// When the traffic begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With the first receive queue that is enabled.
+    FirstQueue,
+    /// When all of them are.
+    AllQueues,
+    /// When it is told to ([`Port::go`]).
+    Command,
+}
+
 /// Reads the configuration space from an offset on.
 pub type ReadConfig = Box<dyn Fn(u32, &mut [u8]) + Send>;
 
 /// See the module's contract.
 pub struct Port {
-    lanes: Vec<Lane>,
+    lanes: Arc<[Lane]>,
     /// What steers frames to lanes.
     pub rxfh: Rxfh,
     /// By lane: its receive queue is enabled.
@@ -44,8 +55,10 @@ pub struct Port {
     config: ReadConfig,
     /// What happened on the socket.
     pub connections: Connections,
-    /// The traffic begins on command, not with the first receive queue.
-    pub holds: bool,
+    /// When the traffic begins.
+    pub begin: Begin,
+    /// Nothing is said of connections.
+    pub is_quiet: bool,
 }
 
 /// Counts of what happened on the socket.
@@ -70,7 +83,7 @@ impl Port {
         let enabled = vec![false; lanes.len()];
         let connections = Connections::default();
         Self {
-            lanes,
+            lanes: lanes.into(),
             rxfh,
             enabled,
             translates: false,
@@ -79,13 +92,14 @@ impl Port {
             mtu,
             config,
             connections,
-            holds: false,
+            begin: Begin::FirstQueue,
+            is_quiet: false,
         }
     }
 
     /// The lanes.
     #[must_use]
-    pub fn lanes(&self) -> &[Lane] {
+    pub fn lanes(&self) -> &Arc<[Lane]> {
         &self.lanes
     }
 
@@ -101,7 +115,7 @@ impl Port {
             match answer.try_recv() {
                 Ok(Err(error)) => {
                     self.connections.vrings_refused += 1;
-                    Self::say(&format_args!("vring {vring} is refused: {error}"));
+                    self.say(&format_args!("vring {vring} is refused: {error}"));
                 }
                 Err(TryRecvError::Empty) => self.starting.push((vring, answer)),
                 Ok(Ok(())) | Err(TryRecvError::Disconnected) => {}
@@ -133,7 +147,7 @@ impl Port {
         let positions: Vec<u64> =
             self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
         let from = positions.into_iter().max().unwrap_or_default();
-        for lane in &self.lanes {
+        for lane in self.lanes.iter() {
             lane.order(Order::Steer(Arc::clone(&steering), from));
         }
     }
@@ -148,7 +162,10 @@ impl Port {
         }
     }
 
-    fn say(what: &dyn std::fmt::Display) {
+    fn say(&self, what: &dyn std::fmt::Display) {
+        if self.is_quiet {
+            return;
+        }
         // Nobody to tell is no reason to stop.
         let _ = writeln!(std::io::stderr(), "rxlab nic: {what}");
     }
@@ -157,11 +174,11 @@ impl Port {
 impl Vrings for Port {
     fn set_memory(&mut self, memory: Option<Arc<Memory>>) {
         self.translates = memory.as_ref().is_some_and(|memory| memory.get_iommu_enabled());
-        for lane in &self.lanes {
+        for lane in &*self.lanes {
             lane.order(Order::Memory(memory.clone()));
         }
         // The old one is let go when the call returns.
-        for lane in &self.lanes {
+        for lane in self.lanes.iter() {
             if !self.translates {
                 let _ = lane.ask(Order::Sync);
             }
@@ -169,7 +186,7 @@ impl Vrings for Port {
     }
 
     fn set_features(&mut self, features: u64) {
-        for lane in &self.lanes {
+        for lane in self.lanes.iter() {
             lane.order(Order::Features(features));
         }
     }
@@ -205,7 +222,12 @@ impl Vrings for Port {
             *state = enabled;
             self.steer();
         }
-        if vring.is_multiple_of(2) && enabled && !self.holds {
+        let begins = match self.begin {
+            Begin::FirstQueue => vring.is_multiple_of(2) && enabled,
+            Begin::AllQueues => self.enabled.iter().all(|on| *on),
+            Begin::Command => false,
+        };
+        if begins {
             self.go();
         }
     }
@@ -259,6 +281,6 @@ impl Notes for Port {
             Note::Dropped(error) => format!("the front-end's connection was dropped: {error}"),
             Note::Listener(error) => format!("the socket cannot accept: {error}"),
         };
-        Self::say(&words);
+        self.say(&words);
     }
 }

@@ -3,6 +3,8 @@
 use nic_model::{DeviceCounters, DropReason};
 use serde_json::{Value, json};
 
+use super::feed::Standing;
+
 /// A snapshot of one lane, taken between two frames.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -20,6 +22,8 @@ pub struct Tally {
     pub interrupts: [u64; 2],
     /// Times that the lane had nothing to do and slept.
     pub sleeps: u64,
+    /// How far the traffic has come.
+    pub feed: Standing,
 }
 
 impl Tally {
@@ -71,7 +75,8 @@ impl Tally {
     /// As one object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self { device, held, available, not_sent, discarded, interrupts, sleeps } = self;
+        let Self { device, held, available, not_sent, discarded, interrupts, sleeps, feed: _ } =
+            self;
         let dropped: serde_json::Map<String, Value> = DropReason::ALL
             .iter()
             .filter(|reason| device.dropped[reason.index()] > 0)

@@ -441,7 +441,8 @@ fn handle_controls(
     handle.control.iter().map(prepare).collect()
 }
 
-fn reader(scenario: &Scenario, handle: &Handle) -> Reader {
+/// The program that reads a handle.
+pub(crate) fn reader(scenario: &Scenario, handle: &Handle) -> Reader {
     let reader = &handle.reader;
     // A design that reads exactly one length leaves no choice.
     let exact = engine_kind(handle).read_length(handle.kernel_buffer.0);

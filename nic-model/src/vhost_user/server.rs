@@ -41,7 +41,7 @@ pub trait Notes {
 /// See the module's contract.
 #[derive(Debug)]
 pub struct Server<P> {
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     offer: Offer,
     /// What the vrings are served by.
     pub port: P,
@@ -61,7 +61,16 @@ impl<P: Vrings + Notes> Server<P> {
     /// The listener cannot be used without waiting.
     pub fn new(listener: UnixListener, offer: Offer, port: P) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, offer, port, peer: None })
+        Ok(Self { listener: Some(listener), offer, port, peer: None })
+    }
+
+    /// Serves the front-end at the other end of `stream`, and nobody after it.
+    ///
+    /// # Errors
+    /// The stream cannot be given a limit for writing.
+    pub fn over(stream: UnixStream, offer: Offer, port: P) -> io::Result<Self> {
+        let peer = Peer { connection: Connection::new(stream)?, session: Session::new(offer) };
+        Ok(Self { listener: None, offer, port, peer: Some(peer) })
     }
 
     /// Whether a front-end is connected.
@@ -78,7 +87,8 @@ impl<P: Vrings + Notes> Server<P> {
     }
 
     fn accept(&mut self, ops: &mut EventOps<'_>) {
-        let stream = match self.listener.accept() {
+        let Some(listener) = &self.listener else { return };
+        let stream = match listener.accept() {
             Ok((stream, _)) => stream,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => return self.port.note(Note::Listener(error)),
@@ -161,13 +171,16 @@ fn answer<E>(
 
 impl<P: Vrings + Notes> MutEventSubscriber for Server<P> {
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        if let Err(error) = ops.add(Events::new(&self.listener, EventSet::IN)) {
-            self.port.note(Note::Listener(io::Error::other(error.to_string())));
+        let peer = self.peer.as_ref().map(|peer| peer.connection.stream().as_raw_fd());
+        for fd in self.listener.as_ref().map(AsRawFd::as_raw_fd).into_iter().chain(peer) {
+            if let Err(error) = ops.add(Events::new_raw(fd, EventSet::IN)) {
+                self.port.note(Note::Listener(io::Error::other(error.to_string())));
+            }
         }
     }
 
     fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
-        if events.fd() == self.listener.as_raw_fd() {
+        if self.listener.as_ref().is_some_and(|listener| events.fd() == listener.as_raw_fd()) {
             self.accept(ops);
         } else {
             self.serve(ops);
