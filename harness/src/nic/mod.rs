@@ -23,4 +23,5 @@ pub mod feed;
 pub mod lane;
 pub mod port;
 pub mod rarp;
+pub mod served;
 pub mod tally;

@@ -21,16 +21,15 @@
 
 pub mod account;
 pub mod fit;
-mod nic;
 pub mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use self::account::{Account, QueueAccount};
-use self::nic::Nic;
 use crate::guest::session::{self, BackEnd, SessionError, Watched};
-use crate::nic::build::{BuildError, Origin};
+use crate::nic::build::Origin;
+use crate::nic::served::{Nic, NicError};
 use crate::real_time::usable_cpus;
 use crate::scenario::Scenario;
 
@@ -81,18 +80,10 @@ pub enum ThreadsError {
     Unfit(#[from] fit::Unfit),
     /// The NIC cannot be had.
     #[error(transparent)]
-    Nic(#[from] BuildError),
+    Nic(#[from] NicError),
     /// The driver or a handle cannot be had.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The system refuses.
-    #[error("{what}: {error}")]
-    System {
-        /// What for.
-        what: &'static str,
-        /// What it says.
-        error: std::io::Error,
-    },
 }
 
 /// Plays `scenario`.

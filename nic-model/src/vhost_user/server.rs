@@ -73,6 +73,12 @@ impl<P: Vrings + Notes> Server<P> {
         Ok(Self { listener: None, offer, port, peer: Some(peer) })
     }
 
+    /// Whether another front-end may connect when this one has gone.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.listener.is_some()
+    }
+
     /// Whether a front-end is connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {

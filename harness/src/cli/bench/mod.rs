@@ -10,6 +10,7 @@ mod machine;
 mod ring;
 mod sim;
 mod spread;
+mod vhost_user;
 
 use super::print;
 use crate::exit::Exit;
@@ -20,6 +21,7 @@ pub(super) use engine::{EngineArgs, engine};
 pub(super) use filter::{FilterArgs, filter};
 pub(super) use ring::{RingArgs, ring};
 pub(super) use sim::{SimArgs, sim};
+pub(super) use vhost_user::{VhostUserArgs, vhost_user};
 
 /// What a benchmark has measured.
 trait Figures {
