@@ -11,7 +11,7 @@
 //!
 //! Contract: every line is answered, a bad one with `{"ok":false,"error":…}` that says what would do.
 
-use std::io::{self, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -19,81 +19,34 @@ use nic_model::{Fault, Lie};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::desk::Desk;
 use super::lane::Order;
-use super::port::Port;
 use super::tally::Tally;
 use crate::scenario::Indirection;
 
 /// Longest line of a client.
-const LINE_MAX: usize = 64 * 1024;
+const LINE_MAX: u64 = 64 * 1024;
 
-/// What becomes of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reaction {
-    /// It stays.
-    GoOn,
-    /// It has gone or must go.
-    HangUp,
-    /// The daemon ends.
-    Stop,
-}
-
-/// A client's bytes, made into lines.
-pub struct Line {
-    stream: UnixStream,
-    bytes: Vec<u8>,
-}
-
-impl Line {
-    /// Of a stream that was just accepted.
-    ///
-    /// # Errors
-    /// It cannot be used without waiting.
-    pub fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        stream.set_write_timeout(Some(Duration::from_secs(1)))?;
-        Ok(Self { stream, bytes: Vec::new() })
+/// Answers a client line by line, until it has gone or must go. `stop` is called when the daemon is to end.
+pub fn serve(stream: &UnixStream, desk: &Desk, stop: impl Fn()) {
+    if stream.set_write_timeout(Some(Duration::from_secs(1))).is_err() {
+        return;
     }
-
-    /// The stream, to be told when there is something to read.
-    #[must_use]
-    pub fn stream(&self) -> &UnixStream {
-        &self.stream
-    }
-
-    /// One write, which may wait for a moment: a socket counts many small ones as full much sooner.
-    fn answer(&mut self, answer: &Value) -> io::Result<()> {
-        self.stream.set_nonblocking(false)?;
-        let sent = self.stream.write_all(format!("{answer}\n").as_bytes());
-        self.stream.set_nonblocking(true)?;
-        sent
-    }
-
-    /// Answers every whole line that is there.
-    pub fn serve(&mut self, mut obey: impl FnMut(&[u8]) -> (Value, bool)) -> Reaction {
-        let mut part = [0; 4096];
-        loop {
-            match self.stream.read(&mut part) {
-                Ok(0) => return Reaction::HangUp,
-                Ok(read) => self.bytes.extend_from_slice(&part[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Reaction::GoOn,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Reaction::HangUp,
-            }
-            while let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.bytes.drain(..=end).collect();
-                let (answer, stop) = obey(&line);
-                let sent = self.answer(&answer);
-                if stop {
-                    return Reaction::Stop;
-                }
-                if sent.is_err() {
-                    return Reaction::HangUp;
-                }
-            }
-            if self.bytes.len() > LINE_MAX {
-                return Reaction::HangUp;
-            }
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut lines).take(LINE_MAX).read_until(b'\n', &mut line);
+        if read.is_err() || line.pop() != Some(b'\n') {
+            return;
+        }
+        let (answer, stops) = obey(&line, desk);
+        // One write: a socket counts many small ones as full much sooner.
+        let sent = (&mut &*stream).write_all(format!("{answer}\n").as_bytes());
+        if stops {
+            return stop();
+        }
+        if sent.is_err() {
+            return;
         }
     }
 }
@@ -125,25 +78,25 @@ fn yes() -> bool {
 }
 
 /// Does what a line says; the answer, and whether the daemon is to end.
-pub fn obey(line: &[u8], port: &mut Port, connected: bool) -> (Value, bool) {
+fn obey(line: &[u8], desk: &Desk) -> (Value, bool) {
     let command = match serde_json::from_slice::<Command>(line) {
         Ok(command) => command,
         Err(error) => return (refusal(&error.to_string()), false),
     };
     let stop = matches!(command, Command::Stop);
     let done = match command {
-        Command::Stats => return (stats(port, connected), false),
+        Command::Stats => return (stats(desk), false),
         Command::Stop => Ok(()),
         Command::Go => {
-            port.go();
+            desk.go();
             Ok(())
         }
         Command::Link { up } => {
-            port.lanes().iter().for_each(|lane| lane.order(Order::Link(up)));
+            desk.lanes().iter().for_each(|lane| lane.order(Order::Link(up)));
             Ok(())
         }
-        Command::Rss { key, table } => rss(port, key.as_deref(), table),
-        Command::Fault(ask) => fault(port, &ask),
+        Command::Rss { key, table } => rss(desk, key.as_deref(), table),
+        Command::Fault(ask) => fault(desk, &ask),
     };
     match done {
         Ok(()) => (json!({ "ok": true }), stop),
@@ -155,15 +108,15 @@ fn refusal(why: &str) -> Value {
     json!({ "ok": false, "error": why })
 }
 
-fn stats(port: &mut Port, connected: bool) -> Value {
-    port.settle();
-    let tallies = port.tallies();
+fn stats(desk: &Desk) -> Value {
+    desk.settle();
+    let tallies = desk.tallies();
     let lanes: Vec<Value> = tallies.iter().map(Tally::json).collect();
-    let connections = port.connections;
+    let connections = *desk.connections();
     json!({
         "ok": true,
-        "connected": connected,
-        "iommu": port.translates(),
+        "connected": desk.is_connected(),
+        "iommu": desk.translates(),
         "connections": {
             "accepted": connections.accepted,
             "turned_away": connections.turned_away,
@@ -176,13 +129,13 @@ fn stats(port: &mut Port, connected: bool) -> Value {
     })
 }
 
-fn rss(port: &mut Port, key: Option<&str>, table: Option<Vec<u16>>) -> Result<(), String> {
-    let mut rxfh = port.rxfh.clone();
+fn rss(desk: &Desk, key: Option<&str>, table: Option<Vec<u16>>) -> Result<(), String> {
+    let mut rxfh = desk.rxfh().clone();
     if let Some(key) = key {
         rxfh.key = key.parse()?;
     }
     if let Some(table) = table {
-        let lanes = port.lanes().len();
+        let lanes = desk.lanes().len();
         if !table.len().is_power_of_two() || table.len() > 128 {
             return Err(format!("table of {} entries: a power of two up to 128", table.len()));
         }
@@ -192,12 +145,12 @@ fn rss(port: &mut Port, key: Option<&str>, table: Option<Vec<u16>>) -> Result<()
         rxfh.indirection = Indirection::Table(table);
     }
     rxfh.enabled = true;
-    port.rxfh = rxfh;
-    port.steer();
+    *desk.rxfh() = rxfh;
+    desk.steer();
     Ok(())
 }
 
-fn fault(port: &Port, ask: &Ask) -> Result<(), String> {
+fn fault(desk: &Desk, ask: &Ask) -> Result<(), String> {
     let Ask { kind, lane, amount, on } = ask;
     let number = || amount.ok_or_else(|| format!("{kind} needs \"amount\""));
     let narrow = |value: u64| {
@@ -222,7 +175,7 @@ fn fault(port: &Port, ask: &Ask) -> Result<(), String> {
             ));
         }
     };
-    let lanes = port.lanes();
+    let lanes = desk.lanes();
     let Some(of) = lanes.get(usize::from(*lane)) else {
         return Err(format!("lane {lane}: there are 0 to {}", lanes.len() - 1));
     };

@@ -3,10 +3,12 @@
 //! Contract: nothing that comes over either socket ends it; SIGINT, SIGTERM and the command `stop` do, and
 //! then every vring has stopped and the account is at rest. SIGUSR1 prints the account and goes on.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
 use nic_model::vhost_user::port::Offer;
@@ -14,7 +16,8 @@ use nic_model::vhost_user::server::Server;
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use super::control::{self, Line, Reaction};
+use super::control;
+use super::desk::Desk;
 use super::port::Port;
 use super::tally::Tally;
 
@@ -36,7 +39,7 @@ pub fn run(
     sockets: &Sockets,
     offer: Offer,
     port: Port,
-    account: impl FnMut(&[Tally]) + 'static,
+    account: impl Fn(&[Tally]) + Send + Sync + 'static,
 ) -> Result<Vec<Tally>, DaemonError> {
     let listener = listen(&sockets.vhost_user)?;
     let control = sockets.control.as_deref().map(listen).transpose().inspect_err(|_| {
@@ -54,13 +57,18 @@ pub fn run(
         signal_hook::low_level::pipe::register(signal, there).map_err(system("signals"))?;
         signals.push((signal, here));
     }
+    // A client's command, and it is over as with a signal.
+    let (stop, here) = UnixStream::pair().map_err(system("the command stop"))?;
+    here.set_nonblocking(true).map_err(system("the command stop"))?;
+    signals.push((SIGTERM, here));
     let server = Server::new(listener, offer, port).map_err(system("the socket"))?;
     let daemon = Daemon {
         server,
         control,
         signals,
-        clients: Vec::new(),
-        account: Box::new(account),
+        clients: Arc::default(),
+        stop: Arc::new(stop),
+        account: Arc::new(account),
         ends: false,
     };
     let failed = |error: event_manager::Error| DaemonError::Loop(error.to_string());
@@ -71,7 +79,7 @@ pub fn run(
         let daemon = manager.subscriber_mut(daemon).map_err(failed)?;
         if daemon.ends {
             daemon.server.hang_up();
-            break daemon.server.port.tallies();
+            break daemon.server.port.desk().tallies();
         }
     };
     for path in [Some(&sockets.vhost_user), sockets.control.as_ref()].into_iter().flatten() {
@@ -165,13 +173,16 @@ fn advice(path: &Path, error: &io::Error) -> String {
 }
 
 /// Whom the numbers are told.
-type Account = Box<dyn FnMut(&[Tally])>;
+type Account = Arc<dyn Fn(&[Tally]) + Send + Sync>;
 
 struct Daemon {
     server: Server<Port>,
     control: Option<UnixListener>,
     signals: Vec<(i32, UnixStream)>,
-    clients: Vec<Line>,
+    /// Clients of the control socket that are served now, each by a thread of its own.
+    clients: Arc<AtomicUsize>,
+    /// Written to, it is over.
+    stop: Arc<UnixStream>,
     account: Account,
     /// It is to end.
     ends: bool,
@@ -186,35 +197,38 @@ impl Daemon {
         let mut bytes = [0; 64];
         while stream.read(&mut bytes).is_ok_and(|read| read > 0) {}
         match *signal {
-            SIGUSR1 => (self.account)(&self.server.port.tallies()),
+            SIGUSR1 => {
+                let account = Arc::clone(&self.account);
+                self.apart("account", move |desk| account(&desk.tallies()));
+            }
             _ => self.ends = true,
         }
     }
 
-    fn accept(&mut self, ops: &mut EventOps<'_>) {
+    fn accept(&mut self) {
         let Some(Ok((stream, _))) = self.control.as_ref().map(UnixListener::accept) else { return };
         // A client too many is hung up on.
-        if self.clients.len() < CLIENTS_MAX
-            && let Ok(line) = Line::new(stream)
-            && ops.add(Events::new(line.stream(), EventSet::IN)).is_ok()
-        {
-            self.clients.push(line);
+        if self.clients.load(Ordering::Acquire) >= CLIENTS_MAX {
+            return;
+        }
+        let (clients, stop) = (Arc::clone(&self.clients), Arc::clone(&self.stop));
+        clients.fetch_add(1, Ordering::AcqRel);
+        let started = self.apart("control", move |desk| {
+            control::serve(&stream, desk, || {
+                // A daemon that does not hear this has ended.
+                let _ = (&*stop).write_all(&[0]);
+            });
+            clients.fetch_sub(1, Ordering::AcqRel);
+        });
+        if !started {
+            self.clients.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
-    fn client(&mut self, at: usize, ops: &mut EventOps<'_>) {
-        let connected = self.server.is_connected();
-        let port = &mut self.server.port;
-        let stop = match self.clients[at].serve(|line| control::obey(line, port, connected)) {
-            Reaction::GoOn => return,
-            Reaction::HangUp => false,
-            Reaction::Stop => true,
-        };
-        let client = self.clients.swap_remove(at);
-        let _ = ops.remove(Events::empty(client.stream()));
-        if stop {
-            self.ends = true;
-        }
+    /// Does what waits for lanes in a thread of its own: this one must go on with what they may wait for.
+    fn apart(&self, name: &str, work: impl FnOnce(&Desk) + Send + 'static) -> bool {
+        let desk = Arc::clone(self.server.port.desk());
+        std::thread::Builder::new().name(name.into()).spawn(move || work(&desk)).is_ok()
     }
 }
 
@@ -234,11 +248,7 @@ impl MutEventSubscriber for Daemon {
         if let Some(at) = self.signals.iter().position(|(_, stream)| stream.as_raw_fd() == fd) {
             self.signal(at);
         } else if self.control.as_ref().is_some_and(|control| control.as_raw_fd() == fd) {
-            self.accept(ops);
-        } else if let Some(at) =
-            self.clients.iter().position(|line| line.stream().as_raw_fd() == fd)
-        {
-            self.client(at, ops);
+            self.accept();
         } else {
             self.server.process(events, ops);
         }

@@ -18,6 +18,7 @@
 pub mod build;
 pub mod control;
 pub mod daemon;
+pub mod desk;
 pub mod ears;
 pub mod feed;
 pub mod lane;

@@ -3,12 +3,9 @@
 //! Contract: vring `2 i` is the receive queue of lane `i`, `2 i + 1` its transmit queue. Frames are steered
 //! to the lanes from the first one on whose receive queues are enabled.
 
-use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
 
 use nic_model::QueueError;
 use nic_model::vhost_user::channel::Channel;
@@ -17,9 +14,8 @@ use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::{Start, Vrings};
 use nic_model::vhost_user::server::{Note, Notes};
 
-use super::feed::steering;
+use super::desk::Desk;
 use super::lane::{Lane, Order};
-use super::tally::Tally;
 use crate::scenario::Rxfh;
 
 /// When the traffic begins.
@@ -29,7 +25,7 @@ pub enum Begin {
     FirstQueue,
     /// When all of them are.
     AllQueues,
-    /// When it is told to ([`Port::go`]).
+    /// When it is told to ([`Desk::go`]).
     Command,
 }
 
@@ -38,122 +34,42 @@ pub type ReadConfig = Box<dyn Fn(u32, &mut [u8]) + Send>;
 
 /// See the module's contract.
 pub struct Port {
-    lanes: Arc<[Lane]>,
-    /// What steers frames to lanes.
-    pub rxfh: Rxfh,
-    /// By lane: its receive queue is enabled.
-    enabled: Vec<bool>,
-    /// Addresses of the driver's IOMMU: a vring's start may have to wait for a translation, which comes over
-    /// the connection that is being served.
-    translates: bool,
-    /// Vrings whose start nobody waits for.
-    starting: Vec<(u16, Receiver<Result<(), QueueError>>)>,
-    /// When the first receive queue was enabled, and the traffic began.
-    begun: Option<Instant>,
+    desk: Arc<Desk>,
     /// MTU of the device.
     mtu: u16,
     config: ReadConfig,
-    /// What happened on the socket.
-    pub connections: Connections,
     /// When the traffic begins.
     pub begin: Begin,
-    /// Nothing is said of connections.
-    pub is_quiet: bool,
-}
-
-/// Counts of what happened on the socket.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Connections {
-    /// Front-ends served.
-    pub accepted: u64,
-    /// Turned away because one was there.
-    pub turned_away: u64,
-    /// Dropped with an error.
-    pub dropped: u64,
-    /// Closed by the front-end.
-    pub closed: u64,
-    /// Vrings that were refused when nobody waited for the answer any more.
-    pub vrings_refused: u64,
 }
 
 impl Port {
     /// Of these lanes.
     #[must_use]
     pub fn new(lanes: Vec<Lane>, rxfh: Rxfh, mtu: u16, config: ReadConfig) -> Self {
-        let enabled = vec![false; lanes.len()];
-        let connections = Connections::default();
-        Self {
-            lanes: lanes.into(),
-            rxfh,
-            enabled,
-            translates: false,
-            starting: Vec::new(),
-            begun: None,
-            mtu,
-            config,
-            connections,
-            begin: Begin::FirstQueue,
-            is_quiet: false,
-        }
+        Self { desk: Arc::new(Desk::new(lanes, rxfh)), mtu, config, begin: Begin::FirstQueue }
     }
 
-    /// The lanes.
+    /// What others work on as well.
     #[must_use]
-    pub fn lanes(&self) -> &Arc<[Lane]> {
-        &self.lanes
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
-    /// Whether addresses go through the driver's IOMMU.
-    #[must_use]
-    pub fn translates(&self) -> bool {
-        self.translates
-    }
-
-    /// Tells of vrings that were refused when nobody waited for the answer any more.
-    pub fn settle(&mut self) {
-        for (vring, answer) in std::mem::take(&mut self.starting) {
-            match answer.try_recv() {
-                Ok(Err(error)) => {
-                    self.connections.vrings_refused += 1;
-                    self.say(&format_args!("vring {vring} is refused: {error}"));
-                }
-                Err(TryRecvError::Empty) => self.starting.push((vring, answer)),
-                Ok(Ok(())) | Err(TryRecvError::Disconnected) => {}
-            }
+    /// Does what may wait for a lane: here, or elsewhere if the lane may be waiting for what comes in here.
+    fn soon(&self, work: impl FnOnce(&Desk) + Send + 'static) {
+        if !self.desk.translates() {
+            return work(&self.desk);
         }
-    }
-
-    /// What each lane has counted, at one time each.
-    #[must_use]
-    pub fn tallies(&self) -> Vec<Tally> {
-        self.lanes.iter().filter_map(|lane| lane.ask(Order::Tell)).collect()
-    }
-
-    /// The traffic begins, if it has not.
-    pub fn go(&mut self) {
-        let at = *self.begun.get_or_insert_with(Instant::now);
-        self.lanes.iter().for_each(|lane| lane.order(Order::Go(at)));
-    }
-
-    /// Steers frames by what is wanted to the lanes from the first one on that are enabled now. If the first is
-    /// not, they go where they went.
-    pub fn steer(&self) {
-        let usable = (0..).zip(&self.enabled).take_while(|(_, on)| **on).count() as u16;
-        if usable == 0 {
-            return;
-        }
-        let steering = Arc::new(steering(&self.rxfh, usable));
-        // Every lane plays the whole traffic, and none may have come farther than where it changes.
-        let positions: Vec<u64> =
-            self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
-        let from = positions.into_iter().max().unwrap_or_default();
-        for lane in self.lanes.iter() {
-            lane.order(Order::Steer(Arc::clone(&steering), from));
+        let desk = Arc::clone(&self.desk);
+        let started =
+            std::thread::Builder::new().name("steering".into()).spawn(move || work(&desk));
+        if let Err(error) = started {
+            self.desk.say(&format_args!("frames are steered as before: no thread: {error}"));
         }
     }
 
     fn lane(&self, vring: u16) -> Option<(&Lane, u16)> {
-        self.lanes.get(usize::from(vring / 2)).map(|lane| (lane, vring % 2))
+        self.desk.lanes().get(usize::from(vring / 2)).map(|lane| (lane, vring % 2))
     }
 
     fn order(&self, vring: u16, order: impl FnOnce(u16) -> Order) {
@@ -161,32 +77,25 @@ impl Port {
             lane.order(order(side));
         }
     }
-
-    fn say(&self, what: &dyn std::fmt::Display) {
-        if self.is_quiet {
-            return;
-        }
-        // Nobody to tell is no reason to stop.
-        let _ = writeln!(std::io::stderr(), "rxlab nic: {what}");
-    }
 }
 
 impl Vrings for Port {
     fn set_memory(&mut self, memory: Option<Arc<Memory>>) {
-        self.translates = memory.as_ref().is_some_and(|memory| memory.get_iommu_enabled());
-        for lane in &*self.lanes {
+        let translates = memory.as_ref().is_some_and(|memory| memory.get_iommu_enabled());
+        self.desk.set_translates(translates);
+        for lane in self.desk.lanes().iter() {
             lane.order(Order::Memory(memory.clone()));
         }
         // The old one is let go when the call returns.
-        for lane in self.lanes.iter() {
-            if !self.translates {
+        for lane in self.desk.lanes().iter() {
+            if !translates {
                 let _ = lane.ask(Order::Sync);
             }
         }
     }
 
     fn set_features(&mut self, features: u64) {
-        for lane in self.lanes.iter() {
+        for lane in self.desk.lanes().iter() {
             lane.order(Order::Features(features));
         }
     }
@@ -196,10 +105,10 @@ impl Vrings for Port {
             return Err(QueueError::NoSuchQueue(vring));
         };
         let enabled = start.enabled;
-        if self.translates {
+        if self.desk.translates() {
             let (done, answer) = std::sync::mpsc::sync_channel(1);
             lane.order(Order::Start { vring: side, start, done });
-            self.starting.push((vring, answer));
+            self.desk.starts(vring, answer);
         } else {
             let started = lane.ask(|done| Order::Start { vring: side, start, done });
             started.unwrap_or(Err(QueueError::NoSuchQueue(vring)))?;
@@ -215,25 +124,29 @@ impl Vrings for Port {
 
     fn enable(&mut self, vring: u16, enabled: bool) {
         self.order(vring, |side| Order::Enable { vring: side, on: enabled });
-        if vring.is_multiple_of(2)
-            && let Some(state) = self.enabled.get_mut(usize::from(vring / 2))
-            && *state != enabled
-        {
-            *state = enabled;
-            self.steer();
+        if !vring.is_multiple_of(2) {
+            return;
         }
-        let begins = match self.begin {
-            Begin::FirstQueue => vring.is_multiple_of(2) && enabled,
-            Begin::AllQueues => self.enabled.iter().all(|on| *on),
+        let steers = self.desk.set_enabled(vring / 2, enabled);
+        let goes = match self.begin {
+            Begin::FirstQueue => enabled,
+            Begin::AllQueues => self.desk.all_enabled(),
             Begin::Command => false,
         };
-        if begins {
-            self.go();
+        if steers || goes {
+            self.soon(move |desk| {
+                if steers {
+                    desk.steer();
+                }
+                if goes {
+                    desk.go();
+                }
+            });
         }
     }
 
     fn set_kick(&mut self, vring: u16, kick: Option<OwnedFd>) {
-        self.settle();
+        self.desk.settle();
         self.order(vring, |side| Order::Kick(side, kick));
     }
 
@@ -265,14 +178,20 @@ impl Vrings for Port {
 
 impl Notes for Port {
     fn note(&mut self, note: Note) {
-        self.settle();
-        let counts = &mut self.connections;
+        self.desk.settle();
+        let mut counts = self.desk.connections();
         match &note {
             Note::Connected => counts.accepted += 1,
             Note::TurnedAway => counts.turned_away += 1,
             Note::Closed => counts.closed += 1,
             Note::Dropped(_) => counts.dropped += 1,
             Note::Listener(_) => {}
+        }
+        drop(counts);
+        match &note {
+            Note::Connected => self.desk.set_connected(true),
+            Note::Closed | Note::Dropped(_) => self.desk.set_connected(false),
+            Note::TurnedAway | Note::Listener(_) => {}
         }
         let words = match note {
             Note::Connected => "a front-end is connected".into(),
@@ -281,6 +200,6 @@ impl Notes for Port {
             Note::Dropped(error) => format!("the front-end's connection was dropped: {error}"),
             Note::Listener(error) => format!("the socket cannot accept: {error}"),
         };
-        self.say(&words);
+        self.desk.say(&words);
     }
 }

@@ -84,8 +84,8 @@ impl Nic {
     ) -> Result<Self, NicError> {
         let (offer, mut port) = build::build(scenario, choices)?;
         port.begin = Begin::AllQueues;
-        port.is_quiet = true;
-        let lanes = Arc::clone(port.lanes());
+        port.desk().be_quiet();
+        let lanes = Arc::clone(port.desk().lanes());
         let system = |what| move |error| NicError::System { what, error };
         let server = server(offer, port).map_err(system("a socket"))?;
         let stays = server.listens();

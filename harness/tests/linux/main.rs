@@ -15,7 +15,7 @@ use qemu::protocol::{Command, Datagrams, Reply};
 use serde_json::Value;
 
 use common::process::wait_for;
-use traffic::{PORT, Sender, datagrams_from, stream_from, stream_to};
+use traffic::{PORT, Sender, datagrams_from, stream_from, stream_to, stream_to_meanwhile};
 use world::{ETH, Guest, World, alone};
 
 #[test]
@@ -26,6 +26,11 @@ fn linux_on_one_queue() {
 #[test]
 fn linux_on_four_queues() {
     alone("linux_on_four_queues", || whole_traffic(4, false));
+}
+
+#[test]
+fn linux_behind_an_iommu() {
+    alone("linux_behind_an_iommu", || whole_traffic(4, true));
 }
 
 /// Ping, streams and datagrams, each checked at its end; then what was counted on both sides.
@@ -196,5 +201,37 @@ fn the_nic_dies_under_a_live_guest() {
         guest.vm.check().unwrap();
         guest.vm.power_off().unwrap();
         assert_eq!(world.stop_nic()["total"]["adds_up"], true);
+    });
+}
+
+/// What the NIC writes while the guest's memory is copied is logged, and copied again: or the guest would go on
+/// with old bytes, and see another stream than was sent.
+#[test]
+fn a_guest_moves_to_another_nic_under_traffic() {
+    alone("a_guest_moves_to_another_nic_under_traffic", || {
+        let mut here = World::new("linux_moves", 1);
+        let mut there = here.beside("linux_moves_there");
+        let mut guest = here.boot(here.card());
+        assert_eq!(guest.ping(3, 56), 3);
+        let started = Instant::now();
+        let mut guest = stream_to_meanwhile(guest, 30_000_000, 8, |guest| {
+            let delivered = || here.stats()["total"]["delivered"].as_u64().unwrap();
+            wait_for(|| delivered() > 1000);
+            let guest = guest.moves(&there);
+            println!("{} frames delivered before it had moved", delivered());
+            guest
+        });
+        println!("the stream took {:?}", started.elapsed());
+        assert_eq!(guest.ping(3, 56), 3);
+        stream_from(&mut guest, 500_000, 9);
+        guest.vm.check().unwrap();
+        guest.vm.power_off().unwrap();
+        for account in [here.stop_nic(), there.stop_nic()] {
+            let total = &account["total"];
+            assert!(
+                total["adds_up"] == true && total["delivered"].as_u64() > Some(1000),
+                "{account}"
+            );
+        }
     });
 }

@@ -41,6 +41,20 @@ pub fn stream_to(guest: &mut Guest, bytes: u64, seed: u64) {
     received(guest, sender, bytes, seed);
 }
 
+/// Likewise, and in the middle of it something else happens to the guest.
+pub fn stream_to_meanwhile(
+    mut guest: Guest,
+    bytes: u64,
+    seed: u64,
+    what: impl FnOnce(Guest) -> Guest,
+) -> Guest {
+    let (sender, from) = send(bytes, seed);
+    guest.vm.begin(Command::ReceiveStream { from }).unwrap();
+    let mut guest = what(guest);
+    received(&mut guest, sender, bytes, seed);
+    guest
+}
+
 fn send(bytes: u64, seed: u64) -> (JoinHandle<()>, SocketAddrV4) {
     let (listener, from) = listen();
     let sender = std::thread::spawn(move || {

@@ -71,6 +71,11 @@ impl World {
         world
     }
 
+    /// Another NIC with another interface, for a guest that moves.
+    pub fn beside(&self, name: &str) -> Self {
+        Self::on("rx1", name, self.queues)
+    }
+
     fn on(tap: &'static str, name: &str, queues: u16) -> Self {
         let add = format!("tuntap add dev {tap} mode tap");
         ip(&if queues > 1 { format!("{add} multi_queue") } else { add });
@@ -181,6 +186,14 @@ pub struct Guest {
 impl Guest {
     pub fn call(&mut self, command: protocol::Command) -> Reply {
         self.vm.call(command, PATIENCE).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// It moves, while it runs, into another QEMU with another NIC; from now on it is reached there.
+    pub fn moves(self, there: &World) -> Self {
+        let options = options(there.card());
+        let vm = self.vm.migrate(&options, PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+        ip(&format!("route replace {GUEST}/32 dev {} src {HOST}", there.tap));
+        Self { vm }
     }
 
     /// The result of what was begun.

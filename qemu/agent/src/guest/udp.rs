@@ -37,7 +37,10 @@ pub fn send(
     Ok(Reply::Nothing)
 }
 
-/// Receives until [`LAST`] comes, or nothing for a time.
+/// What another queue still has may come behind the last one.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Receives until [`LAST`] comes and then nothing more, or nothing for a time.
 ///
 /// # Errors
 /// The system refuses.
@@ -54,7 +57,7 @@ pub fn receive(port: u16, idle_ms: u64) -> Result<Reply, Refusal> {
         match number {
             Some(LAST) => {
                 counts.ended = true;
-                break;
+                socket.set_read_timeout(Some(GRACE)).map_err(Refusal::system("a limit"))?;
             }
             Some(number) if seen.insert(number) => counts.different += 1,
             Some(_) => counts.again += 1,

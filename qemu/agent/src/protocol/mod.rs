@@ -157,7 +157,8 @@ pub enum Command {
         /// Pause between two.
         pause_us: u64,
     },
-    /// Receive numbered datagrams until the one that ends them, or until none has come for a time.
+    /// Receive numbered datagrams until the one that ends them has come and then no other, or until none has come
+    /// for a time.
     /// [`Reply::Datagrams`].
     ReceiveDatagrams {
         /// On which port.
