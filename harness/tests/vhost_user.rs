@@ -97,9 +97,9 @@ fn driver_at(socket: &Path, queues: u16, more: &[&str]) -> Process {
     let place = socket.parent().unwrap().file_name().unwrap();
     let file = scenario(
         &folder(&format!("{}_driver", place.display())),
-        "[traffic]\nsource = \"generator\"\n[[handle]]\nfilter = \"@../even.ddd\"\n[[handle]]\n",
+        "[traffic]\nsource = \"generator\"\n[[handle]]\nfilter = \"@even.ddd\"\n[[handle]]\n",
     );
-    let program = Path::new(&file).parent().unwrap().parent().unwrap().join("even.ddd");
+    let program = Path::new(&file).parent().unwrap().join("even.ddd");
     // Accepts frames with an even source port.
     std::fs::write(program, "4\n40 0 0 34\n69 0 1 1\n6 0 0 0\n6 0 0 65535\n").unwrap();
     command.args(["driver", &file, "--json", "--queues", &queues.to_string(), "--socket"]);
