@@ -184,6 +184,8 @@ enum BenchCommand {
     Engine(bench::EngineArgs),
     /// Nanoseconds per frame of a virtqueue: the device's rings, beside `virtio-queue`, and the driver's.
     Ring(bench::RingArgs),
+    /// Frames per second from the wire to the reader, beside tcpreplay, veth and tcpdump.
+    Path(bench::PathArgs),
     /// Frames per second over vhost-user, our NIC and our driver beside DPDK's.
     VhostUser(bench::VhostUserArgs),
 }
@@ -212,6 +214,7 @@ pub fn main() -> Exit {
         Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),
         Command::Bench(BenchCommand::Engine(args)) => bench::engine(&args),
         Command::Bench(BenchCommand::Ring(args)) => bench::ring(&args),
+        Command::Bench(BenchCommand::Path(args)) => bench::path(&args),
         Command::Bench(BenchCommand::VhostUser(args)) => bench::vhost_user(&args),
     }
 }

@@ -7,6 +7,7 @@
 mod engine;
 mod filter;
 mod machine;
+mod path;
 mod ring;
 mod sim;
 mod spread;
@@ -19,6 +20,7 @@ use spread::Spread;
 
 pub(super) use engine::{EngineArgs, engine};
 pub(super) use filter::{FilterArgs, filter};
+pub(super) use path::{PathArgs, path};
 pub(super) use ring::{RingArgs, ring};
 pub(super) use sim::{SimArgs, sim};
 pub(super) use vhost_user::{VhostUserArgs, vhost_user};
