@@ -54,7 +54,12 @@ fn refused(options: &Options) -> VmError {
 #[test]
 fn a_guest_boots_does_what_it_is_told_and_ends() {
     let started = Instant::now();
-    let mut vm = Vm::start(&options()).unwrap();
+    let more = vec!["-name".into(), "a-name".into()];
+    let mut vm = Vm::start(&Options { accel: Accel::Auto, more, ..options() }).unwrap();
+    let line = std::fs::read_to_string(format!("/proc/{}/cmdline", vm.id())).unwrap();
+    assert!(line.contains("a-name"), "{line}");
+    // KVM is not everywhere, and does not work everywhere where it is; then a user is told.
+    assert!(vm.accel == Accel::Kvm || vm.notices[0].contains("KVM"), "{:?}", vm.notices);
     println!("{} on QEMU {}: hello after {:?}", vm.system, vm.version, vm.boot);
     assert!(vm.system.starts_with("Linux "), "{}", vm.system);
     let Reply::Interrupts(lines) = vm.call(Command::Interrupts, PATIENCE).unwrap() else {
@@ -104,9 +109,12 @@ fn a_guest_that_stops_is_told_with_its_consoles_last_lines() {
     std::fs::write(&file, "not a program").unwrap();
     let mut options = options();
     options.image = image(&file);
+    let kept = file.with_file_name("console");
+    options.console = Some(kept.clone());
     let error = refused(&options);
     let VmError::Ended { console, .. } = &error else { panic!("{error}") };
     assert!(console.contains("Kernel panic"), "{error}");
+    assert!(std::fs::read_to_string(kept).unwrap().contains("Kernel panic"));
 }
 
 #[test]

@@ -89,8 +89,7 @@ pub enum ImageError {
     },
     /// The agent is not there and cannot be built.
     #[error(
-        "there is no rxlab-agent: not beside this program, and not built: {why}. Give one by --agent or \
-         RXLAB_AGENT"
+        "there is no rxlab-agent: not beside this program, and not built: {why}. Name one by RXLAB_AGENT"
     )]
     NoAgent {
         /// Why it cannot be built.
