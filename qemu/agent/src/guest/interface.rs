@@ -87,7 +87,7 @@ pub fn ring(interface: &str) -> Result<Reply, Refusal> {
     Ok(Reply::Ring { rx_max: words[1], rx: words[5], tx_max: words[4], tx: words[8] })
 }
 
-/// As `ethtool -S`.
+/// As `ethtool -S`, and as `net_` some of what the system counts for any interface.
 ///
 /// # Errors
 /// The driver refuses.
@@ -105,9 +105,16 @@ pub fn statistics(interface: &str) -> Result<Reply, Refusal> {
     (values[0], values[1]) = (GET_STATISTICS, info[4]);
     ask.ethtool(&mut values).map_err(refused(interface, "statistics"))?;
     let pairs = names[3..].chunks_exact(NAME_WORDS).zip(values[2..].chunks_exact(2));
-    let all: BTreeMap<String, u64> = pairs
+    let mut all: BTreeMap<String, u64> = pairs
         .map(|(name, value)| (text(name), u64::from(value[0]) | u64::from(value[1]) << 32))
         .collect();
+    for name in ["rx_packets", "tx_packets", "rx_dropped", "rx_errors"] {
+        let path = format!("/sys/class/net/{interface}/statistics/{name}");
+        let value = std::fs::read_to_string(&path).map_err(refused(interface, name))?;
+        let value = value.trim().parse();
+        let value = value.map_err(|_| Refusal::Value(format!("{path} holds no number")))?;
+        all.insert(format!("net_{name}"), value);
+    }
     Ok(Reply::Statistics(all))
 }
 

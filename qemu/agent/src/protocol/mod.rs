@@ -112,7 +112,8 @@ pub enum Command {
         /// Of which interface.
         interface: String,
     },
-    /// What the driver counts (as `ethtool -S`). [`Reply::Statistics`].
+    /// What the driver counts (as `ethtool -S`), and with `net_` before the name what the system counts for
+    /// any interface (as `ip -s link`). [`Reply::Statistics`].
     Statistics {
         /// Of which interface.
         interface: String,
