@@ -33,10 +33,17 @@ fn options() -> Options {
     Options { qemu: variable("RXLAB_QEMU"), accel: Accel::Tcg, ..Options::of(image) }
 }
 
+/// What these tests write goes here: cargo's folder is shared by all crates.
+fn place(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("qemu_vm");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
+}
+
 /// A program that says that it is some QEMU, and then does something else.
 fn stand_in(name: &str, version: &str, does: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let path = place(name);
     let says =
         format!("if [ \"$1\" = --version ]; then echo QEMU emulator version {version}; exit; fi");
     std::fs::write(&path, format!("#!/bin/sh\n{says}\n{does}\n")).unwrap();
@@ -105,7 +112,7 @@ fn a_qemu_that_is_missing_old_dead_or_silent_is_named() {
 /// A kernel whose first process cannot be run stops for good, and its console says why.
 #[test]
 fn a_guest_that_stops_is_told_with_its_consoles_last_lines() {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-program");
+    let file = place("no-program");
     std::fs::write(&file, "not a program").unwrap();
     let mut options = options();
     options.image = image(&file);
@@ -120,7 +127,7 @@ fn a_guest_that_stops_is_told_with_its_consoles_last_lines() {
 #[test]
 fn the_image_of_the_same_inputs_is_the_same_and_small() {
     let (kernel, agent) = (kernel(), agent::find(None).unwrap());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
+    let folder = place("images");
     let images = ["one", "other"].map(|name| {
         let cache = Cache::at(folder.join(name));
         let _ = std::fs::remove_dir_all(cache.path(""));
