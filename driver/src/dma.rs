@@ -12,6 +12,7 @@
 //! Contract: the caller keeps offsets inside the window; they come from ring sizes and masked indices,
 //! never from what the device wrote. An offset outside is a broken invariant of this crate and stops it.
 
+use crate::prefetch;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -160,6 +161,12 @@ impl View<'_> {
     #[inline]
     pub(crate) fn copy_in(&self, at: usize, bytes: &[u8]) {
         inside(self.0.subslice(at, bytes.len())).copy_from(bytes);
+    }
+
+    /// Asks for what is at `at`, which is to be read soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, at: usize) {
+        prefetch::for_reading(self.0.ptr_guard().as_ptr().wrapping_add(at));
     }
 
     pub(crate) fn zero(&self) {

@@ -28,7 +28,7 @@
 //! - Whether the device leaves alone the buffers it does not own. A frame is copied once and only the copy is
 //!   looked at, but a device that writes early or late can spoil its own frames.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod announce;
 mod bring_up;
@@ -54,6 +54,7 @@ mod merge;
 mod moderation;
 mod policy;
 mod poll;
+mod prefetch;
 mod queues;
 mod recover;
 mod reset;

@@ -89,7 +89,9 @@ impl Driver {
         polled.exhausted = left == 0 && rx.broken.is_none();
         rx.exhausted = polled.exhausted;
         rx.found = polled.frames + polled.dropped;
-        interrupt::still_masked(rx, memory, mask);
+        if polled.frames + polled.dropped > 0 {
+            interrupt::still_masked(rx, memory, mask);
+        }
         count_poll(&mut rx.counters, &polled);
         let Polled { frames, dropped, bytes, .. } = polled;
         host.event(now, Event::Polled { queue, frames, dropped, bytes });

@@ -94,6 +94,9 @@ pub(crate) fn take_batch<H: Host>(
         if !staging.has_room() {
             break;
         }
+        if let Some(slot) = rx.ring.slot_ahead(&used) {
+            rx.pool.prefetch(&buffers, slot);
+        }
         let tag = rx.consumed;
         match take_frame(now, queue, rx, (&used, &buffers, memory), staging, host) {
             Ok(Some(Taken::Frame { bytes, copied, lent })) => {

@@ -25,6 +25,7 @@ pub use error::RingError;
 
 use crate::dma::{DmaRegion, View};
 use crate::layout::RingLayout;
+use crate::prefetch::AHEAD;
 use crate::spec;
 use crate::transport::QueueSetup;
 use packed::Packed;
@@ -175,6 +176,12 @@ impl Ring {
     #[inline]
     pub(crate) fn take(&mut self, used: &View<'_>) -> Result<Option<Used>, RingError> {
         either!(&mut self.format, ring => ring.take(used))
+    }
+
+    /// The slot of a completion some way ahead, if there is one already; as the device says, and not checked.
+    #[inline]
+    pub(crate) fn slot_ahead(&self, used: &View<'_>) -> Option<u16> {
+        either!(&self.format, ring => ring.slot_ahead(used, AHEAD))
     }
 
     /// Completions in a broken ring that nobody will take, as far as the device tells, with mergeable

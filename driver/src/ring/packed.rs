@@ -210,6 +210,21 @@ impl Packed {
         Ok(Some(completion))
     }
 
+    /// The slot of the completion after `ahead` others, if the device has used it and each chain takes one descriptor.
+    #[inline]
+    pub(super) fn slot_ahead(&self, ring: &View<'_>, ahead: u16) -> Option<u16> {
+        if self.stride > 1 || self.outstanding <= ahead {
+            return None;
+        }
+        let mut there = self.used;
+        there.advance(ahead, self.layout.size);
+        let at = usize::from(there.at) * spec::DESCRIPTOR_BYTES;
+        let flags = ring.load_u16(at + spec::PACKED_FLAGS, Ordering::Relaxed);
+        let slot = ring.read_u16(at + spec::PACKED_ID);
+        let used = flags & spec::DESC_F_BOTH == there.used_flags();
+        (used && usize::from(slot) < self.chains.len()).then_some(slot)
+    }
+
     /// Completions of a broken ring that nobody will take: as far as used descriptors with good ids go on. In
     /// order, one may stand for several, and which ones is not worth believing.
     pub(super) fn abandoned(&self, memory: &DmaRegion) -> u16 {

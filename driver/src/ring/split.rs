@@ -179,6 +179,22 @@ impl Split {
         Ok(Some(completion))
     }
 
+    /// The slot of the completion after `ahead` others, of those that the index told of.
+    #[inline]
+    pub(super) fn slot_ahead(&self, used: &View<'_>, ahead: u16) -> Option<u16> {
+        if self.seen_used.wrapping_sub(self.next_used) <= ahead {
+            return None;
+        }
+        let entry = usize::from(self.next_used.wrapping_add(ahead) & (self.layout.size - 1));
+        let element = used.read_u64(spec::RING_ENTRIES + entry * spec::USED_ELEMENT_BYTES);
+        Some((element as u32 >> self.shift) as u16).filter(|slot| self.is_slot(*slot))
+    }
+
+    #[inline]
+    fn is_slot(&self, slot: u16) -> bool {
+        usize::from(slot) < self.owned.len()
+    }
+
     /// The next used element, its id checked.
     #[inline]
     fn element(&self, used: &View<'_>) -> Result<Used, RingError> {
