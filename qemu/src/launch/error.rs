@@ -14,7 +14,10 @@ use super::version::Version;
 #[derive(Debug, thiserror::Error)]
 pub enum VmError {
     /// QEMU is not there.
-    #[error("{program} cannot be run: {error}; install it (Debian: apt-get install qemu-system-x86) or name one", program = program.display())]
+    #[error(
+        "{program} cannot be run: {error}; install it (Debian: apt-get install qemu-system-x86) or name one",
+        program = program.display()
+    )]
     NoQemu {
         /// What was tried.
         program: PathBuf,
@@ -39,7 +42,10 @@ pub enum VmError {
     #[error("no KVM: /dev/kvm: {0}; let QEMU translate instead (tcg)")]
     NoKvm(io::Error),
     /// The back-end of the NIC is not there.
-    #[error("there is no socket at {path}: start the NIC first (rxlab nic --socket)", path = path.display())]
+    #[error(
+        "there is no socket at {path}: start the NIC first (rxlab nic --socket)",
+        path = path.display()
+    )]
     NoNic {
         /// Where.
         path: PathBuf,
@@ -69,7 +75,12 @@ pub enum VmError {
         console: String,
     },
     /// The guest does not answer.
-    #[error("the guest has been silent for {:.1} s {doing}{}{}", waited.as_secs_f64(), said("QEMU said", qemu), said("the console's last lines", console))]
+    #[error(
+        "the guest has been silent for {:.1} s {doing}{}{}",
+        waited.as_secs_f64(),
+        said("QEMU said", qemu),
+        said("the console's last lines", console)
+    )]
     Silent {
         /// For how long.
         waited: Duration,
