@@ -11,6 +11,7 @@
 
 use super::{BATCH, Device, one_frame};
 use crate::drop::DropReason;
+use crate::event::Event;
 use crate::host::Host;
 use crate::ring::{Ring, Used};
 use std::ops::Deref;
@@ -94,22 +95,26 @@ where
         };
         self.burst.elements.clear();
         let broken = self.queues[2 * usize::from(pair)].broken || published.is_err();
+        let (count, mut bytes) = (frames.len() as u32, 0);
         for frame in &frames {
             let Written { tag, len, head } = *frame;
             if broken {
                 let record = one_frame(tag, DropReason::RingBroken, Some(pair));
                 self.drop_frame(now, record, host);
             } else {
-                let used = Used { head, len: self.used_len(len) };
-                self.count_written(now, pair, (tag, len), used, host);
+                bytes += u64::from(len);
+                let len = self.used_len(len);
+                host.event(now, Event::Written { tag, queue: pair, descriptor: head, len });
             }
         }
-        let count = frames.len() as u32;
         frames.clear();
         self.burst.frames = frames;
         match published {
             Err(fault) => self.break_ring(now, 2 * pair, fault, host),
-            Ok(()) if !broken => self.after_publication(now, pair, count, host),
+            Ok(()) if !broken => {
+                self.count_written(pair, count, bytes);
+                self.after_publication(now, pair, count, host);
+            }
             Ok(()) => {}
         }
     }

@@ -326,7 +326,7 @@ where
             self.break_ring(now, 2 * pair, fault, host);
             return;
         }
-        self.count_written(now, pair, (tag, len), used, host);
+        self.tell_written(now, pair, (tag, len), used, host);
         self.after_publication(now, pair, 1, host);
     }
 
@@ -373,7 +373,7 @@ where
         }
         self.fifo.remove(pair, held);
         self.note_waiting(pair);
-        self.count_written(now, pair, (held.tag, held.len), used, host);
+        self.tell_written(now, pair, (held.tag, held.len), used, host);
         self.after_publication(now, pair, 1, host);
     }
 
@@ -383,9 +383,21 @@ where
         len + self.format.header_len as u32
     }
 
+    /// The completions of so many frames, of so many bytes together, are published.
+    #[inline]
+    pub(super) fn count_written(&mut self, pair: u16, frames: u32, bytes: u64) {
+        let frames = u64::from(frames);
+        self.published[usize::from(pair)] += frames;
+        self.counters.written += frames;
+        self.counters.written_bytes += bytes;
+        let counters = &mut self.queue_counters[usize::from(pair)];
+        counters.written += frames;
+        counters.written_bytes += bytes;
+    }
+
     /// A frame's completion is published: counts and tells.
     #[inline]
-    pub(super) fn count_written<H: Host>(
+    pub(super) fn tell_written<H: Host>(
         &mut self,
         now: u64,
         pair: u16,
@@ -393,12 +405,7 @@ where
         used: Used,
         host: &mut H,
     ) {
-        self.published[usize::from(pair)] += 1;
-        self.counters.written += 1;
-        self.counters.written_bytes += u64::from(len);
-        let counters = &mut self.queue_counters[usize::from(pair)];
-        counters.written += 1;
-        counters.written_bytes += u64::from(len);
+        self.count_written(pair, 1, len.into());
         host.event(now, Event::Written { tag, queue: pair, descriptor: used.head, len: used.len });
     }
 

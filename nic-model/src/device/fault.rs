@@ -194,7 +194,7 @@ where
         }
         self.fifo.remove(pair, held);
         self.note_waiting(pair);
-        self.count_written(now, pair, (held.tag, held.len), bent.used, host);
+        self.tell_written(now, pair, (held.tag, held.len), bent.used, host);
         if let Err(fault) = self.after_bent(now, pair, bent, host) {
             self.break_ring(now, 2 * pair, fault, host);
             return;
@@ -271,7 +271,7 @@ where
         armed.withheld_used[usize::from(pair)].clear();
         for (held, used) in std::mem::take(&mut armed.withheld[usize::from(pair)]) {
             self.fifo.release(held.len);
-            self.count_written(now, pair, (held.tag, held.len), used, host);
+            self.tell_written(now, pair, (held.tag, held.len), used, host);
             self.after_publication(now, pair, 1, host);
         }
     }
