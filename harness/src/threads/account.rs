@@ -116,9 +116,8 @@ impl Account {
             let written = nic.device.written;
             if written < taken || written > taken && !gave_up {
                 return Err(format!(
-                    "rxq{number}: the NIC wrote {} frames; the driver indicated {indicated} and dropped \
+                    "rxq{number}: the NIC wrote {written} frames; the driver indicated {indicated} and dropped \
                      {driver_dropped}",
-                    written
                 ));
             }
         }
@@ -149,6 +148,9 @@ mod tests {
     use nic_model::DeviceCounters;
     use npf_core::HandleCounters;
 
+    /// Puts something wrong into an account.
+    type Spoil = fn(&mut Account);
+
     fn account() -> Account {
         let device = DeviceCounters { offered: 10, written: 10, ..DeviceCounters::default() };
         let mut nic = Tally { device, ..Tally::default() };
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn whatever_is_missing_is_named() {
         assert_eq!(account().check(), Ok(()));
-        let spoilt: [(fn(&mut Account), &str); 5] = [
+        let spoilt: [(Spoil, &str); 5] = [
             (|account| account.queues[0].nic.device.offered += 1, "the NIC was offered 11"),
             (|account| account.queues[0].driver_dropped = 0, "the driver indicated 9"),
             (|account| account.handles[0].counters.delivered = 8, "DOES NOT ADD UP"),

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use self::account::{Account, QueueAccount};
+use crate::guest::lane::Live;
 use crate::guest::session::{self, BackEnd, SessionError, Watched};
 use crate::nic::build::Origin;
 use crate::nic::served::{Nic, NicError};
@@ -147,7 +148,7 @@ pub fn run(
 /// the one before it has not.
 fn snapshot(nic: &Nic, watched: &Watched<'_>) -> Account {
     let handles = watched.handles();
-    let taken: Vec<(u64, u64)> = watched.lanes.iter().map(|lane| lane.taken()).collect();
+    let taken: Vec<(u64, u64)> = watched.lanes.iter().map(Live::taken).collect();
     let queues = nic.tallies().into_iter().zip(taken).map(|(nic, (indicated, driver_dropped))| {
         QueueAccount { nic, indicated, driver_dropped, gave_up: false }
     });
