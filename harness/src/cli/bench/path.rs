@@ -150,7 +150,8 @@ fn scenario(args: &PathArgs) -> Result<Scenario, String> {
     let size = args.size + 4;
     let text = format!(
         "[channels]\ncombined = 1\n[traffic]\nsource = 'generator'\nframes = 100000\nrate = 'line'\n\
-         flows = 64\nsize = '{size}B'\n[ring]\nrx = 1024\n[[handle]]\nengine = 'packet-queue'\nfilter = \"{}\"\n",
+         flows = 64\nsize = '{size}B'\n[ring]\nrx = 1024\n[[handle]]\nengine = 'packet-queue'\n\
+         filter_engine = 'jit'\nfilter = \"{}\"\n",
         args.filter.escape_default()
     );
     let scenario = Scenario::parse(&text, "(path)", &[]);
