@@ -1,8 +1,8 @@
-//! Asks for the cache lines of a buffer before they are read: they lie in the cache of the CPU that serves the
-//! device, and the way here is long.
+//! Asks for the cache lines of a buffer before they are read: they lie in the cache of the CPU that serves
+//! the device, and the way here is long.
 //!
-//! Contract: a hint. Nothing is read, and an address that is not mapped is no fault. On machines without such a hint
-//! nothing happens.
+//! Contract: a hint. Nothing is read, and an address that is not mapped is no fault. On machines without such
+//! a hint nothing happens.
 
 /// How many completions ahead the lines of a buffer are asked for.
 pub(crate) const AHEAD: u16 = 6;
@@ -10,8 +10,8 @@ pub(crate) const AHEAD: u16 = 6;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Asks for the first two lines from `start` on, where header and headers are; what comes behind them the processor
-/// sees coming.
+/// Asks for the first two lines from `start` on, where header and headers are; what comes behind them the
+/// processor sees coming.
 #[inline(always)]
 pub(crate) fn for_reading(start: *const u8) {
     line(start);

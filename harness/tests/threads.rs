@@ -183,3 +183,15 @@ fn a_capture_that_breaks_off_is_told() {
     assert_eq!(code, 1, "{stdout}{stderr}");
     assert!(stdout.contains("note:") && stdout.contains("account: ok"), "{stdout}");
 }
+
+#[test]
+fn the_benchmark_of_the_whole_way_measures_something() {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        println!("skipped: it needs two CPUs");
+        return;
+    }
+    let args = ["bench", "path", "--rounds", "1", "--window", "100", "--without-linux"];
+    let figures = common::result(&args);
+    assert!(figures["ours"]["median"].as_f64().unwrap() > 0.0, "{figures:#}");
+    assert_eq!(figures["linux"], Value::Null);
+}

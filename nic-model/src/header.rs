@@ -42,8 +42,8 @@ pub(crate) struct RxHeader {
 }
 
 impl RxHeader {
-    /// The longest form as two little-endian numbers, of 16 bytes and of 4; the shorter form is its beginning.
-    /// `buffers`: chains that the frame takes (5.1.6.4.1).
+    /// The longest form as two little-endian numbers, of 16 bytes and of 4; the shorter form is its
+    /// beginning. `buffers`: chains that the frame takes (5.1.6.4.1).
     #[inline(always)]
     pub(crate) fn words(&self, buffers: u16) -> (u128, u32) {
         let flags = if self.data_valid { header::F_DATA_VALID } else { 0 };

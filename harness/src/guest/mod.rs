@@ -13,8 +13,8 @@
 //! and is delivered, filtered, dropped for one reason or still held. While frames flow a snapshot is a
 //! consistent one: no frame has a fate behind a place that has not counted it.
 //!
-//! Readers keep the rhythm of the scenario by the wall clock. Not modelled here: the costs, which are times of
-//! the virtual clock.
+//! Readers keep the rhythm of the scenario by the wall clock. Not modelled here: the costs, which are times
+//! of the virtual clock.
 
 pub mod account;
 pub mod lane;

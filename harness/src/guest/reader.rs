@@ -1,4 +1,5 @@
-//! A reader: a thread that sleeps until its handle wakes it, and reads by the rhythm that the scenario gives it.
+//! A reader: a thread that sleeps until its handle wakes it, and reads by the rhythm that the scenario gives
+//! it.
 //!
 //! Contract: one thread reads a handle, and one more does what the design's worker does, if it has one. The
 //! rhythm is [`Reader`]'s, with the wall clock; of its work per frame only what a scenario asks for takes
@@ -90,7 +91,8 @@ pub fn read(served: &Served, mut reader: Reader, clock: Clock, ends: &AtomicBool
     }
 }
 
-/// Does what the design's worker does, and what the thread of a handle in dump mode does, until `ends` says so.
+/// Does what the design's worker does, and what the thread of a handle in dump mode does, until `ends` says
+/// so.
 pub fn work(served: &Served, clock: Clock, ends: &AtomicBool) {
     let mut ears = Ears { served };
     loop {
@@ -143,7 +145,8 @@ fn take(served: &Served, reader: &mut Reader, clock: Clock) -> bool {
     packets > 0
 }
 
-/// What the core tells a thread: wake-ups go to whoever serves the handle, the rest is counted by the core itself.
+/// What the core tells a thread: wake-ups go to whoever serves the handle, the rest is counted by the core
+/// itself.
 pub struct Ears<'a> {
     /// Whose handle it is about.
     pub served: &'a Served,

@@ -1,7 +1,7 @@
 //! The NIC in this process: the lanes of the daemon, and a thread that serves their vhost-user session.
 //!
-//! Contract: over a pair of sockets the session ends when the other end is closed, at a path when it is told to;
-//! [`Nic::end`] waits for that, and then every vring has stopped.
+//! Contract: over a pair of sockets the session ends when the other end is closed, at a path when it is told
+//! to; [`Nic::end`] waits for that, and then every vring has stopped.
 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -45,7 +45,8 @@ pub enum NicError {
 const LOOK: i32 = 50;
 
 impl Nic {
-    /// Starts the lanes; the stream is the front-end's. The traffic begins when every receive queue is enabled.
+    /// Starts the lanes; the stream is the front-end's. The traffic begins when every receive queue is
+    /// enabled.
     ///
     /// # Errors
     /// See [`NicError`].

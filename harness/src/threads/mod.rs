@@ -8,16 +8,16 @@
 //!   thread of each reader  (and of a worker, where the design has one)
 //! ```
 //!
-//! Device and driver are those of `rxlab nic` and `rxlab driver`, joined by a pair of sockets: what works here
-//! works with another process at either end.
+//! Device and driver are those of `rxlab nic` and `rxlab driver`, joined by a pair of sockets: what works
+//! here works with another process at either end.
 //!
-//! Contract: at rest the account is exact, and [`Account::check`] says what is wrong if it is not. While frames
-//! flow, a snapshot counts no frame at a place that the places before it have not counted. A run ends when
-//! the traffic has ended and every frame has been taken, and what was not taken within the scenario's
+//! Contract: at rest the account is exact, and [`Account::check`] says what is wrong if it is not. While
+//! frames flow, a snapshot counts no frame at a place that the places before it have not counted. A run ends
+//! when the traffic has ended and every frame has been taken, and what was not taken within the scenario's
 //! `run.drain` stays where it is; an interrupted run takes no more frames and ends in the same way.
 //!
-//! Not here: what belongs to the virtual clock (costs, DMA time, events, captures of every frame), and a scenario
-//! that asks for faults, controls or frames sent is refused ([`fit`]).
+//! Not here: what belongs to the virtual clock (costs, DMA time, events, captures of every frame), and a
+//! scenario that asks for faults, controls or frames sent is refused ([`fit`]).
 
 pub mod account;
 pub mod fit;
@@ -39,8 +39,8 @@ use crate::scenario::Scenario;
 pub struct Choices {
     /// No thread of NIC or driver ever sleeps; `None`: so if each of them has a CPU of its own.
     pub poll: Option<bool>,
-    /// CPUs for the threads of NIC and driver, in turn: of queue 0's device, its driver, queue 1's device and so
-    /// on. None: those that this process may use, if they are enough; else wherever.
+    /// CPUs for the threads of NIC and driver, in turn: of queue 0's device, its driver, queue 1's device and
+    /// so on. None: those that this process may use, if they are enough; else wherever.
     pub cpus: Vec<usize>,
     /// The traffic's first frames over and over, as fast as they are taken, for so long; `None`: all of the
     /// traffic, each frame at its time.
@@ -155,7 +155,8 @@ fn snapshot(nic: &Nic, watched: &Watched<'_>) -> Account {
     Account { queues: queues.collect(), handles, shares_traffic: false }
 }
 
-/// A CPU for each thread of NIC and driver; if they are not enough for one each, only those that were asked for.
+/// A CPU for each thread of NIC and driver; if they are not enough for one each, only those that were asked
+/// for.
 fn place(cpus: &[usize], asked: bool, pairs: u16) -> Vec<(usize, usize)> {
     if cpus.is_empty() || (!asked && cpus.len() < 2 * usize::from(pairs)) {
         return Vec::new();

@@ -124,3 +124,18 @@ fn our_driver_gets_what_dpdk_sends() {
         }
     }
 }
+
+#[test]
+fn the_benchmark_measures_every_pair() {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        println!("skipped: it needs two CPUs");
+        return;
+    }
+    let few = ["--rounds", "1", "--window", "100", "--sizes", "60", "--rings", "split"];
+    let args = [&["bench", "vhost-user"], &few[..]].concat();
+    let figures = crate::common::result(&args);
+    let rows = figures["rows"].as_array().unwrap();
+    let pairs: Vec<_> = rows.iter().map(|row| (&row["nic"], &row["driver"])).collect();
+    assert_eq!(pairs.len(), 4, "{figures:#}");
+    assert!(rows.iter().all(|row| row["rate"]["median"].as_f64().unwrap() > 0.0), "{figures:#}");
+}

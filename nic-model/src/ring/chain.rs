@@ -18,8 +18,8 @@ pub struct Segment {
     pub len: u32,
 }
 
-/// The header of a frame, in registers: what has just been stored in small pieces and is loaded in a large one
-/// makes a processor wait until the pieces are in its cache, behind all that was stored before them.
+/// The header of a frame, in registers: what has just been stored in small pieces and is loaded in a large
+/// one makes a processor wait until the pieces are in its cache, behind all that was stored before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Front {
     /// Its bytes as little-endian numbers, of 16 bytes and of 4.

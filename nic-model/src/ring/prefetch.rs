@@ -1,5 +1,5 @@
-//! Asks for the cache lines of a buffer before they are written: they lie in the cache of the CPU that runs the
-//! driver, and the way here is long.
+//! Asks for the cache lines of a buffer before they are written: they lie in the cache of the CPU that runs
+//! the driver, and the way here is long.
 //!
 //! Contract: a hint. Nothing is read or written, and an address that is not mapped is no fault. On machines
 //! without such a hint nothing happens.

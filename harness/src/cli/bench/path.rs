@@ -1,12 +1,12 @@
 //! `rxlab bench path`: a frame's whole way, from the wire to the reader, beside that through Linux.
 //!
-//! Ours is the threads world on two CPUs: NIC, rings in shared memory, driver, tap, filter in machine code, packet
-//! queue, reader. Linux's is tcpreplay on one end of a veth pair in a network namespace of its own, and tcpdump
-//! with the same filter on the other. Both are given the same frames as fast as they take them, in turns; counted is
-//! what reaches the tap, over a window in the middle.
+//! Ours is the threads world on two CPUs: NIC, rings in shared memory, driver, tap, filter in machine code,
+//! packet queue, reader. Linux's is tcpreplay on one end of a veth pair in a network namespace of its own,
+//! and tcpdump with the same filter on the other. Both are given the same frames as fast as they take them,
+//! in turns; counted is what reaches the tap, over a window in the middle.
 //!
-//! Not the same: Linux's frames pass its network stack behind the tap, and are lost where tcpdump is too slow,
-//! which is not counted; ours wait for buffers, and none is lost before the filter.
+//! Not the same: Linux's frames pass its network stack behind the tap, and are lost where tcpdump is too
+//! slow, which is not counted; ours wait for buffers, and none is lost before the filter.
 
 mod linux;
 

@@ -1,9 +1,10 @@
-//! `rxlab bench vhost-user`: our NIC and our driver beside DPDK's, over vhost-user, each side on a CPU of its own.
+//! `rxlab bench vhost-user`: our NIC and our driver beside DPDK's, over vhost-user, each side on a CPU of its
+//! own.
 //!
-//! Four pairs take turns, round by round: a NIC (DPDK's net_vhost or ours) that sends as fast as its peer gives
-//! buffers, and a driver (DPDK's virtio-user or ours) that takes every frame and lets it go. Frames are counted
-//! where they are sent or taken, between two moments in the middle of a run. What is quoted is the ratio to
-//! DPDK with DPDK of the same round.
+//! Four pairs take turns, round by round: a NIC (DPDK's net_vhost or ours) that sends as fast as its peer
+//! gives buffers, and a driver (DPDK's virtio-user or ours) that takes every frame and lets it go. Frames are
+//! counted where they are sent or taken, between two moments in the middle of a run. What is quoted is the
+//! ratio to DPDK with DPDK of the same round.
 //!
 //! Not measured here: the tap, filters and capture buffers; no handle is open (`rxlab bench path` has them).
 
