@@ -48,6 +48,28 @@ pub fn stay_on(cpu: Option<usize>) {
     }
 }
 
+/// Refuses CPUs that this process may not use.
+///
+/// # Errors
+/// The first of them, and which there are.
+pub fn check_cpus(cpus: &[usize]) -> Result<(), NoSuchCpu> {
+    let usable = usable_cpus();
+    match cpus.iter().find(|cpu| !usable.contains(cpu)) {
+        Some(cpu) => Err(NoSuchCpu { cpu: *cpu, usable }),
+        None => Ok(()),
+    }
+}
+
+/// A CPU was asked for that this process may not use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--cpus: there is no CPU {cpu} for this process; it may use {usable:?}")]
+pub struct NoSuchCpu {
+    /// Which.
+    pub cpu: usize,
+    /// Those that it may use.
+    pub usable: Vec<usize>,
+}
+
 /// The CPUs that this process may use.
 #[must_use]
 pub fn usable_cpus() -> Vec<usize> {
@@ -69,5 +91,8 @@ mod tests {
     fn a_cpu_that_there_is_not_is_no_harm() {
         stay_on(Some(usize::MAX));
         stay_on(None);
+        assert_eq!(check_cpus(&usable_cpus()), Ok(()));
+        let refused = check_cpus(&[usize::MAX]).unwrap_err();
+        assert!(refused.to_string().contains("there is no CPU 18446744073709551615"), "{refused}");
     }
 }

@@ -160,6 +160,7 @@ fn what_does_not_fit_is_refused() {
     refused(&[&threads[..], &["scenarios/faults.toml"]].concat(), "fault:");
     refused(&[&threads[..], &["--trace", "rings"]].concat(), "--trace");
     refused(&["run", "--poll"], "--world threads");
+    refused(&[&threads[..], &["--cpus", "0,4096"]].concat(), "there is no CPU 4096");
     refused(&["run", "--world", "moon"], "possible values: embedded, threads");
 }
 

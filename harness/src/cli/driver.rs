@@ -5,6 +5,7 @@ use super::scenario::{Failure, load};
 use crate::exit::Exit;
 use crate::guest::session::{self, BackEnd, Choices, SessionError};
 use crate::output::stdout;
+use crate::real_time::check_cpus;
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ fn drive(args: &DriverArgs) -> Result<Exit, Failure> {
     let mut which = args.scenario.clone();
     which.set.extend(args.queues.map(|queues| format!("channels.combined={queues}")));
     let scenario = load(&which, args.engine.as_deref(), None)?;
+    check_cpus(&args.cpus).map_err(|cpu| Failure::Usage(cpu.to_string()))?;
     let ends = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&ends))

@@ -8,6 +8,7 @@ use crate::nic::daemon::{self, Sockets};
 use crate::nic::port::Begin;
 use crate::nic::tally::Tally;
 use crate::output::stdout;
+use crate::real_time::check_cpus;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -130,6 +131,7 @@ fn serve(args: &NicArgs) -> Result<Exit, Failure> {
             "rxlab nic needs --socket PATH, where a front-end connects".into(),
         ));
     };
+    check_cpus(&args.cpus).map_err(|cpu| Failure::Usage(cpu.to_string()))?;
     let (from, pcap) =
         parse_source(&args.source).map_err(|why| Failure::Usage(format!("--source {why}")))?;
     let mut set = args.set.clone();

@@ -52,6 +52,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Exit, Failure> {
 fn failure(error: ThreadsError) -> Failure {
     match error {
         ThreadsError::Unfit(unfit) => Failure::Usage(unfit.to_string()),
+        ThreadsError::Cpu(cpu) => Failure::Usage(cpu.to_string()),
         ThreadsError::Session(SessionError::Setup(error)) => Failure::Setup(error),
         error => Failure::Output(error.to_string()),
     }

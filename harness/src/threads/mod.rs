@@ -31,7 +31,7 @@ use crate::guest::lane::Live;
 use crate::guest::session::{self, BackEnd, SessionError, Watched};
 use crate::nic::build::Origin;
 use crate::nic::served::{Nic, NicError};
-use crate::real_time::usable_cpus;
+use crate::real_time::{NoSuchCpu, check_cpus, usable_cpus};
 use crate::scenario::Scenario;
 
 /// How the world runs.
@@ -79,6 +79,9 @@ pub enum ThreadsError {
     /// The scenario asks for what this world has not.
     #[error(transparent)]
     Unfit(#[from] fit::Unfit),
+    /// A CPU is asked for that there is not.
+    #[error(transparent)]
+    Cpu(#[from] NoSuchCpu),
     /// The NIC cannot be had.
     #[error(transparent)]
     Nic(#[from] NicError),
@@ -97,12 +100,14 @@ pub fn run(
     watch: &mut dyn Watch,
 ) -> Result<Outcome, ThreadsError> {
     fit::check(scenario)?;
+    check_cpus(&choices.cpus)?;
     let cpus = match choices.cpus.as_slice() {
         [] => usable_cpus(),
         given => given.to_vec(),
     };
     let placed = place(&cpus, !choices.cpus.is_empty(), scenario.channels.combined);
-    let polled = choices.poll.unwrap_or(!placed.is_empty());
+    let enough = cpus.len() >= 2 * usize::from(scenario.channels.combined);
+    let polled = choices.poll.unwrap_or(enough);
     let origin = if choices.endless.is_some() { Origin::Endless } else { Origin::Traffic };
     let of_nic = placed.iter().map(|(nic, _)| *nic).collect();
     let (nic, stream) = Nic::start(scenario, origin, polled, of_nic)?;

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{Figures, Spread, show};
 use crate::exit::Exit;
-use crate::real_time::usable_cpus;
+use crate::real_time::{check_cpus, usable_cpus};
 use crate::scenario::Scenario;
 use crate::threads::account::Account;
 use crate::threads::{self, Choices, Watch};
@@ -112,6 +112,7 @@ impl Figures for Table {
 }
 
 fn measure(args: &PathArgs) -> Result<Table, String> {
+    check_cpus(&args.cpus).map_err(|cpu| cpu.to_string())?;
     let cpus = if args.cpus.is_empty() { usable_cpus() } else { args.cpus.clone() };
     let [nic, driver, ..] = cpus[..] else {
         return Err("two CPUs are needed, one for the NIC and one for the driver (--cpus)".into());

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::{Figures, Spread, show};
 use crate::exit::Exit;
-use crate::real_time::usable_cpus;
+use crate::real_time::{check_cpus, usable_cpus};
 use peer::Side;
 
 /// What to measure.
@@ -127,6 +127,7 @@ impl Figures for Table {
 }
 
 fn measure(args: &VhostUserArgs) -> Result<Table, String> {
+    check_cpus(&args.cpus).map_err(|cpu| cpu.to_string())?;
     let cpus = if args.cpus.is_empty() { usable_cpus() } else { args.cpus.clone() };
     let [nic_cpu, driver_cpu, ..] = cpus[..] else {
         return Err("two CPUs are needed, one for each side (--cpus)".into());

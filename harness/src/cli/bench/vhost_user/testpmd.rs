@@ -57,9 +57,11 @@ impl Testpmd {
             command.arg(format!("--txpkts={}", turn.len));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process = command.spawn().map_err(|error| {
+        let there = Command::new(&turn.testpmd).arg("--version").output();
+        there.map_err(|error| {
             format!("{}: {error}; Debian has it in dpdk-dev", turn.testpmd.display())
         })?;
+        let mut process = command.spawn().map_err(|error| format!("stdbuf: {error}"))?;
         let input = process.stdin.take();
         let output = process.stdout.take().ok_or("testpmd has no output")?;
         let (tell, said) = channel();
