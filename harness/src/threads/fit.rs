@@ -59,7 +59,7 @@ mod tests {
         };
         assert_eq!(refused(""), None);
         assert_eq!(
-            refused("[[fault]]\nkind = 'link_flap'\nat = '1ms'\nlasting = '1ms'\n"),
+            refused("[[fault]]\nkind = 'link_flap'\nat = '1ms'\nfor = '1ms'\n"),
             Some("fault".into())
         );
         let control = "[[handle]]\n[[handle]]\n[[handle.control]]\nat = '1ms'\nclose = true\n";
