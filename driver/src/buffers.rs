@@ -206,12 +206,10 @@ impl Pool {
         buffers.copy_out(usize::from(self.in_slot(slot)) * self.layout.stride, payload);
     }
 
-    /// Asks for the start of what the device wrote into `slot`, if there is such a slot.
+    /// Asks for the start of what the device wrote into `slot`, one of the ring's.
     #[inline]
     pub(crate) fn prefetch(&self, buffers: &View<'_>, slot: u16) {
-        if usize::from(slot) < self.in_slot.len() || self.policy == Buffers::Copy {
-            buffers.prefetch(usize::from(self.in_slot(slot)) * self.layout.stride);
-        }
+        buffers.prefetch(usize::from(self.in_slot(slot)) * self.layout.stride);
     }
 
     /// The host is done with `buffer`; `false` if it does not have it.

@@ -4,6 +4,7 @@
 //! checksum: NEEDS_CSUM is never set, and no frame is coalesced: `gso_type` is NONE, and `hdr_len`,
 //! `gso_size`, `csum_start` and `csum_offset` are 0.
 
+use crate::ring::Front;
 use crate::rss::HashType;
 use crate::spec::{feature, header};
 
@@ -42,26 +43,21 @@ pub(crate) struct RxHeader {
 }
 
 impl RxHeader {
-    /// The longest form as two little-endian numbers, of 16 bytes and of 4; the shorter form is its
-    /// beginning. `buffers`: chains that the frame takes (5.1.6.4.1).
+    /// Its bytes: `len` of them count. `buffers`: chains that the frame takes (5.1.6.4.1).
     #[inline(always)]
-    pub(crate) fn words(&self, buffers: u16) -> (u128, u32) {
+    pub(crate) fn front(&self, buffers: u16, len: usize) -> Front {
         let flags = if self.data_valid { header::F_DATA_VALID } else { 0 };
         let (report, hash) = self.hash.map_or((0, 0), |(kind, hash)| (kind.report(), hash));
         let low = u128::from(flags) << (8 * header::FLAGS)
             | u128::from(buffers) << (8 * header::NUM_BUFFERS)
             | u128::from(hash) << (8 * header::HASH_VALUE);
-        (low, report.into())
+        Front { words: (low, report.into()), len }
     }
 
-    /// The same as bytes, of one buffer.
+    /// The longest form, of one buffer; the shorter one is its beginning.
     #[inline(always)]
     pub(crate) fn bytes(&self) -> [u8; header::LEN_WITH_HASH] {
-        let (low, high) = self.words(1);
-        let mut bytes = [0; header::LEN_WITH_HASH];
-        bytes[..header::HASH_REPORT].copy_from_slice(&low.to_le_bytes());
-        bytes[header::HASH_REPORT..].copy_from_slice(&high.to_le_bytes());
-        bytes
+        self.front(1, header::LEN_WITH_HASH).bytes()
     }
 }
 

@@ -10,6 +10,7 @@ use vm_memory::{Bytes, GuestAddress, GuestRegionMmap, MemoryRegionAddress};
 use super::{Buffer, Ring, RingError, RingFeatures, Used};
 use crate::dma::DmaRegion;
 use crate::layout::{Layout, RingLayout};
+use crate::prefetch::AHEAD;
 use crate::{DriverConfig, TxHeader, spec};
 
 const SIZE: u16 = 16;
@@ -34,8 +35,11 @@ struct Device {
 
 impl Lab {
     fn new(agreed: RingFeatures) -> Self {
+        Self::of(agreed, TxHeader::Apart)
+    }
+
+    fn of(agreed: RingFeatures, tx_header: TxHeader) -> Self {
         let features = spec::SUPPORTED_FEATURES;
-        let tx_header = TxHeader::Apart;
         let config = DriverConfig { tx_ring: SIZE, tx_header, features, ..DriverConfig::default() };
         let layout = Layout::new(&config).tx[0].ring;
         let size = config.memory_needed().unwrap() as usize;
@@ -413,5 +417,22 @@ fn the_wish_of_a_packed_driver_is_a_place_or_a_flag() {
         assert_eq!(lab.get(at + 2), 1);
         lab.ring.arm(&lab.memory);
         assert_eq!([lab.get(at), lab.get(at + 2)], armed);
+    }
+}
+
+#[test]
+fn the_slot_ahead_is_that_of_a_completion_that_is_there() {
+    for packed in [false, true] {
+        let agreed = RingFeatures { packed, ..RingFeatures::default() };
+        let mut lab = Lab::of(agreed, TxHeader::WithFrame);
+        let slots = [9, 3, 12, 0, 7, 5, 14, 1, 8, 2];
+        lab.give(&slots, 1);
+        lab.fetch();
+        slots.iter().for_each(|_| lab.give_back(0, 1));
+        for (taken, slot) in slots.iter().enumerate() {
+            assert_eq!(lab.take().unwrap().map(|used| used.id), Some(*slot), "packed: {packed}");
+            let ahead = slots.get(taken + 1 + usize::from(AHEAD)).copied();
+            assert_eq!(lab.ring.slot_ahead(&lab.ring.used_view(&lab.memory)), ahead);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::RunArgs;
 use super::scenario::{Failure, load, repeat_of};
 use crate::exit::Exit;
+use crate::guest::account::HandleAccount;
 use crate::guest::session::SessionError;
 use crate::interrupt::Interrupt;
 use crate::output::file::write_whole;
@@ -100,17 +101,16 @@ impl Watcher {
         let (now, offered) = (Instant::now(), account.offered());
         let (then, before) = std::mem::replace(&mut self.last, (now, offered));
         let rate = (offered - before) as f64 / (now - then).as_secs_f64().max(1e-9) / 1e6;
-        let sum = |count: fn(&crate::guest::account::HandleAccount) -> u64| -> u64 {
-            account.handles.iter().map(count).sum()
-        };
+        let sum =
+            |count: fn(&HandleAccount) -> u64| -> u64 { account.handles.iter().map(count).sum() };
         self.bar.set_message(format!(
             "{rate:.3} Mpps  {offered} offered, {} dropped before the tap, {} in NIC and rings; \
              handles: {} delivered, {} dropped, {} held",
             account.dropped(),
             account.held(),
-            sum(crate::guest::account::HandleAccount::delivered),
+            sum(HandleAccount::delivered),
             sum(|handle| handle.counters.dropped_total()),
-            sum(crate::guest::account::HandleAccount::held),
+            sum(HandleAccount::held),
         ));
     }
 }

@@ -177,13 +177,31 @@ impl Desk {
             return;
         }
         let steering = Arc::new(steering(&self.rxfh(), usable));
-        // Every lane plays the whole traffic, and none may have come farther than where it changes.
-        let positions: Vec<u64> =
-            self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
-        let from = positions.into_iter().max().unwrap_or_default();
+        let from = self.hold();
         for lane in self.lanes.iter() {
             lane.order(Order::Steer(Arc::clone(&steering), from));
         }
+    }
+
+    /// When the traffic began, if it has.
+    #[must_use]
+    pub fn begun(&self) -> Option<Instant> {
+        *lock(&self.begun)
+    }
+
+    /// The traffic ends where the lane is that has come farthest.
+    pub fn end_traffic(&self) {
+        let end = self.hold();
+        for lane in self.lanes.iter() {
+            lane.order(Order::EndAt(end));
+        }
+    }
+
+    /// No lane takes another frame until it is told how to go on. Every lane plays the whole traffic: the number of
+    /// the first frame that none of them has looked at.
+    fn hold(&self) -> u64 {
+        let positions = self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold));
+        positions.max().unwrap_or_default()
     }
 }
 

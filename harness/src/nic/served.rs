@@ -13,14 +13,14 @@ use nic_model::vhost_user::port::Offer;
 use nic_model::vhost_user::server::Server;
 
 use super::build::{self, BuildError, Choices, Origin};
-use super::lane::{Lane, Order};
+use super::desk::Desk;
 use super::port::{Begin, Port};
 use super::tally::Tally;
 use crate::scenario::Scenario;
 
 /// See the module's contract.
 pub struct Nic {
-    lanes: Arc<[Lane]>,
+    desk: Arc<Desk>,
     session: Option<JoinHandle<()>>,
     ends: Arc<AtomicBool>,
 }
@@ -86,7 +86,7 @@ impl Nic {
         let (offer, mut port) = build::build(scenario, choices)?;
         port.begin = Begin::AllQueues;
         port.desk().be_quiet();
-        let lanes = Arc::clone(port.desk().lanes());
+        let desk = Arc::clone(port.desk());
         let system = |what| move |error| NicError::System { what, error };
         let server = server(offer, port).map_err(system("a socket"))?;
         let stays = server.listens();
@@ -109,36 +109,20 @@ impl Nic {
             }
         });
         let session = Some(session.map_err(system("a thread"))?);
-        Ok(Self { lanes, session, ends })
+        Ok(Self { desk, session, ends })
     }
 
-    /// What each lane has counted.
+    /// The lanes, and what is true of all of them.
     #[must_use]
-    pub fn tallies(&self) -> Vec<Tally> {
-        self.lanes.iter().filter_map(|lane| lane.ask(Order::Tell)).collect()
-    }
-
-    /// Whether the traffic has begun.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.tallies().iter().any(|tally| tally.device.offered > 0 || tally.feed.is_over)
-    }
-
-    /// The traffic ends where the lane is that has come farthest.
-    pub fn end_traffic(&self) {
-        let positions: Vec<u64> =
-            self.lanes.iter().filter_map(|lane| lane.ask(Order::Hold)).collect();
-        let end = positions.into_iter().max().unwrap_or_default();
-        for lane in self.lanes.iter() {
-            lane.order(Order::EndAt(end));
-        }
+    pub fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Waits until the session over a pair of sockets has ended: what each lane has counted then.
     #[must_use]
     pub fn end(mut self) -> Vec<Tally> {
         self.join();
-        self.tallies()
+        self.desk.tallies()
     }
 
     fn join(&mut self) {

@@ -154,9 +154,10 @@ pub fn run(
 fn snapshot(nic: &Nic, watched: &Watched<'_>) -> Account {
     let handles = watched.handles();
     let taken: Vec<(u64, u64)> = watched.lanes.iter().map(Live::taken).collect();
-    let queues = nic.tallies().into_iter().zip(taken).map(|(nic, (indicated, driver_dropped))| {
-        QueueAccount { nic, indicated, driver_dropped, gave_up: false }
-    });
+    let queues =
+        nic.desk().tallies().into_iter().zip(taken).map(|(nic, (indicated, driver_dropped))| {
+            QueueAccount { nic, indicated, driver_dropped, gave_up: false }
+        });
     Account { queues: queues.collect(), handles, shares_traffic: false }
 }
 
@@ -193,12 +194,10 @@ impl Course {
 
     fn has_ended(&mut self, nic: &Nic, interrupted: bool, snapshot: &dyn Fn() -> Account) -> bool {
         let now = Instant::now();
-        if self.begun.is_none() && nic.has_begun() {
-            self.begun = Some(now);
-        }
+        self.begun = nic.desk().begun();
         let late = self.begun.zip(self.endless).is_some_and(|(begun, most)| now >= begun + most);
         if (interrupted || late) && !self.stopped {
-            nic.end_traffic();
+            nic.desk().end_traffic();
             (self.stopped, self.interrupted) = (true, interrupted);
         }
         let account = snapshot();

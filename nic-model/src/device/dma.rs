@@ -11,7 +11,7 @@ use super::{Device, receive};
 use crate::event::Event;
 use crate::header::RxHeader;
 use crate::host::Host;
-use crate::ring::{Chain, Fetched, Front, Ring, RingFault, Shape, Used};
+use crate::ring::{Chain, Fetched, Ring, RingFault, Shape, Used};
 use std::ops::Deref;
 use vm_memory::GuestMemory;
 
@@ -310,7 +310,7 @@ where
         if self.format.mergeable {
             self.dma.merged.fill(used.len);
         }
-        let front = Front { words: header.words(buffers), len: self.format.header_len };
+        let front = header.front(buffers, self.format.header_len);
         let written = self.dma.chain.write_behind(&*self.memory, front, frame);
         if self.burst.on && written.is_ok() {
             self.keep(now, pair, Written { tag, len, head: descriptor }, host);

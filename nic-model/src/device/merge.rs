@@ -94,19 +94,19 @@ where
     /// Fetches the chains for a frame that takes `need` bytes with its header. If there are too few, the
     /// driver has been asked for a kick and the pair is starved.
     pub(super) fn fetch_merged(&mut self, pair: u16, need: u32) -> Result<Fetched, RingFault> {
-        let Some(ring) = &mut self.queues[2 * usize::from(pair)].ring else {
-            return Ok(Fetched::Empty);
-        };
-        let least = self.format.header_len as u32;
-        let (memory, dma) = (&*self.memory, &mut self.dma);
-        dma.merged.parts.clear();
-        // Most frames take one chain, as they would without the feature.
-        if ring.fetch(memory, Shape::Receive, need, &mut dma.chain)? == Fetched::Chain {
-            self.end_starvation(pair)?;
-            return Ok(Fetched::Chain);
-        }
+        let (index, least) = (2 * usize::from(pair), self.format.header_len as u32);
+        self.dma.merged.parts.clear();
         loop {
-            match dma.merged.gather((&mut *ring, memory), (need, least), &mut dma.chain)? {
+            let Some(ring) = &mut self.queues[index].ring else { return Ok(Fetched::Empty) };
+            let (memory, dma) = (&*self.memory, &mut self.dma);
+            // Most frames take one chain, as they would without the feature.
+            if dma.merged.parts.is_empty()
+                && ring.fetch(memory, Shape::Receive, need, &mut dma.chain)? == Fetched::Chain
+            {
+                self.end_starvation(pair)?;
+                return Ok(Fetched::Chain);
+            }
+            match dma.merged.gather((ring, memory), (need, least), &mut dma.chain)? {
                 Gathered::Enough => {
                     self.end_starvation(pair)?;
                     return Ok(Fetched::Chain);
@@ -118,12 +118,14 @@ where
                 // Asked while they are fetched: the next kick is wanted behind the last of them. Has the
                 // ring been filled between the look and the wish, the look goes on.
                 Gathered::TooFew => {
-                    if self.config.polled || !ring.set_kicks(memory, true)? {
-                        dma.merged.put_back(ring);
-                        dma.starve(pair);
+                    if !self.set_kicks(index, true)? {
+                        if let Some(ring) = &mut self.queues[index].ring {
+                            self.dma.merged.put_back(ring);
+                        }
+                        self.dma.starve(pair);
                         return Ok(Fetched::Empty);
                     }
-                    dma.asked(pair);
+                    self.dma.asked(pair);
                 }
             }
         }

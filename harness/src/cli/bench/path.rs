@@ -10,7 +10,6 @@
 
 mod linux;
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -166,7 +165,7 @@ const RUN_UP: Duration = Duration::from_millis(300);
 fn our_rate(scenario: &Scenario, cpus: [usize; 2], window: Duration) -> Result<f64, String> {
     let lasting = RUN_UP + window + RUN_UP;
     let choices = Choices { poll: Some(true), cpus: cpus.to_vec(), endless: Some(lasting) };
-    let mut meter = Meter { window, begun: Cell::new(None), first: None, last: None };
+    let mut meter = Meter { window, begun: None, first: None, last: None };
     let outcome =
         threads::run(scenario, &choices, &mut meter).map_err(|error| error.to_string())?;
     outcome.account.check()?;
@@ -184,7 +183,7 @@ fn our_rate(scenario: &Scenario, cpus: [usize; 2], window: Duration) -> Result<f
 /// Looks at the account at the beginning and at the end of the window.
 struct Meter {
     window: Duration,
-    begun: Cell<Option<Instant>>,
+    begun: Option<Instant>,
     first: Option<(Instant, u64)>,
     last: Option<(Instant, u64)>,
 }
@@ -192,9 +191,9 @@ struct Meter {
 impl Watch for Meter {
     fn look(&mut self, snapshot: &dyn Fn() -> Account) {
         let now = Instant::now();
-        let Some(begun) = self.begun.get() else {
+        let Some(begun) = self.begun else {
             if snapshot().indicated() > 0 {
-                self.begun.set(Some(now));
+                self.begun = Some(now);
             }
             return;
         };

@@ -3,10 +3,13 @@
 //! Contract: what is made here is gone when it is let go. It needs root, and the programs `ip`, `tcpreplay`,
 //! `tcpdump` and `taskset`.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use npf_core::capture::{Dumper, Packet};
 
 use crate::scenario::Scenario;
 use crate::source;
@@ -45,8 +48,7 @@ impl Path {
             filter: filter.into(),
             cpus,
         };
-        std::fs::write(&path.capture, capture(scenario)?)
-            .map_err(|error| format!("{}: {error}", path.capture.display()))?;
+        capture(scenario, &path.capture)?;
         run(Command::new("ip").args(["netns", "add", &path.namespace]))?;
         run(path.inside("ip").args(["link", "add", "v0", "type", "veth", "peer", "name", "v1"]))?;
         for name in ["v0", "v1"] {
@@ -120,19 +122,20 @@ fn run(command: &mut Command) -> Result<(), String> {
     output.status.success().then_some(()).ok_or_else(|| says.trim().to_owned())
 }
 
-/// The scenario's first frames as a pcap file.
-fn capture(scenario: &Scenario) -> Result<Vec<u8>, String> {
+/// Writes the scenario's first frames into a savefile.
+fn capture(scenario: &Scenario, path: &std::path::Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut source = source::open(scenario).map_err(|error| error.to_string())?;
-    // Magic of microseconds, version 2.4, no correction, snap length, Ethernet.
-    let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes).concat();
+    let file = BufWriter::new(File::create(path).map_err(failed)?);
+    let mut dumper = Dumper::new(file, 65_535).map_err(failed)?;
     let mut frame = Vec::new();
-    for number in 0..FRAMES {
+    for _ in 0..FRAMES {
         if source.next(&mut frame).map_err(|error| error.to_string())?.is_none() {
             break;
         }
         let len = frame.len() as u32;
-        let header = [0, number as u32, len, len].map(u32::to_le_bytes).concat();
-        file.write_all(&[header, frame.clone()].concat()).map_err(|error| error.to_string())?;
+        let packet = Packet { sec: 0, usec: 0, caplen: len, len, data: &frame };
+        dumper.dump(&packet).map_err(failed)?;
     }
-    Ok(file)
+    dumper.flush().map_err(failed)
 }

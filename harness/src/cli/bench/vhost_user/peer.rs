@@ -2,8 +2,7 @@
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Turn;
@@ -95,7 +94,7 @@ fn our_nic(turn: &Turn, socket: &Path) -> Result<Nic, String> {
 }
 
 fn written(nic: &Nic) -> u64 {
-    nic.tallies().iter().map(|tally| tally.device.written).sum()
+    nic.desk().tallies().iter().map(|tally| tally.device.written).sum()
 }
 
 fn our_driver(turn: &Turn, socket: &Path) -> Result<f64, String> {
@@ -103,15 +102,14 @@ fn our_driver(turn: &Turn, socket: &Path) -> Result<f64, String> {
     // The driver alone, as DPDK's lets every frame go.
     scenario.handle.clear();
     let choices = session::Choices { poll: true, cpus: vec![turn.driver_cpu] };
-    let taken = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let taken = AtomicU64::new(0);
     let ends = AtomicBool::new(false);
     let mut result = Err("the driver has ended before the measurement".to_owned());
-    let count = Arc::clone(&taken);
     std::thread::scope(|scope| {
         let driver = scope.spawn(|| {
             session::run(&scenario, &choices, BackEnd::At(socket), &ends, |watched| {
                 let frames = watched.lanes.iter().map(|lane| lane.taken().0).sum();
-                count.store(frames, Ordering::Relaxed);
+                taken.store(frames, Ordering::Relaxed);
             })
         });
         result = measured(turn, || match driver.is_finished() {
