@@ -9,22 +9,29 @@
 //! It does not check that the cost table resembles any real machine: costs are inputs.
 
 pub mod account;
+#[cfg(feature = "host")]
 pub mod cli;
+#[cfg(feature = "host")]
 pub mod compare;
 pub mod event;
 pub mod exit;
 pub mod fault;
 pub mod filter;
+#[cfg(feature = "host")]
 pub mod guest;
+#[cfg(feature = "host")]
 pub mod interface;
+#[cfg(feature = "host")]
 pub mod interrupt;
 pub mod libpcap;
+#[cfg(feature = "host")]
 pub mod nic;
 pub mod output;
 pub mod real_time;
 pub mod report;
 pub mod scenario;
 pub mod source;
+#[cfg(feature = "host")]
 pub mod threads;
 pub mod trace;
 pub mod world;

@@ -2,11 +2,10 @@
 //!
 //! [`image`] makes what is booted, without root: Debian's kernel and modules (or given ones) and an initramfs
 //! with the agent, the same bytes for the same inputs. [`launch`] finds QEMU, starts it, and speaks with the
-//! agent by the protocol of [`agent`]; what it has started ends with it.
+//! agent by [`protocol`]; what it has started ends with it.
 
 pub mod cache;
 pub mod image;
 pub mod launch;
 
-pub use agent::data;
-pub use agent::protocol;
+pub use protocol;

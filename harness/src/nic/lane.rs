@@ -4,6 +4,7 @@
 //! batches of frames; an order that is answered has taken effect. While a lane has nothing to do it sleeps
 //! until an order, a kick, a frame or a timer comes, unless it polls ([`Settings::poll`]).
 
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -189,6 +190,8 @@ struct Worker {
     holds: bool,
     tag: u64,
     tally: Tally,
+    /// Rings that were broken when somebody was last told of it.
+    broken_told: u64,
 }
 
 #[derive(Default)]
@@ -224,6 +227,7 @@ impl Worker {
             holds: false,
             tag: 0,
             tally: Tally::default(),
+            broken_told: 0,
         }
     }
 
@@ -239,7 +243,11 @@ impl Worker {
                 }
             }
             let now = self.clock.now();
-            if self.work(now) {
+            let worked = self.work(now);
+            if self.device.counters().rings_broken != self.broken_told {
+                self.tell_broken();
+            }
+            if worked {
                 continue;
             }
             if self.settings.poll {
@@ -264,6 +272,20 @@ impl Worker {
         let fed = self.feed(now);
         let more = self.device.next_deadline().is_some_and(|at| at <= now);
         fed > 0 || more || sent != self.device.counters().transmitted
+    }
+
+    /// A ring has broken: whoever watches the daemon wants to know why at once.
+    #[cold]
+    fn tell_broken(&mut self) {
+        self.broken_told = self.device.counters().rings_broken;
+        let Some(error) = self.device.broken() else { return };
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("a lane");
+        // Nobody to tell is no reason to stop.
+        let _ = writeln!(
+            std::io::stderr(),
+            "rxlab nic: {name}: {error}. Until then its frames are dropped ring_broken"
+        );
     }
 
     fn feed(&mut self, now: u64) -> usize {
@@ -426,6 +448,7 @@ impl Worker {
             discarded: self.ears.discarded,
             interrupts: [queues.interrupts, queues.transmit_interrupts],
             feed: self.feed.standing(),
+            broken: self.device.broken().copied(),
             ..self.tally.clone()
         }
     }

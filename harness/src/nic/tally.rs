@@ -1,6 +1,6 @@
 //! What a lane has counted, and the sum over lanes.
 
-use nic_model::{DeviceCounters, DropReason};
+use nic_model::{DeviceCounters, DeviceError, DropReason};
 use serde_json::{Value, json};
 
 use super::feed::Standing;
@@ -22,6 +22,8 @@ pub struct Tally {
     pub interrupts: [u64; 2],
     /// Times that the lane had nothing to do and slept.
     pub sleeps: u64,
+    /// The first ring that broke, and why.
+    pub broken: Option<DeviceError>,
     /// How far the traffic has come.
     pub feed: Standing,
 }
@@ -47,6 +49,7 @@ impl Tally {
             sum.interrupts[0] += tally.interrupts[0];
             sum.interrupts[1] += tally.interrupts[1];
             sum.sleeps += tally.sleeps;
+            sum.broken = sum.broken.or(tally.broken);
         }
         sum
     }
@@ -75,8 +78,7 @@ impl Tally {
     /// As one object.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self { device, held, available, not_sent, discarded, interrupts, sleeps, feed: _ } =
-            self;
+        let Self { device, held, available, not_sent, discarded, interrupts, .. } = self;
         let dropped: serde_json::Map<String, Value> = DropReason::ALL
             .iter()
             .filter(|reason| device.dropped[reason.index()] > 0)
@@ -97,7 +99,8 @@ impl Tally {
             "rx_interrupts": interrupts[0],
             "tx_interrupts": interrupts[1],
             "kicks": device.kicks,
-            "sleeps": sleeps,
+            "sleeps": self.sleeps,
+            "broken": self.broken.map(|error| error.to_string()),
             "adds_up": self.adds_up(),
         })
     }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use qemu::data::{Bytes, Digest, LAST};
+use qemu::protocol::data::{Bytes, Digest, LAST};
 use qemu::protocol::{Command, Reply};
 
 use super::world::{GUEST, Guest, HOST, World};

@@ -13,7 +13,7 @@ mod package;
 use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
-use crate::data::sha256;
+use crate::protocol::data::sha256;
 use cpio::Archive;
 pub use error::ImageError;
 use kernel::Kernel;

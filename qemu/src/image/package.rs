@@ -6,7 +6,7 @@ use std::process::Command;
 use super::error::ImageError;
 use super::kernel::Kernel;
 use crate::cache::Cache;
-use crate::data::sha256;
+use crate::protocol::data::sha256;
 
 /// The package that always depends on the newest kernel for virtual machines.
 const NEWEST: &str = "linux-image-cloud-amd64";

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agent::protocol::PORT;
+use protocol::PORT;
 use rustix::mount::{MountFlags, mount};
 
 use super::Fault;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use agent::protocol::Reply;
+use protocol::Reply;
 
 use super::ioctl::Requests;
 use super::serve::Refusal;

@@ -1,6 +1,6 @@
 //! `/proc/interrupts`, taken apart.
 
-use agent::protocol::{Interrupt, Reply};
+use protocol::{Interrupt, Reply};
 
 use super::serve::Refusal;
 

@@ -12,8 +12,8 @@ mod udp;
 use std::any::Any;
 use std::fs::File;
 
-use agent::protocol::frame::{self, FrameError};
-use agent::protocol::{FromGuest, Hello, ToGuest, VersionError};
+use protocol::frame::{self, FrameError};
+use protocol::{FromGuest, Hello, ToGuest, VersionError};
 use rustix::system::{RebootCommand, reboot};
 
 /// Why the guest cannot go on.
@@ -93,7 +93,7 @@ fn converse(mut port: &File) -> Result<(), Fault> {
             Err(FrameError::Closed) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let last = command == agent::protocol::Command::PowerOff;
+        let last = command == protocol::Command::PowerOff;
         let answer = match serve::serve(command) {
             Ok(reply) => FromGuest::Done(reply),
             Err(why) => FromGuest::Refused(why.to_string()),
@@ -113,7 +113,7 @@ fn words(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent::protocol::{Command, Reply, VERSION};
+    use protocol::{Command, Reply, VERSION};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
 

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use agent::data::Bytes;
-use agent::protocol::Reply;
+use protocol::Reply;
+use protocol::data::Bytes;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketType, ipproto, recvfrom, sendto,

@@ -1,6 +1,6 @@
 //! A command, done.
 
-use agent::protocol::{Command, Reply};
+use protocol::{Command, Reply};
 
 use super::{interface, interrupts, ping, tcp, udp};
 

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
-use agent::data::{Bytes, Digest};
-use agent::protocol::Reply;
+use protocol::Reply;
+use protocol::data::{Bytes, Digest};
 
 use super::serve::Refusal;
 

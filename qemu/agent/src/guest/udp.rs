@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-use agent::data::LAST;
-use agent::protocol::{Datagrams, Reply};
+use protocol::data::LAST;
+use protocol::{Datagrams, Reply};
 
 use super::serve::Refusal;
 

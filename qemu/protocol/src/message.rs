@@ -3,9 +3,7 @@
 //! Contract: the guest speaks first, [`FromGuest::Hello`]; the host answers [`ToGuest::Hello`]. If the
 //! versions differ, either side says so and ends. Then the host gives one [`Command`] at a time, and each is
 //! answered: [`FromGuest::Done`], or [`FromGuest::Refused`] and the guest goes on. [`FromGuest::Fault`] may
-//! come at any time; the guest powers off behind it. How a message becomes bytes: [`frame`].
-
-pub mod frame;
+//! come at any time; the guest powers off behind it. How a message becomes bytes: [`frame`](crate::frame).
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

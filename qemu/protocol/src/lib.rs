@@ -1,0 +1,12 @@
+//! What host and guest share: the messages they exchange, how those become bytes ([`frame`]), and the [`data`]
+//! of streams that both ends check.
+//!
+//! The guest's side of it is the program `rxlab-agent`, which is built apart, static and for the guest; the
+//! host's side is the crate `qemu`.
+#![forbid(unsafe_code)]
+
+pub mod data;
+pub mod frame;
+mod message;
+
+pub use message::*;
