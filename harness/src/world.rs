@@ -28,6 +28,7 @@ mod holdings;
 pub mod laboratory;
 pub mod latency;
 pub mod lent;
+pub mod nic;
 pub mod outcome;
 pub mod port;
 pub mod reader;

@@ -99,6 +99,7 @@ fn exit_of(comparison: &Comparison) -> Exit {
         End::Complete => Exit::Ok,
         End::Broken(_) => Exit::AccountBroken,
         End::Stuck(_) => Exit::NoProgress,
+        End::Lost(_) => Exit::Unexpected,
         End::Interrupted => Exit::Interrupted,
         End::SourceFault(_) => Exit::Unexpected,
     };

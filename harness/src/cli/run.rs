@@ -89,6 +89,7 @@ pub(super) fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
     match &outcome.end {
         End::Broken(_) => Exit::AccountBroken,
         End::Stuck(_) => Exit::NoProgress,
+        End::Lost(_) => Exit::Unexpected,
         End::Interrupted => Exit::Interrupted,
         End::SourceFault(fault) => {
             eprintln!("rxlab: {fault}");

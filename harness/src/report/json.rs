@@ -105,6 +105,7 @@ fn end_name(end: &End) -> &'static str {
         End::Interrupted => "interrupted",
         End::Broken(_) => "broken",
         End::Stuck(_) => "stuck",
+        End::Lost(_) => "lost",
     }
 }
 

@@ -16,6 +16,7 @@ mod split;
 pub use picture::{Owner, Picture};
 
 use crate::event::{Event, WorldEvent};
+use crate::world::nic::Device;
 use driver::Driver;
 use nic_model::spec::feature;
 use std::io::Write;
@@ -40,15 +41,13 @@ impl Tracer {
     }
 
     /// Draws those virtqueues that have changed, and gives an event for each.
-    pub(crate) fn look<M>(
+    pub(crate) fn look(
         &mut self,
         now: u64,
-        device: &nic_model::Device<M>,
+        device: &Device,
         driver: &Driver,
         mut event: impl FnMut(Event),
-    ) where
-        M: std::ops::Deref<Target = GuestMemoryMmap>,
-    {
+    ) {
         if self.left == 0 {
             return;
         }
@@ -85,13 +84,9 @@ impl Tracer {
 }
 
 /// The picture of a virtqueue; `None` for one that is not in use.
-fn draw<M>(virtqueue: u16, device: &nic_model::Device<M>, driver: &Driver) -> Option<Picture>
-where
-    M: std::ops::Deref<Target = GuestMemoryMmap>,
-{
+fn draw(virtqueue: u16, device: &Device, driver: &Driver) -> Option<Picture> {
     let setup = *device.queue_setup(virtqueue)?;
-    let control =
-        virtqueue + 1 == device.num_queues() && device.driver_features() & feature::CTRL_VQ != 0;
+    let control = virtqueue + 1 == device.num_queues() && device.has_control_queue();
     let name = match virtqueue {
         _ if control => "control".to_owned(),
         even if even % 2 == 0 => format!("rx {}", even / 2),
@@ -99,7 +94,7 @@ where
     };
     let memory = Memory(device.memory());
     let outstanding = driver.outstanding(virtqueue);
-    Some(match device.driver_features() & feature::RING_PACKED != 0 {
+    Some(match device.negotiated(feature::RING_PACKED) {
         true => packed::draw(virtqueue, name, &setup, outstanding, &memory),
         false => split::draw(virtqueue, name, &setup, outstanding, &memory),
     })

@@ -1,7 +1,7 @@
 //! What the components say they hold: the other side of the law.
 
 use super::control::Closed;
-use super::port::Device;
+use super::nic::Device;
 use crate::account::Reason;
 use crate::account::law::Holdings;
 use driver::Driver;

@@ -4,7 +4,7 @@ use super::book::{Book, Drop};
 use super::control::Closed;
 use super::cpu::Cpu;
 use super::latency::Latency;
-use super::port::Device;
+use super::nic::Device;
 use super::reader::Reader;
 use crate::account::{Broken, Held, Tally};
 use crate::fault::Notices;
@@ -26,6 +26,9 @@ pub enum End {
     Broken(Broken),
     /// Frames are held in the NIC or the rings, and nothing will ever move them.
     Stuck(String),
+    /// The NIC is at the other end of a wire, and cannot be reached any more. The account is that of the moment
+    /// before, without what was under way.
+    Lost(String),
 }
 
 /// One handle at the end of a run.
@@ -183,6 +186,7 @@ impl fmt::Display for End {
             Self::Interrupted => f.write_str("interrupted"),
             Self::Broken(broken) => write!(f, "the account is broken: {broken}"),
             Self::Stuck(what) => write!(f, "no progress: {what}"),
+            Self::Lost(why) => write!(f, "the NIC cannot be reached any more: {why}"),
         }
     }
 }
@@ -225,7 +229,7 @@ pub(super) struct Components<'a> {
 impl Components<'_> {
     /// Reads everything that is reported.
     pub fn outcome(self, book: &mut Book, end: End, now: u64) -> Outcome {
-        let unhappy = matches!(end, End::Broken(_) | End::Stuck(_));
+        let unhappy = matches!(end, End::Broken(_) | End::Stuck(_) | End::Lost(_));
         Outcome {
             end,
             total: book.ledger.total.clone(),

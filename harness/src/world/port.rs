@@ -4,14 +4,9 @@
 //! MSI-X table; the device's effects go to the book at the time of the access.
 
 use super::book::Book;
+use super::nic::Device;
 use driver::{QueueSetup, Transport, TransportError};
-use nic_model::QueueError;
 use std::cell::RefCell;
-use std::sync::Arc;
-use vm_memory::GuestMemoryMmap;
-
-/// The device of this world.
-pub type Device = nic_model::Device<Arc<GuestMemoryMmap>>;
 
 /// The driver's view of the device for the time of one call.
 pub struct Port<'a> {
@@ -105,7 +100,7 @@ impl Transport for Port<'_> {
             used_ring: setup.used_ring,
             vector: setup.vector,
         };
-        let refused = |error| TransportError::QueueRefused { queue, why: why(&error) };
+        let refused = |why| TransportError::QueueRefused { queue, why };
         self.device.setup_queue(queue, &setup).map_err(refused)
     }
 
@@ -113,7 +108,7 @@ impl Transport for Port<'_> {
         if self.is_gone() {
             return Ok(());
         }
-        let refused = |error| TransportError::QueueRefused { queue, why: why(&error) };
+        let refused = |why| TransportError::QueueRefused { queue, why };
         self.device.enable_queue(queue).map_err(refused)
     }
 
@@ -121,8 +116,8 @@ impl Transport for Port<'_> {
         if self.is_gone() {
             return Ok(());
         }
-        let refused = |error| TransportError::QueueRefused { queue, why: why(&error) };
-        self.device.reset_queue(self.now, queue, &mut *self.book.borrow_mut()).map_err(refused)
+        let refused = |why| TransportError::QueueRefused { queue, why };
+        self.device.reset_queue(self.now, queue, &mut self.book.borrow_mut()).map_err(refused)
     }
 
     fn queue_resetting(&mut self, _queue: u16) -> bool {
@@ -137,7 +132,7 @@ impl Transport for Port<'_> {
             let why = "the device is gone";
             return Err(TransportError::VectorRefused { vector: number, why });
         }
-        let refused = |error| TransportError::VectorRefused { vector: number, why: why(&error) };
+        let refused = |why| TransportError::VectorRefused { vector: number, why };
         self.device.set_config_vector(vector).map_err(refused)
     }
 
@@ -153,24 +148,6 @@ impl Transport for Port<'_> {
         if self.is_gone() {
             return;
         }
-        self.device.notify(self.now, queue, &mut *self.book.borrow_mut());
-    }
-}
-
-/// The device's reason to refuse a queue or a vector, in the words that a transport has for it.
-fn why(error: &QueueError) -> &'static str {
-    match error {
-        QueueError::NoSuchQueue(_) => "there is no such queue with these features",
-        QueueError::FeaturesNotNegotiated => "the features are not agreed yet",
-        QueueError::AlreadyEnabled(_) => "the queue is in use",
-        QueueError::NoRingReset => "VIRTIO_F_RING_RESET is not agreed",
-        QueueError::NotSetUp(_) => "the queue was not set up",
-        QueueError::Size { .. } => "the size is no power of two, or too large",
-        QueueError::Misaligned { .. } => "a part of the queue is not aligned",
-        QueueError::OutsideMemory { .. } => "a part of the queue is outside guest memory",
-        QueueError::Base { .. } => "the ring has no such place to go on from",
-        QueueError::AvailableRingAtZero => "the available ring is at address 0",
-        QueueError::NoSuchVector(_) => "there is no such MSI-X vector",
-        QueueError::Inflight(_) => "its chains in flight cannot be taken over",
+        self.device.notify(self.now, queue, &mut self.book.borrow_mut());
     }
 }

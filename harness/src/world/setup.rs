@@ -10,7 +10,8 @@ use super::control::Control;
 use super::cpu::Cpu;
 use super::dump::Stdio;
 use super::engine::{self, engine_kind, kernel_buffer, shares_buffers};
-use super::port::{Device, Port};
+use super::nic::Device;
+use super::port::Port;
 use super::reader::Reader;
 use super::tap::DriverEvents;
 use crate::account::{HandleLimit, Limits};
@@ -31,9 +32,10 @@ use nic_model::{Coalesce, DeviceConfig, RingKind};
 use npf_core::filter::{Filter, Program};
 use npf_core::{Adapter, ControlError, HandleOptions, ViewError, ZeroCopyReader};
 use std::cell::RefCell;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
+use vm_memory::{GuestAddress, GuestMemory, GuestMemoryMmap, GuestRegionMmap};
 
 /// Everything that a world is made of.
 pub struct Parts {
@@ -65,6 +67,9 @@ pub enum SetupError {
     /// The device refuses its configuration.
     #[error("the NIC cannot be configured so: {0}")]
     Device(#[from] nic_model::ConfigError),
+    /// There is no NIC to be had, or it cannot be reached.
+    #[error("the NIC: {0}")]
+    Slot(String),
     /// The driver does not come up.
     #[error("the driver does not come up: {0}")]
     Driver(#[from] DriverError),
@@ -125,17 +130,45 @@ pub fn build_recorded(
     scenario: &Scenario,
     open: impl FnOnce() -> Result<Recorder, OutputError>,
 ) -> Result<Parts, SetupError> {
+    build_around(scenario, open, |bytes| {
+        let region = guest_memory(bytes)?;
+        let memory = GuestMemoryMmap::from_arc_regions(vec![Arc::clone(&region)])
+            .map_err(|cause| memory_error(bytes, &cause))?;
+        let device = model(scenario, Arc::new(memory))?;
+        Ok((Device::Here(Box::new(device)), region))
+    })
+}
+
+/// The scenario's device of the NIC model.
+///
+/// # Errors
+/// It refuses its configuration.
+pub fn model<M>(scenario: &Scenario, memory: M) -> Result<nic_model::Device<M>, SetupError>
+where
+    M: Deref<Target: GuestMemory + Sized>,
+{
+    let mut device = nic_model::Device::new(device_config(scenario), memory)?;
+    for (vector, queue) in (1..).zip(0..scenario.channels.combined) {
+        device.set_vector_cpu(vector, scenario.rx_cpu(queue));
+    }
+    Ok(device)
+}
+
+/// As [`build_recorded`], around the NIC that `slot` gives, and memory that it reaches, of so many bytes at
+/// least.
+///
+/// # Errors
+/// The first part that refuses, or what `open` or `slot` say.
+pub fn build_around(
+    scenario: &Scenario,
+    open: impl FnOnce() -> Result<Recorder, OutputError>,
+    slot: impl FnOnce(u64) -> Result<(Device, Arc<GuestRegionMmap>), SetupError>,
+) -> Result<Parts, SetupError> {
     let queues = scenario.channels.combined;
     let config = driver_config(scenario);
     let bytes = config.memory_needed().map_err(DriverError::from)?;
-    let region = guest_memory(bytes)?;
-    let memory = GuestMemoryMmap::from_arc_regions(vec![Arc::clone(&region)])
-        .map_err(|cause| memory_error(bytes, &cause))?;
-    let mut device = Device::new(device_config(scenario), Arc::new(memory))?;
+    let (mut device, region) = slot(bytes)?;
     let queue_cpu: Vec<u16> = (0..queues).map(|queue| scenario.rx_cpu(queue)).collect();
-    for (vector, cpu) in (1..).zip(&queue_cpu) {
-        device.set_vector_cpu(vector, *cpu);
-    }
     let mut adapter = Adapter::new();
     let mut readers = Vec::new();
     let mut handle_names = Vec::new();

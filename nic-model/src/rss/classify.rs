@@ -44,6 +44,19 @@ pub enum HashType {
 }
 
 impl HashType {
+    /// All nine, in the order of their bits.
+    pub const ALL: [Self; 9] = [
+        Self::Ipv4,
+        Self::TcpIpv4,
+        Self::UdpIpv4,
+        Self::Ipv6,
+        Self::TcpIpv6,
+        Self::UdpIpv6,
+        Self::Ipv6Ex,
+        Self::TcpIpv6Ex,
+        Self::UdpIpv6Ex,
+    ];
+
     /// Bits of all nine.
     pub const ALL_BITS: u32 = 0x1ff;
 

@@ -24,8 +24,8 @@ use super::control::{self, Closed, Control};
 use super::cpu::{Cpu, Work};
 use super::holdings::Holding;
 use super::lent::Lent;
+use super::nic::Device;
 use super::outcome::{Components, Counters, End, Finished};
-use super::port::Device;
 use super::reader::{Reader, State};
 use super::schedule::{Action, Schedule};
 use super::setup::Parts;
@@ -243,6 +243,18 @@ impl Embedded {
         self.finish(end.unwrap_or(End::Complete))
     }
 
+    /// Plays so many steps at most, after [`Embedded::begin`]; the end, if that was reached.
+    pub fn play_steps(&mut self, steps: u64) -> Option<End> {
+        let until = self.steps.saturating_add(steps);
+        self.play(&mut Unwatched, |world| world.steps >= until)
+    }
+
+    /// Steps played, and frames offered by the source, so far.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        (self.steps, self.book.borrow().ledger.total.offered)
+    }
+
     /// The first frame is on its way, and every reader of the scenario begins.
     pub fn begin(&mut self) {
         self.fetch_arrival();
@@ -256,6 +268,9 @@ impl Embedded {
     /// Plays until `done`, which is asked after each step, or to the end, and says which.
     fn play(&mut self, watch: &mut impl Watch, done: impl Fn(&Self) -> bool) -> Option<End> {
         loop {
+            if let Some(why) = self.device.lost() {
+                return Some(End::Lost(why.to_owned()));
+            }
             if let Err(broken) = self.check() {
                 return Some(End::Broken(broken));
             }
@@ -487,6 +502,8 @@ impl Embedded {
     fn finish(mut self, end: End) -> Finished {
         let holdings = self.holdings();
         let end = match (end, law::check_all(&self.book.borrow().ledger, &holdings)) {
+            // What a call that was not answered has done, nobody here knows.
+            (End::Lost(why), _) => End::Lost(why),
             (End::Broken(broken), _) | (_, Err(broken)) => End::Broken(broken),
             (end, Ok(())) => end,
         };
