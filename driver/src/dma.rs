@@ -60,6 +60,11 @@ impl DmaRegion {
         self.region.start_addr().0 + self.offset as u64
     }
 
+    /// The region that it is the whole or a part of.
+    pub fn region(&self) -> &Arc<GuestRegionMmap> {
+        &self.region
+    }
+
     /// Bytes.
     pub fn len(&self) -> u64 {
         self.len as u64

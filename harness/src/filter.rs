@@ -7,6 +7,7 @@
 pub mod check;
 pub mod random;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 
@@ -71,8 +72,61 @@ pub fn load(filter: &str, snaplen: u32, dialect: Dialect) -> Result<Program, Loa
             .map_err(|cause| LoadError::Format { file: file.to_owned(), cause });
     }
     let raw = libpcap::compile(filter, snaplen)?;
-    Program::with_dialect(raw.into_iter().map(Instruction::from).collect(), dialect)
-        .map_err(|cause| LoadError::Dialect { expression: filter.to_owned(), dialect, cause })
+    of_dialect(filter, raw.into_iter().map(Instruction::from).collect(), dialect)
+}
+
+/// Expressions that were compiled elsewhere, for a place without libpcap: by expression and snap length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compiled(BTreeMap<(String, u32), Vec<Instruction>>);
+
+impl Compiled {
+    /// Compiles one more; a file is none.
+    ///
+    /// # Errors
+    /// What libpcap says.
+    pub fn compile(&mut self, filter: &str, snaplen: u32) -> Result<(), LoadError> {
+        if !filter.starts_with('@') {
+            let raw = libpcap::compile(filter, snaplen)?;
+            let program = raw.into_iter().map(Instruction::from).collect();
+            self.0.insert((filter.to_owned(), snaplen), program);
+        }
+        Ok(())
+    }
+
+    /// Each, with its program as bytes: eight for an instruction, as [`bytes_of`] has them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u32, Vec<u8>)> {
+        self.0.iter().map(|((filter, snaplen), program)| {
+            (filter.as_str(), *snaplen, program.iter().flat_map(bytes_of).collect())
+        })
+    }
+
+    /// Keeps one more, as [`Compiled::iter`] gave it; `false` if those are no instructions.
+    #[must_use]
+    pub fn keep(&mut self, filter: String, snaplen: u32, bytes: &[u8]) -> bool {
+        let (program, rest) = bytes.as_chunks();
+        self.0.insert((filter, snaplen), program.iter().map(of_bytes).collect());
+        rest.is_empty()
+    }
+
+    /// As [`load`], with what is here.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(&self, filter: &str, snaplen: u32, dialect: Dialect) -> Result<Program, LoadError> {
+        match self.0.get(&(filter.to_owned(), snaplen)) {
+            Some(program) => of_dialect(filter, program.clone(), dialect),
+            None => load(filter, snaplen, dialect),
+        }
+    }
+}
+
+fn of_dialect(
+    expression: &str,
+    program: Vec<Instruction>,
+    dialect: Dialect,
+) -> Result<Program, LoadError> {
+    let unfit = |cause| LoadError::Dialect { expression: expression.to_owned(), dialect, cause };
+    Program::with_dialect(program, dialect).map_err(unfit)
 }
 
 /// The bytes of a file or of standard input, `-`.

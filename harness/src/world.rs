@@ -12,6 +12,8 @@
 //! - [`control`]: what a program changes on its handle while it runs.
 //! - [`driver_control`]: what is done to the driver while it runs.
 //! - [`reader`]: the rhythm of each reading application.
+//! - [`files`]: what a run writes into its folder.
+//! - [`nic`]: the NIC, in this process or at the other end of a wire.
 //! - [`laboratory`]: the world for a program of one's own, written with npf-core's capture API.
 //! - [`lent`]: buffers that the network stack keeps.
 //! - [`outcome`]: what a run leaves behind.
@@ -24,6 +26,7 @@ pub mod driver_control;
 pub mod dump;
 pub mod embedded;
 mod engine;
+pub mod files;
 mod holdings;
 pub mod laboratory;
 pub mod latency;

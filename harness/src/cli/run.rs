@@ -3,19 +3,18 @@
 use super::scenario::{Failure, frames, load, repeat_of};
 use super::watch::Watcher;
 use super::{RunArgs, World, threads};
-use crate::event::{Detail, Recorder};
+use crate::event::Recorder;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::output::file::{OutputError, RecordFile, write_whole};
-use crate::output::pcapng::PcapngError;
+use crate::output::file::write_whole;
 use crate::output::stdout;
 use crate::report::{json::ResultFile, text};
-use crate::scenario::{CaptureOutput, EventsOutput, Scenario, Traffic};
+use crate::scenario::{Scenario, Traffic};
 use crate::trace::Tracer;
-use crate::world::capture::Capture;
 use crate::world::embedded::Embedded;
+use crate::world::files;
 use crate::world::outcome::{End, Outcome};
-use crate::world::setup::{self, Parts, SetupError};
+use crate::world::setup::{self, SetupError};
 use std::path::Path;
 use std::time::Instant;
 
@@ -38,7 +37,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
         clear(out, &scenario)?;
     }
     let recorder = || match &args.out {
-        Some(out) => open_recorder(&scenario, out),
+        Some(out) => files::recorder(&scenario, out),
         None => Ok(Recorder::default()),
     };
     let mut parts = setup::build_recorded(&scenario, recorder).map_err(|error| match error {
@@ -46,8 +45,8 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
         error => Failure::Setup(error),
     })?;
     if let Some(out) = &args.out {
-        open_captures(&mut parts, &scenario, out)?;
-        open_dumps(&mut parts, &scenario, out)?;
+        let opened = files::open(&mut parts, &scenario, out);
+        opened.map_err(|error| Failure::Output(error.to_string()))?;
     }
     let started = Instant::now();
     let mut watcher = Watcher::new(interrupt, frames(&scenario));
@@ -109,7 +108,7 @@ fn clear(out: &Path, scenario: &Scenario) -> Result<(), Failure> {
     };
     let Ok(entries) = std::fs::read_dir(out) else { return Ok(()) };
     let files = entries.filter_map(Result::ok).map(|entry| entry.path());
-    for file in files.filter(|file| is_output(file)) {
+    for file in files.filter(|file| files::is_output(file)) {
         if played.is_some() && file.canonicalize().ok() == played {
             let file = file.display();
             return Err(Failure::Usage(format!(
@@ -120,83 +119,6 @@ fn clear(out: &Path, scenario: &Scenario) -> Result<(), Failure> {
         let _ = std::fs::remove_file(file);
     }
     Ok(())
-}
-
-/// Whether a file has the name of an output: result.json, events.ndjson, and per handle
-/// capture.pcapng, dump.pcap, written.pcap, capture-N.pcapng ...
-fn is_output(file: &Path) -> bool {
-    let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return false };
-    let of =
-        |kind, ending| name.strip_prefix(kind).and_then(|rest: &str| rest.strip_suffix(ending));
-    let numbered = |rest: &str| {
-        let number = rest.strip_prefix('-');
-        number.is_some_and(|n| !n.is_empty() && n.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    let mut files =
-        [of("capture", ".pcapng"), of("dump", ".pcap"), of("written", ".pcap")].into_iter();
-    ["result.json", "events.ndjson"].contains(&name)
-        || files.any(|rest| rest.is_some_and(|rest| rest.is_empty() || numbered(rest)))
-}
-
-/// The event stream's file, if the scenario wants one.
-fn open_recorder(scenario: &Scenario, out: &Path) -> Result<Recorder, OutputError> {
-    let detail = match scenario.output.events {
-        EventsOutput::All => Detail::All,
-        EventsOutput::Losses => Detail::Losses,
-        EventsOutput::None => return Ok(Recorder::default()),
-    };
-    Ok(Recorder::to_file(RecordFile::create(&out.join("events.ndjson"))?, detail))
-}
-
-/// One capture per handle, if the scenario wants any.
-fn open_captures(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(), Failure> {
-    let output = |error: OutputError| Failure::Output(error.to_string());
-    let capture = |error: PcapngError| Failure::Output(error.to_string());
-    if scenario.output.capture == CaptureOutput::None {
-        return Ok(());
-    }
-    for (index, handle) in scenario.handle.iter().enumerate() {
-        let file = out.join(name_of("capture", index, "pcapng"));
-        let file = RecordFile::create(&file).map_err(output)?;
-        let with_dropped = scenario.output.capture == CaptureOutput::All;
-        parts.book.captures.push(
-            Capture::new(
-                file,
-                scenario.channels.combined,
-                scenario.wire.rate.0,
-                handle.snaplen,
-                handle.filter.as_deref(),
-                with_dropped,
-            )
-            .map_err(capture)?,
-        );
-    }
-    Ok(())
-}
-
-/// The files that capture drivers and reading programs write, if the scenario has any.
-fn open_dumps(parts: &mut Parts, scenario: &Scenario, out: &Path) -> Result<(), Failure> {
-    let create = |kind, index| {
-        let file = RecordFile::create(&out.join(name_of(kind, index, "pcap")));
-        file.map_err(|error| Failure::Output(error.to_string()))
-    };
-    for (index, handle) in scenario.handle.iter().enumerate() {
-        if handle.ever_dumps() {
-            parts.book.dumps[index].file = Some(create("dump", index)?);
-        }
-        if let Some(writer) = &mut parts.book.writers[index] {
-            writer.dump.file = Some(create("written", index)?);
-        }
-    }
-    Ok(())
-}
-
-/// The name of a handle's file of one kind; the first handle needs no number.
-fn name_of(kind: &str, handle: usize, ending: &str) -> String {
-    match handle {
-        0 => format!("{kind}.{ending}"),
-        _ => format!("{kind}-{handle}.{ending}"),
-    }
 }
 
 /// The command that repeats this run, with every choice that `args` made.
@@ -224,23 +146,6 @@ mod tests {
             assert_eq!(exit_of(&outcome, &[]), exit, "{}", outcome.end);
             let said = outcome.end.to_string();
             assert_eq!(said.contains("nobody noticed 1 completion_wrong_id"), exit != Exit::Ok);
-        }
-    }
-
-    #[test]
-    fn outputs_are_known_by_their_names() {
-        for name in [
-            "result.json",
-            "events.ndjson",
-            "capture.pcapng",
-            "capture-12.pcapng",
-            "dump.pcap",
-            "written-3.pcap",
-        ] {
-            assert!(is_output(&Path::new("out").join(name)), "{name}");
-        }
-        for name in ["capture-.pcapng", "capture-mine.pcapng", "my-capture.pcapng", "result.txt"] {
-            assert!(!is_output(&Path::new("out").join(name)), "{name}");
         }
     }
 }

@@ -109,6 +109,12 @@ fn end_name(end: &End) -> &'static str {
     }
 }
 
+/// The account of a run that goes on: frames by fate, as `result.json` has them.
+#[must_use]
+pub fn account_so_far(total: &Tally, held: u64) -> Value {
+    tally(total, held).into()
+}
+
 fn account(outcome: &Outcome) -> Value {
     let mut account = tally(&outcome.total, outcome.held.sum());
     account.insert("sent".into(), outcome.sent.into());

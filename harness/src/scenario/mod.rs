@@ -35,6 +35,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::filter::Compiled;
+
 pub use buffer_policy::{BufferPolicy, Exhausted};
 pub use coalesce::{Coalesce, QueueCoalesce};
 pub use compare::Compare;
@@ -114,6 +116,9 @@ pub struct Scenario {
     /// Folder that relative paths start from: that of the scenario file. No key of the file.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// Filters that need not be compiled. No key of the file.
+    #[serde(skip)]
+    pub compiled: Compiled,
 }
 
 impl Scenario {

@@ -135,7 +135,7 @@ pub fn build_recorded(
         let memory = GuestMemoryMmap::from_arc_regions(vec![Arc::clone(&region)])
             .map_err(|cause| memory_error(bytes, &cause))?;
         let device = model(scenario, Arc::new(memory))?;
-        Ok((Device::Here(Box::new(device)), region))
+        Ok((Device::Here(Box::new(device)), DmaRegion::new(region)))
     })
 }
 
@@ -162,12 +162,12 @@ where
 pub fn build_around(
     scenario: &Scenario,
     open: impl FnOnce() -> Result<Recorder, OutputError>,
-    slot: impl FnOnce(u64) -> Result<(Device, Arc<GuestRegionMmap>), SetupError>,
+    slot: impl FnOnce(u64) -> Result<(Device, DmaRegion), SetupError>,
 ) -> Result<Parts, SetupError> {
     let queues = scenario.channels.combined;
     let config = driver_config(scenario);
     let bytes = config.memory_needed().map_err(DriverError::from)?;
-    let (mut device, region) = slot(bytes)?;
+    let (mut device, memory) = slot(bytes)?;
     let queue_cpu: Vec<u16> = (0..queues).map(|queue| scenario.rx_cpu(queue)).collect();
     let mut adapter = Adapter::new();
     let mut readers = Vec::new();
@@ -193,7 +193,7 @@ pub fn build_around(
     scenario.fault.iter().for_each(|fault| book.faults.plan(fault.kind));
     book.faults.patience_ps = scenario.driver.control_timeout.0;
     let book = RefCell::new(book);
-    let driver = bring_up(config, region, &mut device, &book)?;
+    let driver = bring_up(config, memory, &mut device, &book)?;
     Ok(Parts {
         device,
         driver,
@@ -206,6 +206,26 @@ pub fn build_around(
         handle_names,
         controls,
     })
+}
+
+/// All filter expressions of a scenario, compiled.
+///
+/// # Errors
+/// One does not compile.
+pub fn compiled(scenario: &Scenario) -> Result<filter::Compiled, SetupError> {
+    let mut compiled = filter::Compiled::default();
+    for (index, handle) in scenario.handle.iter().enumerate() {
+        let own = handle.filter.as_deref().map(|filter| (filter, handle.snaplen));
+        let changed = handle.control.iter().filter_map(|control| {
+            let filter = control.filter.as_deref().filter(|filter| !filter.is_empty())?;
+            Some((filter, control.snaplen.unwrap_or(handle.snaplen)))
+        });
+        for (filter, snaplen) in own.into_iter().chain(changed) {
+            let done = compiled.compile(filter, snaplen);
+            done.map_err(|cause| SetupError::Filter { index, cause })?;
+        }
+    }
+    Ok(compiled)
 }
 
 /// The filter of a handle with what runs it.
@@ -221,18 +241,20 @@ fn filter_of(
         Some(file) => format!("@{}", scenario.path(Path::new(file)).display()),
         None => filter.to_owned(),
     };
-    let program = filter::load(&filter, snaplen, engine::dialect(handle))
+    let program = scenario
+        .compiled
+        .load(&filter, snaplen, engine::dialect(handle))
         .map_err(|cause| SetupError::Filter { index, cause })?;
     Ok(run_by(handle.filter_engine, program))
 }
 
 fn bring_up(
     config: DriverConfig,
-    region: Arc<GuestRegionMmap>,
+    memory: DmaRegion,
     device: &mut Device,
     book: &RefCell<Book>,
 ) -> Result<Driver, SetupError> {
-    let mut driver = Driver::new(config, DmaRegion::new(region))?;
+    let mut driver = Driver::new(config, memory)?;
     let mut port = Port { now: 0, device, book };
     let mut events = DriverEvents { book };
     // The device answers a control command within the kick, so a driver that still waits after one

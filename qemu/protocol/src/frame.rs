@@ -54,7 +54,14 @@ pub fn write<T: Serialize>(to: &mut impl Write, message: &T) -> Result<(), Frame
         why: error.to_string(),
         start: String::new(),
     };
-    let body = serde_json::to_vec(message).map_err(malformed)?;
+    write_bytes(to, &serde_json::to_vec(message).map_err(malformed)?)
+}
+
+/// The same with a body that is bytes of whatever form.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_bytes(to: &mut impl Write, body: &[u8]) -> Result<(), FrameError> {
     if body.len() > LENGTH_MAX {
         return Err(FrameError::TooLong { length: body.len() });
     }
@@ -69,6 +76,18 @@ pub fn write<T: Serialize>(to: &mut impl Write, message: &T) -> Result<(), Frame
 /// # Errors
 /// See [`FrameError`].
 pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, FrameError> {
+    let body = read_bytes(from)?;
+    serde_json::from_slice(&body).map_err(|error| FrameError::Malformed {
+        why: error.to_string(),
+        start: String::from_utf8_lossy(&body).chars().take(80).collect(),
+    })
+}
+
+/// The same with a body that is bytes of whatever form.
+///
+/// # Errors
+/// As [`read`], but for what the bytes mean.
+pub fn read_bytes(from: &mut impl Read) -> Result<Vec<u8>, FrameError> {
     let mut length = [0; 4];
     fill(from, &mut length, true)?;
     let length = u32::from_le_bytes(length) as usize;
@@ -77,10 +96,7 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, FrameError> 
     }
     let mut body = vec![0; length];
     fill(from, &mut body, false)?;
-    serde_json::from_slice(&body).map_err(|error| FrameError::Malformed {
-        why: error.to_string(),
-        start: String::from_utf8_lossy(&body).chars().take(80).collect(),
-    })
+    Ok(body)
 }
 
 fn fill(from: &mut impl Read, to: &mut [u8], first: bool) -> Result<(), FrameError> {

@@ -5,8 +5,11 @@
 //! host's side is the crate `qemu`.
 #![forbid(unsafe_code)]
 
+mod blob;
 pub mod data;
 pub mod frame;
+pub mod lockstep;
 mod message;
 
+pub use blob::{BLOB_MAX, Blob};
 pub use message::*;

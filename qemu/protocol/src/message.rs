@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::Blob;
+use crate::lockstep::{Ended, Lockstep, Progress};
+
 /// Of the messages below; both sides must have the same.
 pub const VERSION: u32 = 1;
 /// The virtio-serial port's name.
@@ -82,6 +85,26 @@ pub enum FromGuest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
+    /// Write into a file, which is made with its folders. [`Reply::Nothing`].
+    WriteFile {
+        /// Which, absolute.
+        path: String,
+        /// From which byte on; 0 begins it anew.
+        offset: u64,
+        /// What.
+        data: Blob,
+    },
+    /// Read of a file. [`Reply::Data`].
+    ReadFile {
+        /// Which, absolute.
+        path: String,
+        /// From which byte on.
+        offset: u64,
+        /// How much at most, up to [`BLOB_MAX`](crate::BLOB_MAX).
+        len: u32,
+    },
+    /// A part of a run in lockstep.
+    Lockstep(Lockstep),
     /// Give an interface an address and bring it up. [`Reply::Nothing`].
     Configure {
         /// Which.
@@ -175,6 +198,12 @@ pub enum Command {
 pub enum Reply {
     /// It was done; there is nothing to say.
     Nothing,
+    /// Bytes of a file; fewer than were asked for are its last.
+    Data(Blob),
+    /// How far a run in lockstep is.
+    Progress(Progress),
+    /// What it has come to.
+    Ended(Ended),
     /// Queue pairs.
     Channels {
         /// As the device has them.

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use super::options::{Accel, Nic, Options};
 use super::version::Version;
 use crate::protocol::PORT;
+use crate::protocol::lockstep::DEVICE_PORT;
 
 /// What a VM has files for, in a folder of its own.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// The agent's port: this side listens.
     pub agent: PathBuf,
+    /// The port for the NIC of a world in lockstep: this side listens.
+    pub device: PathBuf,
     /// The guest's console.
     pub console: PathBuf,
     /// QEMU's control socket: QEMU listens.
@@ -27,6 +30,7 @@ impl Files {
     pub fn in_folder(folder: &Path, console: Option<PathBuf>) -> Self {
         Self {
             agent: folder.join("agent"),
+            device: folder.join("device"),
             console: console.unwrap_or_else(|| folder.join("console")),
             control: folder.join("control"),
             incoming: None,
@@ -70,6 +74,9 @@ pub fn arguments(
     line.device_file("-chardev", "file,id=console", "path", &files.console, "");
     line.pair("-serial", "chardev:console");
     line.device_file("-chardev", "socket,id=agent", "path", &files.agent, "");
+    if options.device_port {
+        line.device_file("-chardev", "socket,id=device", "path", &files.device, "");
+    }
     line.device_file(
         "-chardev",
         "socket,id=control,server=on,wait=off",
@@ -90,6 +97,9 @@ pub fn arguments(
     }
     line.pair("-device", "virtio-serial-pci");
     line.pair("-device", &format!("virtserialport,chardev=agent,name={PORT}"));
+    if options.device_port {
+        line.pair("-device", &format!("virtserialport,chardev=device,name={DEVICE_PORT}"));
+    }
     if let Some(nic) = &options.nic {
         line.nic(nic, version, msix(version, accel));
     }

@@ -69,6 +69,8 @@ pub struct Options {
     pub cpus: u16,
     /// The guest's NIC.
     pub nic: Option<Nic>,
+    /// The guest has a second port, over which its world in lockstep reaches the host's NIC.
+    pub device_port: bool,
     /// Where the guest's console goes; `None`: a file that goes with the VM.
     pub console: Option<PathBuf>,
     /// More words for QEMU's command line.
@@ -90,6 +92,7 @@ impl Options {
             memory: 128,
             cpus: 1,
             nic: None,
+            device_port: false,
             console: None,
             more: Vec::new(),
             patience: Duration::from_secs(60),

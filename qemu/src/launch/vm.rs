@@ -15,7 +15,7 @@ use super::port::{Folder, Until, last_of};
 use super::qmp::Qmp;
 use super::version::Version;
 use crate::protocol::frame::{self, FrameError};
-use crate::protocol::{Command, FromGuest, Hello, Reply, ToGuest};
+use crate::protocol::{BLOB_MAX, Blob, Command, FromGuest, Hello, Reply, ToGuest};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 /// Where the state of a guest that comes arrives, in the folder of the QEMU that it comes to.
@@ -27,6 +27,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Vm {
     child: Child,
     port: UnixStream,
+    /// The other one, if there is one and nobody has taken it.
+    device_port: Option<UnixStream>,
     /// What was read of the port already.
     early: Vec<u8>,
     files: Files,
@@ -124,8 +126,16 @@ impl Vm {
         let folder = Folder::new().map_err(system("a folder for the VM"))?;
         let mut files = Files::in_folder(&folder.0, options.console.clone());
         files.incoming = comes.then(|| folder.0.join(INCOMING));
-        let listener = UnixListener::bind(&files.agent).map_err(system("the agent's socket"))?;
-        listener.set_nonblocking(true).map_err(system("the agent's socket"))?;
+        let listen = |path: &Path| {
+            let listener = UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let listener = listen(&files.agent).map_err(system("the agent's socket"))?;
+        let device = match options.device_port {
+            true => Some(listen(&files.device).map_err(system("the device's socket"))?),
+            false => None,
+        };
         let log = File::create(&files.log).map_err(system("a file for what QEMU says"))?;
         let mut process = Process::new(program);
         process.args(command::arguments(options, version, accel, &files));
@@ -133,32 +143,33 @@ impl Vm {
         let deadline = started + patience;
         let mut child = Child::start(process, &log).map_err(system("starting QEMU"))?;
         let doing = "before its hello".to_owned();
-        let port = loop {
+        let mut accept = |listener: UnixListener, what| loop {
             match listener.accept() {
-                Ok((stream, _)) => break stream,
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).map_err(system(what))?;
+                    return Ok(stream);
+                }
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Err(VmError::System { what: "the agent's socket", error });
+                    return Err(VmError::System { what, error });
                 }
                 Err(_) if Instant::now() > deadline => {
                     let (qemu, console) = (last_of(&files.log), last_of(&files.console));
-                    return Err(VmError::Silent {
-                        waited: started.elapsed(),
-                        doing,
-                        qemu,
-                        console,
-                    });
+                    let (waited, doing) = (started.elapsed(), doing.clone());
+                    return Err(VmError::Silent { waited, doing, qemu, console });
                 }
                 Err(_) => {}
             }
             if let Some(status) = child.wait(Duration::from_millis(5)) {
                 let (qemu, console) = (last_of(&files.log), last_of(&files.console));
-                return Err(VmError::Ended { status, doing, qemu, console });
+                return Err(VmError::Ended { status, doing: doing.clone(), qemu, console });
             }
         };
-        port.set_nonblocking(false).map_err(system("the agent's socket"))?;
+        let port = accept(listener, "the agent's socket")?;
+        let device_port = device.map(|device| accept(device, "the device's socket")).transpose()?;
         Ok(Self {
             child,
             port,
+            device_port,
             early: Vec::new(),
             files,
             folder,
@@ -229,6 +240,65 @@ impl Vm {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder.0
+    }
+
+    /// The host's end of [`DEVICE_PORT`](crate::protocol::lockstep::DEVICE_PORT), the first time it is asked for.
+    pub fn take_device_port(&mut self) -> Option<UnixStream> {
+        self.device_port.take()
+    }
+
+    /// Writes a file in the guest, of whatever length.
+    ///
+    /// # Errors
+    /// As [`Vm::call`].
+    pub fn write_file(
+        &mut self,
+        path: &str,
+        bytes: &[u8],
+        patience: Duration,
+    ) -> Result<(), VmError> {
+        let mut offset = 0;
+        loop {
+            let part = &bytes[offset..bytes.len().min(offset + BLOB_MAX)];
+            let data = Blob(part.to_vec());
+            let command = Command::WriteFile { path: path.into(), offset: offset as u64, data };
+            self.call(command, patience)?;
+            offset += part.len();
+            if offset == bytes.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a file of the guest's to its end, into `out`; how many bytes there were.
+    ///
+    /// # Errors
+    /// As [`Vm::call`], or `out` refuses.
+    pub fn read_file(
+        &mut self,
+        path: &str,
+        out: &mut impl io::Write,
+        patience: Duration,
+    ) -> Result<u64, VmError> {
+        let mut offset = 0;
+        loop {
+            let len = BLOB_MAX as u32;
+            let command = Command::ReadFile { path: path.into(), offset, len };
+            let Blob(part) = match self.call(command, patience)? {
+                Reply::Data(part) => part,
+                _ => {
+                    let said = "something else than what a file has";
+                    return Err(VmError::OutOfTurn { said, doing: self.doing.clone() });
+                }
+            };
+            let written = out.write_all(&part);
+            written
+                .map_err(|error| VmError::System { what: "writing what the guest has", error })?;
+            offset += part.len() as u64;
+            if part.len() < BLOB_MAX {
+                return Ok(offset);
+            }
+        }
     }
 
     /// Has the guest do something, and waits for it.
@@ -382,6 +452,7 @@ mod tests {
         let vm = Vm {
             child,
             port,
+            device_port: None,
             early: Vec::new(),
             files,
             folder,

@@ -29,7 +29,7 @@ use super::outcome::{Components, Counters, End, Finished};
 use super::reader::{Reader, State};
 use super::schedule::{Action, Schedule};
 use super::setup::Parts;
-use crate::account::law;
+use crate::account::{Tally, law};
 use crate::event::WorldEvent;
 use crate::fault::Plan;
 use crate::scenario::{Costs, DriverControl, Handle, Process, Scenario};
@@ -249,10 +249,17 @@ impl Embedded {
         self.play(&mut Unwatched, |world| world.steps >= until)
     }
 
-    /// Steps played, and frames offered by the source, so far.
+    /// Steps played.
     #[must_use]
-    pub fn progress(&self) -> (u64, u64) {
-        (self.steps, self.book.borrow().ledger.total.offered)
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The account so far: fates, and frames that are still held.
+    #[must_use]
+    pub fn account(&self) -> (Tally, u64) {
+        let ledger = &self.book.borrow().ledger;
+        (ledger.total.clone(), ledger.in_flight())
     }
 
     /// The first frame is on its way, and every reader of the scenario begins.

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use driver::DmaRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
 use super::Device;
@@ -71,7 +72,7 @@ fn there(scenario: &Scenario, calls: u64) -> Result<Outcome, SetupError> {
         let device = setup::model(scenario, Arc::clone(&memory))?;
         let link = Loop { device, rung: Vec::new(), left };
         let remote = Remote::new(Box::new(link), memory).map_err(SetupError::Slot)?;
-        Ok((Device::There(Box::new(remote)), region))
+        Ok((Device::There(Box::new(remote)), DmaRegion::new(region)))
     };
     let parts = setup::build_around(scenario, || Ok(Recorder::default()), slot)?;
     Ok(Embedded::new(scenario, parts).run(&mut Unwatched).outcome)

@@ -32,14 +32,22 @@ pub fn set_up() -> Result<File, Fault> {
     for path in order.lines() {
         load(path).map_err(|error| init(&format!("module {path}"), error))?;
     }
+    open_port(PORT, PATIENCE)
+}
+
+/// The host's port of this name.
+///
+/// # Errors
+/// There is none in time, or it cannot be opened.
+pub fn open_port(name: &'static str, patience: Duration) -> Result<File, Fault> {
     let started = Instant::now();
     loop {
-        if let Some(path) = find_port(Path::new("/sys/class/virtio-ports")) {
+        if let Some(path) = find_port(Path::new("/sys/class/virtio-ports"), name) {
             let opened = OpenOptions::new().read(true).write(true).open(&path);
             return opened.map_err(|error| init(&path.display().to_string(), error));
         }
-        if started.elapsed() > PATIENCE {
-            return Err(Fault::NoPort(PORT));
+        if started.elapsed() > patience {
+            return Err(Fault::NoPort(name));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -58,11 +66,11 @@ fn load(path: &str) -> io::Result<()> {
     }
 }
 
-/// The device file of our port, if the kernel has found it.
-fn find_port(class: &Path) -> Option<PathBuf> {
+/// The device file of a port, if the kernel has found it.
+fn find_port(class: &Path, name: &str) -> Option<PathBuf> {
     let ports = std::fs::read_dir(class).ok()?;
     let ours = ports.filter_map(Result::ok).find(|port| {
-        std::fs::read_to_string(port.path().join("name")).is_ok_and(|name| name.trim() == PORT)
+        std::fs::read_to_string(port.path().join("name")).is_ok_and(|its| its.trim() == name)
     })?;
     let device = Path::new("/dev").join(ours.file_name());
     device.exists().then_some(device)
