@@ -83,20 +83,12 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     Ok(exit_of(outcome, &failed))
 }
 
-/// The worst thing that happened decides.
+/// Tells what broke the source off, if something did; the exit code.
 pub(super) fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
-    match &outcome.end {
-        End::Broken(_) => Exit::AccountBroken,
-        End::Stuck(_) => Exit::NoProgress,
-        End::Lost(_) => Exit::Unexpected,
-        End::Interrupted => Exit::Interrupted,
-        End::SourceFault(fault) => {
-            eprintln!("rxlab: {fault}");
-            Exit::Unexpected
-        }
-        End::Complete if failed.is_empty() => Exit::Ok,
-        End::Complete => Exit::Unexpected,
+    if let End::SourceFault(fault) = &outcome.end {
+        eprintln!("rxlab: {fault}");
     }
+    outcome.exit(failed.is_empty())
 }
 
 /// Removes what an earlier run left in `out`, so that no file there tells of another run; but never

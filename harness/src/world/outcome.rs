@@ -7,6 +7,7 @@ use super::latency::Latency;
 use super::nic::Device;
 use super::reader::Reader;
 use crate::account::{Broken, Held, Tally};
+use crate::exit::Exit;
 use crate::fault::Notices;
 use crate::source::SourceFault;
 use driver::Driver;
@@ -155,6 +156,19 @@ impl Outcome {
     #[must_use]
     pub fn ok(&self) -> bool {
         !matches!(self.end, End::Broken(_))
+    }
+
+    /// The exit code: the worst thing that happened decides. `written`: its files are.
+    #[must_use]
+    pub fn exit(&self, written: bool) -> Exit {
+        match &self.end {
+            End::Broken(_) => Exit::AccountBroken,
+            End::Stuck(_) => Exit::NoProgress,
+            End::Interrupted => Exit::Interrupted,
+            End::SourceFault(_) | End::Lost(_) => Exit::Unexpected,
+            End::Complete if written => Exit::Ok,
+            End::Complete => Exit::Unexpected,
+        }
     }
 
     /// One of the NIC's counters, over all queues.

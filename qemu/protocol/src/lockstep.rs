@@ -76,4 +76,6 @@ pub struct Ended {
     pub files: Vec<(String, u64)>,
     /// What went wrong with them.
     pub failed: Vec<String>,
+    /// The last events, as lines of JSON, of a run that did not end well.
+    pub last_events: String,
 }

@@ -139,3 +139,57 @@ pub struct Pair {
     #[serde(with = "model::QueueCountersDef")]
     pub counters: QueueCounters,
 }
+
+impl Call {
+    /// As bytes.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
+        Ok(postcard::to_allocvec(self)?)
+    }
+
+    /// Of bytes.
+    ///
+    /// # Errors
+    /// They are no call, or more than one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
+        whole(postcard::take_from_bytes(bytes)?)
+    }
+}
+
+impl Answer {
+    /// As bytes.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
+        Ok(postcard::to_allocvec(self)?)
+    }
+
+    /// Of bytes.
+    ///
+    /// # Errors
+    /// They are no answer, or more than one.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WireError> {
+        whole(postcard::take_from_bytes(bytes)?)
+    }
+}
+
+/// Bytes that are not what they should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// They are cut short, or have values that there are not.
+    #[error("malformed bytes: {0}")]
+    Malformed(#[from] postcard::Error),
+    /// Something follows.
+    #[error("{0} bytes too many")]
+    Surplus(usize),
+}
+
+fn whole<T>((message, rest): (T, &[u8])) -> Result<T, WireError> {
+    match rest.len() {
+        0 => Ok(message),
+        more => Err(WireError::Surplus(more)),
+    }
+}

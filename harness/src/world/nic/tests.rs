@@ -7,7 +7,7 @@ use driver::DmaRegion;
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
 
 use super::Device;
-use super::message::{Answer, Call};
+use super::message::{Answer, Call, WireError};
 use super::remote::{Link, Remote};
 use super::server::serve;
 use crate::event::Recorder;
@@ -30,14 +30,13 @@ impl Link for Loop {
     fn call(&mut self, call: &Call) -> Result<Answer, String> {
         let mut left = self.left.borrow_mut();
         *left = left.checked_sub(1).ok_or("the wire is cut")?;
-        let bytes = postcard::to_allocvec(call).unwrap();
-        let heard: Call = postcard::from_bytes(&bytes).unwrap();
+        let heard = Call::from_bytes(&call.to_bytes().unwrap()).unwrap();
         assert_eq!(*call, heard);
         if let Call::Notify(_, queue) = heard {
             assert_eq!(self.rung.pop(), Some(queue), "rung before it is told");
         }
         let answer = serve(&mut self.device, &heard);
-        Ok(postcard::from_bytes(&postcard::to_allocvec(&answer).unwrap()).unwrap())
+        Ok(Answer::from_bytes(&answer.to_bytes().unwrap()).unwrap())
     }
 
     fn ring(&mut self, virtqueue: u16) -> Result<(), String> {
@@ -111,4 +110,16 @@ fn a_wire_that_is_cut_ends_the_run_with_the_account_up_to_then() {
     let cut = there(&scenario, 500).unwrap();
     assert!(matches!(&cut.end, End::Lost(why) if why == "the wire is cut"), "{}", cut.end);
     assert!(cut.total.offered > 0 && cut.total.offered < whole, "{}", cut.total.offered);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(0_u8.., 0..200)) {
+        let _ = (Call::from_bytes(&bytes), Answer::from_bytes(&bytes));
+        let call = Call::Receive { now: 1, fcs_ok: true, tag: 7, frame: bytes };
+        let mut sent = call.to_bytes().unwrap();
+        proptest::prop_assert_eq!(Call::from_bytes(&sent), Ok(call));
+        sent.push(0);
+        proptest::prop_assert_eq!(Call::from_bytes(&sent), Err(WireError::Surplus(1)));
+    }
 }

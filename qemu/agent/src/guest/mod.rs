@@ -1,5 +1,6 @@
 //! The guest's life: set up, hello, commands, power off.
 
+mod files;
 mod init;
 mod interface;
 mod interrupts;
@@ -15,6 +16,7 @@ use std::fs::File;
 use protocol::frame::{self, FrameError};
 use protocol::{FromGuest, Hello, ToGuest, VersionError};
 use rustix::system::{RebootCommand, reboot};
+use serve::Work;
 
 /// Why the guest cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,7 @@ fn converse(mut port: &File) -> Result<(), Fault> {
         ToGuest::Hello(hello) => hello.check()?,
         ToGuest::Command(_) => return Err(Fault::OutOfTurn("a command before its hello")),
     }
+    let mut work = Work::default();
     loop {
         let command = match frame::read(&mut port) {
             Ok(ToGuest::Command(command)) => command,
@@ -94,7 +97,7 @@ fn converse(mut port: &File) -> Result<(), Fault> {
             Err(error) => return Err(error.into()),
         };
         let last = command == protocol::Command::PowerOff;
-        let answer = match serve::serve(command) {
+        let answer = match serve::serve(command, &mut work) {
             Ok(reply) => FromGuest::Done(reply),
             Err(why) => FromGuest::Refused(why.to_string()),
         };

@@ -2,7 +2,7 @@
 
 use protocol::{Command, Reply};
 
-use super::{interface, interrupts, ping, tcp, udp};
+use super::{files, interface, interrupts, ping, tcp, udp};
 
 /// Why a command could not be done. The guest goes on.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +28,19 @@ impl Refusal {
     }
 }
 
+/// What goes on between commands.
+#[derive(Default)]
+pub struct Work {}
+
 /// Does it.
 ///
 /// # Errors
 /// What was in the way.
-pub fn serve(command: Command) -> Result<Reply, Refusal> {
+pub fn serve(command: Command, _work: &mut Work) -> Result<Reply, Refusal> {
     match command {
+        Command::WriteFile { path, offset, data } => files::write(&path, offset, &data),
+        Command::ReadFile { path, offset, len } => files::read(&path, offset, len),
+        Command::Lockstep(_) => Err(Refusal::Value("this agent plays nothing in lockstep".into())),
         Command::Configure { interface, address, prefix, mtu } => {
             interface::configure(&interface, address, prefix, mtu)
         }
