@@ -25,6 +25,8 @@ pub mod interface;
 pub mod interrupt;
 pub mod libpcap;
 #[cfg(feature = "host")]
+pub mod lockstep;
+#[cfg(feature = "host")]
 pub mod nic;
 pub mod output;
 pub mod real_time;

@@ -140,14 +140,24 @@ pub fn build(scenario: &Scenario, choices: &Choices) -> Result<(Offer, Port), Bu
     let shown = Device::new(whole.clone(), memory::empty().map_err(BuildError::Memory)?);
     let shown = shown.map_err(LaneError::Device)?;
     let config = Box::new(move |offset, out: &mut [u8]| shown.read_config(offset, out));
+    let offer = offer(features, pairs, entries_max);
+    Ok((offer, Port::new(lanes, scenario.rxfh.clone(), whole.mtu, config)))
+}
+
+/// What a NIC of so many pairs offers a front-end, whatever its scenario says.
+#[must_use]
+pub fn whole_offer(pairs: u16) -> Offer {
+    offer(SUPPORTED_FEATURES & !BY_COMMAND, pairs, ENTRIES_MAX)
+}
+
+fn offer(features: u64, pairs: u16, entries_max: u16) -> Offer {
     let mq = if pairs > 1 { feature::MQ } else { 0 };
-    let offer = Offer {
+    Offer {
         features: features | mq | feature::ACCESS_PLATFORM,
         pairs,
         entries_max,
         config_len: nic_model::spec::config::LEN as u32,
-    };
-    Ok((offer, Port::new(lanes, scenario.rxfh.clone(), whole.mtu, config)))
+    }
 }
 
 type MakeFeed = Box<dyn FnOnce() -> (Feed, Box<dyn Sink>) + Send>;

@@ -25,4 +25,5 @@ pub mod lane;
 pub mod port;
 pub mod rarp;
 pub mod served;
+pub mod session;
 pub mod tally;

@@ -5,24 +5,21 @@
 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
-use event_manager::{EventManager, SubscriberOps};
 use nic_model::vhost_user::port::Offer;
 use nic_model::vhost_user::server::Server;
 
 use super::build::{self, BuildError, Choices, Origin};
 use super::desk::Desk;
 use super::port::{Begin, Port};
+use super::session::Session;
 use super::tally::Tally;
 use crate::scenario::Scenario;
 
 /// See the module's contract.
 pub struct Nic {
     desk: Arc<Desk>,
-    session: Option<JoinHandle<()>>,
-    ends: Arc<AtomicBool>,
+    session: Session,
 }
 
 /// Why there is no NIC.
@@ -40,9 +37,6 @@ pub enum NicError {
         error: std::io::Error,
     },
 }
-
-/// How often a NIC at a path looks whether it is to end, in milliseconds.
-const LOOK: i32 = 50;
 
 impl Nic {
     /// Starts the lanes; the stream is the front-end's. The traffic begins when every receive queue is
@@ -89,27 +83,8 @@ impl Nic {
         let desk = Arc::clone(port.desk());
         let system = |what| move |error| NicError::System { what, error };
         let server = server(offer, port).map_err(system("a socket"))?;
-        let stays = server.listens();
-        let failed = |error: event_manager::Error| {
-            system("the event loop")(std::io::Error::other(error.to_string()))
-        };
-        let mut manager = EventManager::<Server<Port>>::new().map_err(failed)?;
-        let server = manager.add_subscriber(server);
-        let ends = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&ends);
-        let session = std::thread::Builder::new().name("session".into()).spawn(move || {
-            // The loop fails only with the machine; then the driver finds its back-end gone.
-            while manager.run_with_timeout(LOOK).is_ok()
-                && !told.load(Ordering::Relaxed)
-                && manager.subscriber_mut(server).is_ok_and(|server| stays || server.is_connected())
-            {
-            }
-            if let Ok(server) = manager.subscriber_mut(server) {
-                server.hang_up();
-            }
-        });
-        let session = Some(session.map_err(system("a thread"))?);
-        Ok(Self { desk, session, ends })
+        let session = Session::start(server).map_err(system("a thread for the session"))?;
+        Ok(Self { desk, session })
     }
 
     /// The lanes, and what is true of all of them.
@@ -121,21 +96,7 @@ impl Nic {
     /// Waits until the session over a pair of sockets has ended: what each lane has counted then.
     #[must_use]
     pub fn end(mut self) -> Vec<Tally> {
-        self.join();
+        self.session.join();
         self.desk.tallies()
-    }
-
-    fn join(&mut self) {
-        if let Some(session) = self.session.take() {
-            // A panic there was told there.
-            let _ = session.join();
-        }
-    }
-}
-
-impl Drop for Nic {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::Relaxed);
-        self.join();
     }
 }

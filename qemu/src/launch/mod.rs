@@ -14,5 +14,6 @@ mod vm;
 
 pub use error::VmError;
 pub use options::{Accel, Nic, Options};
+pub use port::Folder;
 pub use version::Version;
 pub use vm::Vm;

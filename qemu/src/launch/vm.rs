@@ -286,10 +286,7 @@ impl Vm {
             let command = Command::ReadFile { path: path.into(), offset, len };
             let Blob(part) = match self.call(command, patience)? {
                 Reply::Data(part) => part,
-                _ => {
-                    let said = "something else than what a file has";
-                    return Err(VmError::OutOfTurn { said, doing: self.doing.clone() });
-                }
+                _ => return Err(self.out_of_words()),
             };
             let written = out.write_all(&part);
             written
@@ -420,6 +417,12 @@ impl Vm {
     fn silent(&self, waited: Duration) -> VmError {
         let (qemu, console) = (last_of(&self.files.log), last_of(&self.files.console));
         VmError::Silent { waited, doing: self.doing.clone(), qemu, console }
+    }
+
+    /// What it means when the guest has answered a command with what belongs to another one.
+    #[must_use]
+    pub fn out_of_words(&self) -> VmError {
+        VmError::OutOfTurn { said: "what answers another command", doing: self.doing.clone() }
     }
 
     fn out_of_turn(&self, heard: &FromGuest) -> VmError {

@@ -263,12 +263,17 @@ impl Remote {
             Ok(answer) => answer,
         };
         self.state = state;
+        // Several messages of one vector may become one on their way.
+        let mut awaited = Vec::new();
         for (at, effect) in effects {
             match effect {
                 Effect::Event(event) => host.event(at, event),
                 Effect::Interrupt(vector, cpu) => {
-                    if let Err(why) = self.link.await_message(vector) {
-                        self.lost.get_or_insert(why);
+                    if !awaited.contains(&vector) {
+                        awaited.push(vector);
+                        if let Err(why) = self.link.await_message(vector) {
+                            self.lost.get_or_insert(why);
+                        }
                     }
                     host.interrupt(at, vector, cpu);
                 }

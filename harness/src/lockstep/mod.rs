@@ -1,0 +1,341 @@
+//! Lockstep: a scenario in virtual time whose driver and NPF core run in a guest, and whose NIC is here.
+//!
+//! ```text
+//!   here                                        the guest
+//!     run: "so many steps"   --- agent's port --->  the world of the scenario (agent, lockstep)
+//!     nic: the device model  <-- device port  ----    registers, frames, time: each call is answered
+//!     bus: memory, doorbells, interrupts  <- QEMU ->  VFIO: DMA memory, PCI doorbells, MSI-X
+//! ```
+//!
+//! Contract: the same scenario and seed give the same account, the same events and the same files as `rxlab run`
+//! does; [`verify`] says where they do not. When any part fails, everything that was started is stopped, and what
+//! was known of the account by then comes with the error.
+
+mod bus;
+mod nic;
+pub mod verify;
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nic_model::vhost_user::server::Server;
+use qemu::launch::{Folder, Nic as Card, Options, Vm, VmError};
+use qemu::protocol::lockstep::{Ended, Lockstep, Progress};
+use qemu::protocol::{Blob, Command, Reply};
+
+use crate::nic::build::whole_offer;
+use crate::nic::session::Session;
+use crate::scenario::{FilterEngine, Scenario, Traffic};
+use crate::world::embedded::Watch;
+use crate::world::setup::{self, SetupError};
+use bus::{Bus, BusPort};
+pub use nic::Seen;
+
+/// Where the guest writes.
+const OUT: &str = "/out";
+/// Steps at once, at first and at most: between two lots somebody may stop the run.
+const STEPS: (u64, u64) = (64, 8192);
+/// A lot shall take so long.
+const LOT: Duration = Duration::from_millis(300);
+/// How long the guest may take for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A run that has come to its end.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What it has come to.
+    pub ended: Ended,
+    /// How far it went.
+    pub progress: Progress,
+    /// What the NIC's side has seen.
+    pub seen: Seen,
+    /// What the machine is.
+    pub machine: Machine,
+    /// For the steps alone.
+    pub wall: Duration,
+}
+
+/// The machine that a run had.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The guest's kernel.
+    pub system: String,
+    /// QEMU's version.
+    pub qemu: String,
+    /// From QEMU's start to the guest's hello.
+    pub boot: Duration,
+    /// From the hello to a driver that is up.
+    pub ready: Duration,
+    /// What a user should know.
+    pub notices: Vec<String>,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum LockstepError {
+    /// The scenario asks for what a guest does not have.
+    #[error("{0}")]
+    Scenario(String),
+    /// A filter does not compile.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The machine.
+    #[error("{error}{}", so_far(.progress.as_ref(), .seen))]
+    Vm {
+        /// What is wrong with it.
+        error: Box<VmError>,
+        /// How far the run was.
+        progress: Option<Box<Progress>>,
+        /// What the NIC had seen.
+        seen: Box<Seen>,
+    },
+    /// This system refuses something.
+    #[error("{what}: {error}")]
+    System {
+        /// What for.
+        what: String,
+        /// What it says.
+        error: io::Error,
+    },
+}
+
+/// Plays `scenario` in a guest of `options`, whose NIC is chosen here, and puts its files into `out`.
+///
+/// # Errors
+/// See [`LockstepError`]; nothing is left running then.
+pub fn run(
+    scenario: &Scenario,
+    options: Options,
+    asked: &Asked<'_>,
+    watch: &mut impl Watch,
+    drawn: &mut dyn FnMut(&str),
+) -> Result<Run, LockstepError> {
+    possible(scenario)?;
+    let compiled = setup::compiled(scenario)?;
+    let folder = Folder::new().map_err(system("a folder for the NIC"))?;
+    let socket = folder.0.join("nic");
+    let bus = Arc::new(Bus::default());
+    let listener = UnixListener::bind(&socket).map_err(system("the NIC's socket"))?;
+    let pairs = scenario.channels.combined;
+    let server = Server::new(listener, whole_offer(pairs), BusPort(Arc::clone(&bus)));
+    let server = server.map_err(system("the NIC's socket"))?;
+    let session = Session::start(server).map_err(system("a thread for the session"))?;
+    let card = Card { queues: pairs, iommu_platform: true, ..Card::at(socket) };
+    let options = Options { nic: Some(card), device_port: true, ..options };
+    let mut vm = Vm::start(&options).map_err(early)?;
+    let greeted = Instant::now();
+    let port = vm.take_device_port().ok_or_else(|| LockstepError::System {
+        what: "the device's port".into(),
+        error: io::ErrorKind::NotConnected.into(),
+    })?;
+    let nic =
+        nic::Nic::start(scenario.clone(), bus, port).map_err(system("a thread for the NIC"))?;
+    let mut play = Play { vm: &mut vm, nic: &nic, progress: None };
+    play.put_files(scenario)?;
+    play.begin(scenario, &compiled, asked)?;
+    let ready = greeted.elapsed();
+    let started = Instant::now();
+    let interrupted = play.steps(watch, drawn)?;
+    let wall = started.elapsed();
+    let ended = play.end(interrupted, asked)?;
+    let progress = play.progress.take();
+    let seen = nic.seen();
+    let machine = Machine {
+        system: vm.system.clone(),
+        qemu: vm.version.to_string(),
+        boot: vm.boot,
+        ready,
+        notices: vm.notices.clone(),
+    };
+    // The NIC goes last: the guest lets its device go when it powers off.
+    vm.power_off().map_err(|error| late(error, progress.clone(), &seen))?;
+    drop((nic, session));
+    let progress = progress.unwrap_or(NOTHING);
+    Ok(Run { ended, progress, seen, machine, wall })
+}
+
+/// What of a run is not the scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Where files go; they are made anew.
+    pub out: &'a Path,
+    /// The command that repeats it.
+    pub repeat: &'a str,
+    /// Pictures of virtqueues to draw at most.
+    pub pictures: u64,
+}
+
+const NOTHING: Progress = Progress {
+    steps: 0,
+    offered: 0,
+    now_ps: 0,
+    over: false,
+    drawn: String::new(),
+    account: String::new(),
+};
+
+struct Play<'a> {
+    vm: &'a mut Vm,
+    nic: &'a nic::Nic,
+    progress: Option<Progress>,
+}
+
+impl Play<'_> {
+    /// Files that the scenario reads, at the same places.
+    fn put_files(&mut self, scenario: &Scenario) -> Result<(), LockstepError> {
+        for path in read_by(scenario) {
+            let path = absolute(&scenario.path(&path))?;
+            let bytes = std::fs::read(&path).map_err(system(&path.display().to_string()))?;
+            let at = path.display().to_string();
+            let put = self.vm.write_file(&at, &bytes, PATIENCE);
+            put.map_err(|error| self.failed(error))?;
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        scenario: &Scenario,
+        compiled: &crate::filter::Compiled,
+        asked: &Asked<'_>,
+    ) -> Result<(), LockstepError> {
+        let file = absolute(&scenario.path(Path::new("scenario.toml")))?;
+        let compiled = compiled
+            .iter()
+            .map(|(filter, snaplen, program)| (filter.to_owned(), snaplen, Blob(program)));
+        self.call(Lockstep::Begin {
+            scenario: scenario.to_toml(),
+            file: file.display().to_string(),
+            compiled: compiled.collect(),
+            out: OUT.into(),
+            pictures: asked.pictures,
+        })?;
+        Ok(())
+    }
+
+    /// Plays to the end; whether somebody has stopped it before.
+    fn steps(
+        &mut self,
+        watch: &mut impl Watch,
+        drawn: &mut dyn FnMut(&str),
+    ) -> Result<bool, LockstepError> {
+        let mut steps = STEPS.0;
+        loop {
+            let started = Instant::now();
+            let Reply::Progress(mut progress) = self.call(Lockstep::Play { steps })? else {
+                return Err(self.failed(self.vm.out_of_words()));
+            };
+            if !progress.drawn.is_empty() {
+                drawn(&std::mem::take(&mut progress.drawn));
+            }
+            let (over, offered, now) = (progress.over, progress.offered, progress.now_ps);
+            self.progress = Some(progress);
+            if over {
+                return Ok(false);
+            }
+            if watch.stop(offered, now) {
+                return Ok(true);
+            }
+            if started.elapsed() < LOT {
+                steps = (steps * 2).min(STEPS.1);
+            }
+        }
+    }
+
+    fn end(&mut self, interrupted: bool, asked: &Asked<'_>) -> Result<Ended, LockstepError> {
+        let repeat = asked.repeat.to_owned();
+        let Reply::Ended(ended) = self.call(Lockstep::End { interrupted, repeat })? else {
+            return Err(self.failed(self.vm.out_of_words()));
+        };
+        for (name, _) in &ended.files {
+            let path = asked.out.join(name);
+            let what = path.display().to_string();
+            let mut file = std::fs::File::create(&path).map_err(system(&what))?;
+            let read = self.vm.read_file(&format!("{OUT}/{name}"), &mut file, PATIENCE);
+            read.map_err(|error| self.failed(error))?;
+        }
+        Ok(ended)
+    }
+
+    fn call(&mut self, part: Lockstep) -> Result<Reply, LockstepError> {
+        let answer = self.vm.call(Command::Lockstep(part), PATIENCE);
+        answer.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: VmError) -> LockstepError {
+        late(error, self.progress.clone(), &self.nic.seen())
+    }
+}
+
+/// A guest has no compiler for filters.
+fn possible(scenario: &Scenario) -> Result<(), LockstepError> {
+    let jit = scenario.handle.iter().find(|handle| handle.filter_engine == FilterEngine::Jit);
+    match jit {
+        None => Ok(()),
+        Some(handle) => Err(LockstepError::Scenario(format!(
+            "handle {:?} has filter_engine = \"jit\": the guest's agent has no compiler; take \"interpreter\"",
+            handle.name
+        ))),
+    }
+}
+
+/// The files that a scenario reads.
+fn read_by(scenario: &Scenario) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    if let Traffic::Capture(capture) = &scenario.traffic {
+        files.push(capture.file.clone());
+    }
+    for handle in &scenario.handle {
+        let changed = handle.control.iter().map(|control| &control.filter);
+        let filters = std::iter::once(&handle.filter).chain(changed).flatten();
+        files.extend(filters.filter_map(|filter| filter.strip_prefix('@')).map(PathBuf::from));
+    }
+    files
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, LockstepError> {
+    std::path::absolute(path).map_err(system(&path.display().to_string()))
+}
+
+fn system(what: &str) -> impl FnOnce(io::Error) -> LockstepError {
+    let what = what.to_owned();
+    move |error| LockstepError::System { what, error }
+}
+
+fn early(error: VmError) -> LockstepError {
+    late(error, None, &Seen::default())
+}
+
+fn late(error: VmError, progress: Option<Progress>, seen: &Seen) -> LockstepError {
+    let (progress, seen) = (progress.map(Box::new), Box::new(seen.clone()));
+    LockstepError::Vm { error: Box::new(error), progress, seen }
+}
+
+/// What is known of a run that has broken off.
+fn so_far(progress: Option<&Box<Progress>>, seen: &Seen) -> String {
+    let mut text = String::new();
+    if let Some(why) = &seen.stopped {
+        text += &format!("\nthe NIC had stopped: {why}");
+    }
+    if let Some(progress) = progress {
+        text += &format!(
+            "\nthe account after {} steps, at {} of virtual time: {}",
+            progress.steps,
+            crate::scenario::Duration(progress.now_ps),
+            progress.account
+        );
+    }
+    if seen.calls > 0 {
+        let counters = &seen.counters;
+        text += &format!(
+            "\nthe NIC by then: offered {}, written {}, dropped {}",
+            counters.offered,
+            counters.written,
+            counters.dropped_total()
+        );
+    }
+    text
+}

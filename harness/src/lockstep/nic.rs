@@ -1,0 +1,155 @@
+//! The host's NIC in lockstep: a device of the NIC model that does what the guest's world asks of it.
+//!
+//! Contract: a thread of its own answers one call after the other, as [`server::serve`] does. A doorbell that the
+//! world says it has rung is awaited first; every interrupt that the device sends goes to the guest before the
+//! answer does. What cannot be done is answered [`Value::Lost`], and is the last answer.
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use nic_model::spec::feature;
+use nic_model::vhost_user::memory::Memory;
+use nic_model::{Device, DeviceCounters};
+use qemu::protocol::frame::{self, FrameError};
+
+use super::bus::Bus;
+use crate::scenario::Scenario;
+use crate::world::nic::message::{Answer, Call, Effect, State, Value};
+use crate::world::nic::server;
+use crate::world::setup;
+
+/// See the module's contract.
+pub struct Nic {
+    shared: Arc<Shared>,
+    port: UnixStream,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+}
+
+/// What has been seen of the run from here.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Calls answered.
+    pub calls: u64,
+    /// What the NIC has counted.
+    pub counters: DeviceCounters,
+    /// Why it stopped, if it has.
+    pub stopped: Option<String>,
+}
+
+impl Nic {
+    /// Serves the guest at the other end of `port`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn start(scenario: Scenario, bus: Arc<Bus>, port: UnixStream) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let mut served = Served { scenario, bus, shared: Arc::clone(&shared), device: None };
+        let mut stream = port.try_clone()?;
+        let thread = std::thread::Builder::new()
+            .name("nic".into())
+            .spawn(move || served.run(&mut stream))?;
+        Ok(Self { shared, port, thread: Some(thread) })
+    }
+
+    /// What has been seen so far.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Nic {
+    fn drop(&mut self) {
+        // A port that is closed already is no reason to stay.
+        let _ = self.port.shutdown(std::net::Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told there.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Served {
+    scenario: Scenario,
+    bus: Arc<Bus>,
+    shared: Arc<Shared>,
+    device: Option<(Device<Arc<Memory>>, Arc<Memory>)>,
+}
+
+impl Served {
+    fn run(&mut self, port: &mut UnixStream) {
+        loop {
+            let answer = match frame::read_bytes(port) {
+                Ok(bytes) => Call::from_bytes(&bytes)
+                    .map_err(|error| format!("the guest's call: {error}"))
+                    .and_then(|call| self.answer(&call)),
+                Err(FrameError::Closed) => return,
+                Err(error) => return self.stopped(format!("the guest's port: {error}")),
+            };
+            let lost = answer.as_ref().err().cloned();
+            let answer = answer.unwrap_or_else(|why| Answer {
+                value: Value::Lost(why),
+                effects: Vec::new(),
+                state: State::default(),
+            });
+            let sent = answer.to_bytes().map_err(|error| error.to_string()).and_then(|bytes| {
+                frame::write_bytes(port, &bytes).map_err(|error| error.to_string())
+            });
+            if let Some(why) = lost.or(sent.err()) {
+                return self.stopped(why);
+            }
+        }
+    }
+
+    fn stopped(&self, why: String) {
+        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(why);
+    }
+
+    fn answer(&mut self, call: &Call) -> Result<Answer, String> {
+        let Self { scenario, bus, shared, device } = self;
+        let memory = bus.memory()?;
+        let (device, known) = match device {
+            Some(device) => device,
+            None => {
+                let made = setup::model(scenario, Arc::clone(&memory));
+                device.insert((made.map_err(|error| error.to_string())?, Arc::clone(&memory)))
+            }
+        };
+        if !Arc::ptr_eq(known, &memory) {
+            device.set_memory(Arc::clone(&memory));
+            *known = memory;
+        }
+        if let Call::Notify(_, virtqueue) = call
+            && !is_control(device, *virtqueue)
+        {
+            bus.await_kick(*virtqueue)?;
+        }
+        let answer = server::serve(device, call);
+        let mut interrupted = Vec::new();
+        for (_, effect) in &answer.effects {
+            // That of the configuration is QEMU's to send.
+            if let Effect::Interrupt(vector, _) = effect
+                && let Some(pair) = vector.checked_sub(1)
+                && !interrupted.contains(&pair)
+            {
+                bus.interrupt(pair)?;
+                interrupted.push(pair);
+            }
+        }
+        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.calls += 1;
+        seen.counters = answer.state.counters.clone();
+        Ok(answer)
+    }
+}
+
+/// The control queue's doorbell stays with QEMU.
+fn is_control(device: &Device<Arc<Memory>>, virtqueue: u16) -> bool {
+    device.driver_features() & feature::CTRL_VQ != 0 && virtqueue + 1 == device.num_queues()
+}
