@@ -311,7 +311,7 @@ impl Vrings for Record {
 
     fn set_err(&mut self, _vring: u16, _err: Option<OwnedFd>) {}
 
-    fn set_channel(&mut self, _channel: OwnedFd, _: &Arc<Translations>) {}
+    fn set_channel(&mut self, _channel: OwnedFd, _: bool, _: &Arc<Translations>) {}
 
     fn announce(&mut self, _mac: [u8; 6]) {}
 

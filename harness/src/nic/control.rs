@@ -123,6 +123,7 @@ fn stats(desk: &Desk) -> Value {
             "dropped": connections.dropped,
             "closed": connections.closed,
             "vrings_refused": connections.vrings_refused,
+            "channels_dropped": connections.channels_dropped,
         },
         "total": Tally::sum(&tallies).json(),
         "lanes": lanes,

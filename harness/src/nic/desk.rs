@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use nic_model::QueueError;
+use nic_model::vhost_user::error::ChannelError;
 
 use super::feed::steering;
 use super::lane::{Lane, Order};
@@ -54,6 +55,8 @@ pub struct Connections {
     pub closed: u64,
     /// Vrings that were refused when nobody waited for the answer any more.
     pub vrings_refused: u64,
+    /// Channels to a front-end that could not be had, or on which it sent what it must not.
+    pub channels_dropped: u64,
 }
 
 impl Desk {
@@ -154,6 +157,12 @@ impl Desk {
             Err(TryRecvError::Empty) => true,
             Ok(Ok(())) | Err(TryRecvError::Disconnected) => false,
         });
+    }
+
+    /// The front-end can be asked for no translation any more.
+    pub fn channel_fails(&self, error: &ChannelError) {
+        self.connections().channels_dropped += 1;
+        self.say(&format_args!("{error}. No translation is asked for any more"));
     }
 
     /// What each lane has counted, at one time each.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use nic_model::rss::Steering;
@@ -142,6 +142,12 @@ impl Lane {
         let _ = self.orders.send(order);
         self.bell.rung.store(true, Ordering::Release);
         let _ = rustix::io::write(&self.bell.fd, &1_u64.to_ne_bytes());
+    }
+
+    /// Its thread.
+    #[must_use]
+    pub fn thread(&self) -> Option<ThreadId> {
+        self.thread.as_ref().map(|thread| thread.thread().id())
     }
 
     /// Gives an order and waits for its answer; `None` from a lane that has ended.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use nic_model::QueueError;
 use nic_model::vhost_user::channel::Channel;
+use nic_model::vhost_user::error::ChannelError;
 use nic_model::vhost_user::iotlb::Translations;
 use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::{Start, Vrings};
@@ -38,6 +39,8 @@ pub struct Port {
     /// MTU of the device.
     mtu: u16,
     config: ReadConfig,
+    /// Of the session under way, if its addresses may go through an IOMMU.
+    translations: Option<Arc<Translations>>,
     /// When the traffic begins.
     pub begin: Begin,
 }
@@ -46,7 +49,8 @@ impl Port {
     /// Of these lanes.
     #[must_use]
     pub fn new(lanes: Vec<Lane>, rxfh: Rxfh, mtu: u16, config: ReadConfig) -> Self {
-        Self { desk: Arc::new(Desk::new(lanes, rxfh)), mtu, config, begin: Begin::FirstQueue }
+        let desk = Arc::new(Desk::new(lanes, rxfh));
+        Self { desk, mtu, config, translations: None, begin: Begin::FirstQueue }
     }
 
     /// What others work on as well.
@@ -119,7 +123,12 @@ impl Vrings for Port {
 
     fn stop(&mut self, vring: u16) -> u32 {
         let Some((lane, side)) = self.lane(vring) else { return 0 };
-        lane.ask(|done| Order::Stop { vring: side, done }).unwrap_or_default()
+        let stop = || lane.ask(|done| Order::Stop { vring: side, done }).unwrap_or_default();
+        match (&self.translations, lane.thread()) {
+            // QEMU from 8.0 on answers no question while it waits for this.
+            (Some(translations), Some(thread)) => translations.without(thread, stop),
+            _ => stop(),
+        }
     }
 
     fn enable(&mut self, vring: u16, enabled: bool) {
@@ -159,8 +168,26 @@ impl Vrings for Port {
         // is closed.
     }
 
-    fn set_channel(&mut self, channel: OwnedFd, translations: &Arc<Translations>) {
-        translations.ask(Some(Arc::new(Channel::new(UnixStream::from(channel)))));
+    fn set_channel(&mut self, channel: OwnedFd, answers: bool, translations: &Arc<Translations>) {
+        self.translations = Some(Arc::clone(translations));
+        let channel = match Channel::new(UnixStream::from(channel), answers) {
+            Ok(channel) => Arc::new(channel),
+            Err(error) => return self.desk.channel_fails(&ChannelError::System(error)),
+        };
+        let asks = Arc::clone(&channel);
+        if answers {
+            let (desk, translations) = (Arc::clone(&self.desk), Arc::clone(translations));
+            let listens = std::thread::Builder::new().name("translations".into());
+            let listens = listens.spawn(move || {
+                if let Err(error) = channel.listen(&translations) {
+                    desk.channel_fails(&error);
+                }
+            });
+            if let Err(error) = listens {
+                return self.desk.channel_fails(&ChannelError::System(error));
+            }
+        }
+        translations.ask(Some(asks));
     }
 
     fn announce(&mut self, mac: [u8; 6]) {

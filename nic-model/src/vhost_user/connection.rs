@@ -19,8 +19,8 @@ use vhost::vhost_user::message::{FrontendReq, MAX_ATTACHED_FD_ENTRIES, VhostUser
 use super::error::{ConnectionError, MessageError};
 use super::request::{HEADER_LEN, Header, Request};
 
-/// How long an answer may wait for a peer that does not read.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a message may wait for a peer that does not read.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module's contract.
 #[derive(Debug)]

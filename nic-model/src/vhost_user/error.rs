@@ -211,3 +211,37 @@ impl fmt::Display for ConnectionError {
 }
 
 impl std::error::Error for ConnectionError {}
+
+/// Why a front-end is asked nothing more over its channel.
+#[derive(Debug)]
+pub enum ChannelError {
+    /// What came is no answer to IOTLB_MSG.
+    NoAnswer {
+        /// As what it came.
+        code: u32,
+        /// With these flags.
+        flags: u32,
+        /// Bytes of its body.
+        size: u32,
+    },
+    /// An answer to nothing.
+    Unasked,
+    /// The system refuses.
+    System(std::io::Error),
+}
+
+impl fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer { code, flags, size } => write!(
+                f,
+                "message {code} with flags {flags:#x} and a body of {size} bytes on the back-end's channel: \
+                 expected 1 (IOTLB_MSG), 0x5 (a reply) and 8"
+            ),
+            Self::Unasked => write!(f, "an answer on the back-end's channel to no question"),
+            Self::System(error) => write!(f, "the back-end's channel fails: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ChannelError {}

@@ -1,52 +1,51 @@
 //! Translations of a virtual IOMMU, which only the front-end knows.
 //!
 //! Contract: the device touches what a translation in force allows, and nothing else. What is not here is
-//! asked for ([`Misses`]) and waited for, [`PATIENCE`] at most; a guest that names what its IOMMU does not
-//! map makes its ring malformed, like any address outside of memory.
+//! asked for ([`Misses`]) and waited for: until it comes, until the front-end says that there is none (at
+//! once), or until patience ends ([`PATIENCE`]). A guest that names what its IOMMU does not map makes its ring
+//! malformed, like any address outside of memory.
 //!
 //! A translation goes to the front-end's addresses, which lie in its regions: it is turned into guest
 //! addresses when it comes.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::ThreadId;
+use std::time::Instant;
 
 use vm_memory::iommu::{Error, Iommu, IotlbIterator, IovaRange};
 use vm_memory::{GuestAddress, Iotlb, Permissions};
 
-/// How long an access waits for its translation.
-pub const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Whom a missing translation is asked of.
-pub trait Misses: Send + Sync {
-    /// The device wants to read or write there. The answer comes with [`Translations::update`], or never.
-    fn miss(&self, iova: u64, size: u64, access: Permissions);
-}
+pub use super::asking::{Asked, Miss, Misses, PATIENCE, PATIENCE_UNANSWERED};
+use super::asking::{Asking, Outcome, Wanted};
 
 /// See the module's contract.
 pub struct Translations {
     known: RwLock<Iotlb>,
-    /// Counts what has come.
-    news: Mutex<u64>,
-    came: Condvar,
-    asks: Mutex<Option<Arc<dyn Misses>>>,
+    asking: Asking,
 }
 
 impl Translations {
     /// None is known, and nobody to ask.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            known: RwLock::new(Iotlb::new()),
-            news: Mutex::new(0),
-            came: Condvar::new(),
-            asks: Mutex::new(None),
-        }
+        Self { known: RwLock::new(Iotlb::new()), asking: Asking::new() }
     }
 
     /// Misses are told here from now on.
     pub fn ask(&self, asks: Option<Arc<dyn Misses>>) {
-        *self.asks.lock().unwrap_or_else(PoisonError::into_inner) = asks;
+        self.asking.ask(asks);
+    }
+
+    /// The front-end's answer to a question: whether there is a translation, which is here or on its way then.
+    pub fn answer(&self, number: u64, there_is: bool) {
+        self.asking.answer(number, there_is);
+    }
+
+    /// Does what waits for `thread`, which waits for no translation meanwhile: what it misses fails at once.
+    /// A front-end that waits for a vring to stop may serve nobody until then.
+    pub fn without<T>(&self, thread: ThreadId, work: impl FnOnce() -> T) -> T {
+        self.asking.without(thread, work)
     }
 
     /// So many bytes from `iova` on are those from guest address `guest` on.
@@ -56,7 +55,7 @@ impl Translations {
         // It has no way to fail, and may have one some day: then the access fails instead.
         let _ = known.set_mapping(GuestAddress(iova), GuestAddress(guest), len, access);
         drop(known);
-        self.tell();
+        self.asking.came(iova, size);
     }
 
     /// So many bytes from `iova` on are nothing any more.
@@ -73,29 +72,6 @@ impl Translations {
     pub fn forget(&self) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).invalidate_all();
         self.ask(None);
-        self.tell();
-    }
-
-    fn tell(&self) {
-        *self.news.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.came.notify_all();
-    }
-
-    /// Asks for all of `misses`, and waits for news.
-    fn wait(&self, misses: &[IovaRange], access: Permissions, seen: u64, until: Instant) -> bool {
-        let asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(asks) = asks else { return false };
-        for range in misses {
-            asks.miss(range.base.0, range.length as u64, access);
-        }
-        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.saturating_duration_since(Instant::now());
-        let (news, waited) = self
-            .came
-            .wait_timeout_while(news, left, |news| *news == seen)
-            .unwrap_or_else(PoisonError::into_inner);
-        drop(news);
-        !waited.timed_out()
     }
 }
 
@@ -142,17 +118,28 @@ impl Translations {
         if iova.0.checked_add(length as u64).is_none() {
             return Err(cannot("it ends beyond the address space"));
         }
-        let until = Instant::now() + PATIENCE;
+        // When the first question was asked, and whether the last answer is all there is to get.
+        let mut since = None;
+        let mut denied = None;
         loop {
-            let seen = *self.news.lock().unwrap_or_else(PoisonError::into_inner);
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             let fails = match Iotlb::lookup(known, iova, length, access) {
                 Ok(found) => return Ok(found),
                 Err(fails) => fails,
             };
-            let misses = [fails.misses, fails.access_fails].concat();
-            if !self.wait(&misses, access, seen, until) {
-                return Err(cannot("the front-end gives no translation"));
+            let (first, mapped) = match (fails.misses.first(), fails.access_fails.first()) {
+                (Some(missing), _) => (missing, false),
+                (None, Some(forbidden)) => (forbidden, true),
+                (None, None) => return Err(cannot("it is no range")),
+            };
+            if mapped && denied == Some(first.base) {
+                return Err(cannot("the guest's IOMMU does not allow it"));
+            }
+            let since = *since.get_or_insert_with(Instant::now);
+            let wanted = Wanted { range: first.clone(), access, mapped };
+            match self.asking.wait(wanted, since) {
+                Outcome::Came { answered } => denied = answered.then_some(first.base),
+                Outcome::None(why) => return Err(cannot(why)),
             }
         }
     }
@@ -166,6 +153,8 @@ fn within(iova: u64, size: u64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const RW: Permissions = Permissions::ReadWrite;
@@ -203,25 +192,29 @@ mod tests {
         assert_eq!(translated(&translations, 5, 1, RW), None);
     }
 
-    /// Somebody who knows, and answers from another thread.
-    struct Knows(std::sync::mpsc::Sender<(u64, u64)>);
+    /// Somebody who knows, and answers from another thread; or is no use.
+    struct Knows(std::sync::mpsc::Sender<Miss>, Asked);
 
     impl Misses for Knows {
-        fn miss(&self, iova: u64, size: u64, _: Permissions) {
-            self.0.send((iova, size)).unwrap_or_default();
+        fn miss(&self, miss: Miss) -> Asked {
+            self.0.send(miss).unwrap_or_default();
+            self.1
         }
+
+        fn end(&self) {}
     }
 
     #[test]
     fn a_miss_is_asked_for_and_waited_for() {
         let translations = Translations::new();
         let (asks, asked) = std::sync::mpsc::channel();
-        translations.ask(Some(Arc::new(Knows(asks))));
+        translations.ask(Some(Arc::new(Knows(asks, Asked::Unanswered))));
         std::thread::scope(|scope| {
             let translations = &translations;
             scope.spawn(move || {
-                while let Ok((iova, size)) = asked.recv_timeout(Duration::from_secs(2)) {
-                    // One page at a time, as some front-ends do.
+                while let Ok(Miss { iova, size, .. }) = asked.recv_timeout(Duration::from_secs(2)) {
+                    // Not of what was asked for, which wakes nobody; then one page at a time, as some do.
+                    translations.update(0x10_0000, 0, 0x1000, RW);
                     translations.update(iova, iova + 0x10_0000, size.min(0x1000), RW);
                 }
             });
@@ -229,5 +222,19 @@ mod tests {
             translations.ask(None);
             assert_eq!(translated(translations, 0x9000, 1, RW), None, "nobody to ask");
         });
+    }
+
+    #[test]
+    fn without_answers_patience_is_short() {
+        for (kind, least) in
+            [(Asked::Unanswered, PATIENCE_UNANSWERED), (Asked::Not, Duration::ZERO)]
+        {
+            let translations = Translations::new();
+            let (asks, _asked) = std::sync::mpsc::channel();
+            translations.ask(Some(Arc::new(Knows(asks, kind))));
+            let begun = Instant::now();
+            assert_eq!(translated(&translations, 0x3000, 1, RW), None);
+            assert!(begun.elapsed() >= least && begun.elapsed() < PATIENCE, "{kind:?}");
+        }
     }
 }

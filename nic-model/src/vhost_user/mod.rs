@@ -10,6 +10,7 @@
 //!
 //! Source: the vhost-user specification (docs/interop/vhost-user.rst in QEMU), and what QEMU and DPDK send.
 
+mod asking;
 pub mod channel;
 pub mod connection;
 pub mod error;

@@ -41,8 +41,9 @@ pub trait Vrings {
     /// Trouble with the vring is told to this one.
     fn set_err(&mut self, vring: u16, err: Option<OwnedFd>);
 
-    /// The connection for messages the other way, and the translations that are asked for over it.
-    fn set_channel(&mut self, channel: OwnedFd, translations: &Arc<Translations>);
+    /// The connection for messages the other way, whether the front-end answers them, and the translations that
+    /// are asked for over it.
+    fn set_channel(&mut self, channel: OwnedFd, answers: bool, translations: &Arc<Translations>);
 
     /// The guest, with this address, is here now: tell the network.
     fn announce(&mut self, mac: [u8; 6]);

@@ -194,7 +194,8 @@ impl Session {
             Request::SetBackendReqFd => {
                 self.agreed(Is::SET_BACKEND_REQ_FD, Protocol::BACKEND_REQ, "BACKEND_REQ")?;
                 if let Some(channel) = fds.next() {
-                    vrings.set_channel(channel, &self.translations);
+                    let answers = self.acknowledges();
+                    vrings.set_channel(channel, answers, &self.translations);
                 }
             }
             Request::Iotlb(iotlb) => self.translation(iotlb)?,

@@ -4,6 +4,7 @@
 #![cfg(feature = "vhost-user")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 
+mod channel;
 mod inflight;
 mod properties;
 mod record;

@@ -33,7 +33,7 @@ pub struct Record {
     pub kicks: BTreeMap<u16, OwnedFd>,
     pub calls: BTreeMap<u16, OwnedFd>,
     pub errs: BTreeMap<u16, OwnedFd>,
-    pub channel: Option<OwnedFd>,
+    pub channel: Option<(OwnedFd, bool, Arc<Translations>)>,
     pub features: u64,
     pub announced: Vec<[u8; 6]>,
 }
@@ -78,8 +78,8 @@ impl Vrings for Record {
         keep(&mut self.errs, vring, err);
     }
 
-    fn set_channel(&mut self, channel: OwnedFd, _: &Arc<Translations>) {
-        self.channel = Some(channel);
+    fn set_channel(&mut self, channel: OwnedFd, answers: bool, translations: &Arc<Translations>) {
+        self.channel = Some((channel, answers, Arc::clone(translations)));
     }
 
     fn announce(&mut self, mac: [u8; 6]) {
