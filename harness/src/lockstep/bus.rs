@@ -4,18 +4,18 @@
 //! vhost-user session the NIC takes memory, translations, and for each virtqueue the two event descriptors.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nic_model::QueueError;
-use nic_model::vhost_user::channel::Channel;
 use nic_model::vhost_user::iotlb::Translations;
 use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::{Start, Vrings};
 use nic_model::vhost_user::server::{Note, Notes};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
+
+use crate::nic::asks;
 
 /// How long a doorbell that the guest has rung may be on its way.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,8 +137,11 @@ impl Vrings for BusPort {
 
     fn set_err(&mut self, _vring: u16, _err: Option<OwnedFd>) {}
 
-    fn set_channel(&mut self, channel: OwnedFd, translations: &Arc<Translations>) {
-        translations.ask(Some(Arc::new(Channel::new(UnixStream::from(channel)))));
+    fn set_channel(&mut self, channel: OwnedFd, answers: bool, translations: &Arc<Translations>) {
+        let bus = Arc::clone(&self.0);
+        asks::connect(channel, answers, translations, move |error| {
+            bus.state().gone.get_or_insert_with(|| error.to_string());
+        });
     }
 
     fn announce(&mut self, _mac: [u8; 6]) {}

@@ -15,6 +15,7 @@
 //! Contract: the account adds up per lane and in total, at rest and in each snapshot: a lane gives its
 //! numbers between two frames. Not checked: that the wall clock runs evenly.
 
+pub mod asks;
 pub mod build;
 pub mod control;
 pub mod daemon;

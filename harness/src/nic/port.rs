@@ -4,17 +4,15 @@
 //! to the lanes from the first one on whose receive queues are enabled.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use nic_model::QueueError;
-use nic_model::vhost_user::channel::Channel;
-use nic_model::vhost_user::error::ChannelError;
 use nic_model::vhost_user::iotlb::Translations;
 use nic_model::vhost_user::memory::Memory;
 use nic_model::vhost_user::port::{Start, Vrings};
 use nic_model::vhost_user::server::{Note, Notes};
 
+use super::asks;
 use super::desk::Desk;
 use super::lane::{Lane, Order};
 use crate::scenario::Rxfh;
@@ -170,24 +168,8 @@ impl Vrings for Port {
 
     fn set_channel(&mut self, channel: OwnedFd, answers: bool, translations: &Arc<Translations>) {
         self.translations = Some(Arc::clone(translations));
-        let channel = match Channel::new(UnixStream::from(channel), answers) {
-            Ok(channel) => Arc::new(channel),
-            Err(error) => return self.desk.channel_fails(&ChannelError::System(error)),
-        };
-        let asks = Arc::clone(&channel);
-        if answers {
-            let (desk, translations) = (Arc::clone(&self.desk), Arc::clone(translations));
-            let listens = std::thread::Builder::new().name("translations".into());
-            let listens = listens.spawn(move || {
-                if let Err(error) = channel.listen(&translations) {
-                    desk.channel_fails(&error);
-                }
-            });
-            if let Err(error) = listens {
-                return self.desk.channel_fails(&ChannelError::System(error));
-            }
-        }
-        translations.ask(Some(asks));
+        let desk = Arc::clone(&self.desk);
+        asks::connect(channel, answers, translations, move |error| desk.channel_fails(error));
     }
 
     fn announce(&mut self, mac: [u8; 6]) {
