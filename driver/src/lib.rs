@@ -68,6 +68,8 @@ mod take;
 mod timer;
 mod transmit;
 mod transport;
+#[cfg(all(feature = "vfio", target_os = "linux"))]
+pub mod vfio;
 #[cfg(feature = "vhost-user")]
 pub mod vhost_user;
 

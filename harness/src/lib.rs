@@ -17,7 +17,6 @@ pub mod event;
 pub mod exit;
 pub mod fault;
 pub mod filter;
-#[cfg(feature = "host")]
 pub mod guest;
 #[cfg(feature = "host")]
 pub mod interface;

@@ -5,14 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use driver::vhost_user::Lane;
-use driver::{
-    DmaRegion, Driver, DriverConfig, DriverError, Event, Host, Interrupt, Progress, RxFrame,
-    Transport,
-};
-use npf_core::Frame;
+use driver::{DmaRegion, Driver, DriverConfig, DriverError, Interrupt, Progress, Transport};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::reader::{Ears, Served};
+use super::reader::Served;
+use super::tap::Tap;
 use crate::interface::descriptor_of;
 use crate::real_time::{Clock, stay_on};
 
@@ -85,14 +82,7 @@ pub fn run(
     ends: &AtomicBool,
 ) -> Ended {
     stay_on(settings.cpu);
-    let tap = Tap {
-        cpu: number,
-        queue: number,
-        handles,
-        lent: Vec::new(),
-        indicated: (0, 0),
-        dropped: 0,
-    };
+    let tap = Tap::new(number, number, handles);
     let clock = settings.clock;
     match Driver::new(config, memory) {
         Ok(driver) => {
@@ -207,50 +197,5 @@ impl Worker<'_> {
         let mut fds = [PollFd::from_borrowed_fd(call, PollFlags::IN)];
         // Woken early is no harm.
         let _ = poll(&mut fds, Some(&wait));
-    }
-}
-
-/// The tap: shows every frame to every handle.
-struct Tap<'a> {
-    cpu: u16,
-    queue: u16,
-    handles: &'a [Arc<Served>],
-    /// Buffers that were handed over with frames, to be given back after the poll.
-    lent: Vec<u16>,
-    indicated: (u64, u64),
-    dropped: u64,
-}
-
-impl Host for Tap<'_> {
-    fn event(&mut self, _now: u64, event: Event) {
-        self.dropped += u64::from(matches!(event, Event::Dropped(_)));
-    }
-
-    fn indicate(&mut self, now: u64, _queue: u16, frames: &[RxFrame<'_>]) {
-        // Most batches are short, and the list of what is shown is written before it is filled.
-        match frames.len() {
-            0..=4 => self.show::<4>(now, frames),
-            5..=16 => self.show::<16>(now, frames),
-            _ => self.show::<{ driver::BATCH }>(now, frames),
-        }
-    }
-}
-
-impl Tap<'_> {
-    /// Shows every handle a batch of `N` frames at most.
-    #[inline]
-    fn show<const N: usize>(&mut self, now: u64, frames: &[RxFrame<'_>]) {
-        let mut shown = [Frame { data: &[], wire_len: 0, tag: 0 }; N];
-        for (to, frame) in shown.iter_mut().zip(frames) {
-            *to =
-                Frame { data: frame.data, wire_len: frame.data.len() as u32, tag: frame.position };
-            self.indicated.1 += frame.data.len() as u64;
-            self.lent.extend(frame.buffer);
-        }
-        self.indicated.0 += frames.len() as u64;
-        for served in self.handles {
-            let shown = &shown[..frames.len()];
-            served.handle.tap(now, self.cpu, self.queue, shown, &mut Ears { served });
-        }
     }
 }

@@ -16,7 +16,15 @@
 //! Readers keep the rhythm of the scenario by the wall clock. Not modelled here: the costs, which are times
 //! of the virtual clock.
 
+//!
+//! The agent of a VM's guest has one driver of all pairs instead of lanes; handles, tap and readers are the same.
+
 pub mod account;
+pub mod handles;
+#[cfg(feature = "host")]
 pub mod lane;
+pub mod offer;
 pub mod reader;
+#[cfg(feature = "host")]
 pub mod session;
+pub mod tap;

@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use driver::vhost_user::{Link, LinkError};
 use driver::{DriverConfig, DriverError, Moderation};
-use npf_core::SharedHandle;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use serde_json::{Value, json};
 
 use super::account::HandleAccount;
+use super::handles;
 use super::lane::{self, Ended, Live};
-use super::reader::{self, Served};
+use super::reader::Served;
 use crate::real_time::{Clock, in_turn};
-use crate::scenario::{Engine, Mode, Scenario};
-use crate::world::setup::{SetupError, driver_config, handle_options, reader};
+use crate::scenario::Scenario;
+use crate::world::setup::{SetupError, driver_config};
 
 /// Whom the driver works with.
 pub enum BackEnd<'a> {
@@ -103,21 +103,13 @@ pub fn run(
         BackEnd::At(path) => Link::connect(path, pairs, file)?,
         BackEnd::Over(stream) => Link::over(stream, pairs, file)?,
     };
-    let handles = open(scenario)?;
+    let handles = handles::open(scenario)?;
     let lanes = link.lanes()?;
     let live: Vec<Live> = lanes.iter().map(|_| Live::default()).collect();
     let servers_end = AtomicBool::new(false);
     let clock = Clock::start();
     let lanes = thread::scope(|scope| {
-        for (served, handle) in handles.iter().zip(&scenario.handle) {
-            let mut reader = reader(scenario, handle);
-            // Work that the scenario does not ask for takes the time that it takes.
-            reader.frame_ps = handle.reader.frame.map_or(0, |frame| frame.0);
-            scope.spawn(|| reader::read(served, reader, clock, &servers_end));
-            if handle.engine == Engine::Worker || handle.mode == Mode::Dump {
-                scope.spawn(|| reader::work(served, clock, &servers_end));
-            }
-        }
+        handles::serve(scope, scenario, &handles, clock, &servers_end);
         let threads: Vec<_> = (0..)
             .zip(lanes)
             .zip(&live)
@@ -168,17 +160,6 @@ fn shared_memory(bytes: u64) -> Result<File, SessionError> {
     let fd = memfd_create("rxlab driver", MemfdFlags::CLOEXEC).map_err(failed)?;
     ftruncate(&fd, bytes).map_err(failed)?;
     Ok(File::from(fd))
-}
-
-fn open(scenario: &Scenario) -> Result<Vec<Arc<Served>>, SessionError> {
-    let mut handles = Vec::new();
-    for (index, handle) in scenario.handle.iter().enumerate() {
-        let options = handle_options(scenario, index, handle)?;
-        let shared = SharedHandle::open(index as u32, options)
-            .map_err(|cause| SetupError::Handle { index, cause })?;
-        handles.push(Arc::new(Served::new(shared, handle.name.clone())));
-    }
-    Ok(handles)
 }
 
 impl Outcome {

@@ -8,8 +8,10 @@
 mod blob;
 pub mod data;
 pub mod frame;
+mod live;
 pub mod lockstep;
 mod message;
 
 pub use blob::{BLOB_MAX, Blob};
+pub use live::{HandleAccount, LiveAccount, QueueAccount, Start, Started};
 pub use message::*;

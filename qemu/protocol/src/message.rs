@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::Blob;
+use crate::live::{LiveAccount, Start, Started};
 use crate::lockstep::{Ended, Lockstep, Progress};
 
 /// Of the messages below; both sides must have the same.
@@ -188,6 +189,12 @@ pub enum Command {
         /// For so long.
         idle_ms: u64,
     },
+    /// Take the guest's NIC over VFIO, and run our driver and the NPF core on it. [`Reply::Started`].
+    Start(Start),
+    /// The account of what was started, now. [`Reply::Account`].
+    Account,
+    /// Stop it: the device first, then all that was received is read. [`Reply::Account`].
+    Stop,
     /// End everything and power off. [`Reply::Nothing`] comes first.
     PowerOff,
 }
@@ -242,6 +249,10 @@ pub enum Reply {
     },
     /// What came over UDP.
     Datagrams(Datagrams),
+    /// What runs.
+    Started(Started),
+    /// What has become of frames.
+    Account(LiveAccount),
 }
 
 /// Interrupts of one source.

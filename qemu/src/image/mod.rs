@@ -22,6 +22,9 @@ use kernel::Kernel;
 /// the NIC. What these depend on comes along.
 pub const LINUX_DRIVER: [&str; 3] = ["virtio_pci", "virtio_console", "virtio_net"];
 
+/// What those are for that a guest needs whose NIC our own driver takes: VFIO in place of virtio's driver.
+pub const VFIO_DRIVER: [&str; 4] = ["virtio_pci", "virtio_console", "vfio_pci", "vfio_iommu_type1"];
+
 /// What QEMU boots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {

@@ -5,10 +5,12 @@ mod init;
 mod interface;
 mod interrupts;
 mod ioctl;
+mod live;
 mod ping;
 mod serve;
 mod tcp;
 mod udp;
+mod vfio;
 
 use std::any::Any;
 use std::fs::File;

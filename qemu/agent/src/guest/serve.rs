@@ -1,7 +1,8 @@
 //! A command, done.
 
-use protocol::{Command, Reply};
+use protocol::{Command, Reply, Start};
 
+use super::live::Live;
 use super::{files, interface, interrupts, ping, tcp, udp};
 
 /// Why a command could not be done. The guest goes on.
@@ -30,13 +31,38 @@ impl Refusal {
 
 /// What goes on between commands.
 #[derive(Default)]
-pub struct Work {}
+pub struct Work {
+    live: Option<Live>,
+}
+
+impl Work {
+    fn start(&mut self, start: Start) -> Result<Reply, Refusal> {
+        if self.live.is_some() {
+            return Err(Refusal::Value("the driver runs already: stop it first".into()));
+        }
+        let (live, started) = Live::start(start)?;
+        self.live = Some(live);
+        Ok(Reply::Started(started))
+    }
+
+    fn account(&self) -> Result<Reply, Refusal> {
+        self.live.as_ref().ok_or_else(nothing)?.account().map(Reply::Account)
+    }
+
+    fn stop(&mut self) -> Result<Reply, Refusal> {
+        self.live.take().ok_or_else(nothing)?.stop().map(Reply::Account)
+    }
+}
+
+fn nothing() -> Refusal {
+    Refusal::Value("nothing runs: start it first".into())
+}
 
 /// Does it.
 ///
 /// # Errors
 /// What was in the way.
-pub fn serve(command: Command, _work: &mut Work) -> Result<Reply, Refusal> {
+pub fn serve(command: Command, work: &mut Work) -> Result<Reply, Refusal> {
     match command {
         Command::WriteFile { path, offset, data } => files::write(&path, offset, &data),
         Command::ReadFile { path, offset, len } => files::read(&path, offset, len),
@@ -58,6 +84,9 @@ pub fn serve(command: Command, _work: &mut Work) -> Result<Reply, Refusal> {
             udp::send(to, count, size, ports, pause_us)
         }
         Command::ReceiveDatagrams { port, idle_ms } => udp::receive(port, idle_ms),
+        Command::Start(start) => work.start(start),
+        Command::Account => work.account(),
+        Command::Stop => work.stop(),
         Command::PowerOff => Ok(Reply::Nothing),
     }
 }

@@ -1,0 +1,206 @@
+//! Our driver and the NPF core in the guest, running freely: what the host starts there, and the account of it.
+//!
+//! Contract: an account counts every completion that the driver took in exactly one of `indicated` and `dropped` of
+//! its queue. At rest each handle was shown or spared every indicated frame, and each frame shown has one fate.
+//! While frames flow, handles may already count what the queues' numbers, taken before, do not have yet.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What is to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// A scenario, resolved, as TOML.
+    pub scenario: String,
+    /// First address of the driver's memory as the device sees it, a multiple of a page. Not used where the
+    /// device bypasses the IOMMU: addresses are physical ones then.
+    pub iova: u64,
+    /// Each queue sums up its frames' content, which takes time: [`QueueAccount::digest`].
+    pub digest: bool,
+}
+
+impl Start {
+    /// Of a scenario: at 4 GiB, without digests.
+    #[must_use]
+    pub fn of(scenario: String) -> Self {
+        Self { scenario, iova: 1 << 32, digest: false }
+    }
+}
+
+/// What runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Started {
+    /// The device's PCI address.
+    pub device: String,
+    /// Features that it offers.
+    pub offered: u64,
+    /// Features agreed.
+    pub features: u64,
+    /// Whether each queue interrupts by a message of its own; else all share a line.
+    pub msix: bool,
+    /// Whether the device's addresses are physical ones, and nothing keeps it from any memory.
+    pub bypasses_iommu: bool,
+    /// First address of the driver's memory as the device sees it, and its bytes.
+    pub memory: (u64, u64),
+    /// What a user should know.
+    pub notices: Vec<String>,
+}
+
+/// The guest's part of the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiveAccount {
+    /// By receive queue.
+    pub queues: Vec<QueueAccount>,
+    /// By handle.
+    pub handles: Vec<HandleAccount>,
+    /// Counters of the driver as a whole that are not 0, by name.
+    pub driver: BTreeMap<String, u64>,
+    /// Why the driver has given up, if it has.
+    pub error: Option<String>,
+    /// Microseconds from the start of the run to the first frame, if one has come.
+    pub first_frame_us: Option<u64>,
+}
+
+/// One receive queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueAccount {
+    /// Completions that the driver took.
+    pub received: u64,
+    /// Of these, frames shown to the handles.
+    pub indicated: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of the completions, those dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Times that its event descriptor told of an interrupt.
+    pub messages: u64,
+    /// The driver's counters of it that are not 0, by name: polls, kicks and others.
+    pub counters: BTreeMap<String, u64>,
+    /// Sum, modulo 2^64, of the XXH3 (64 bits) of each frame indicated; the order does not matter to it. 0 if it
+    /// was not asked for.
+    pub digest: u64,
+    /// Why it has stopped, if it has.
+    pub error: Option<String>,
+}
+
+/// One handle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandleAccount {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Frames that it was shown.
+    pub shown: u64,
+    /// Frames that its direction spared it; not among those shown.
+    pub skipped: u64,
+    /// Rejected by its filter.
+    pub filtered: u64,
+    /// Reached its program: read, counted, or written to a dump file.
+    pub delivered: u64,
+    /// Dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// In its buffer.
+    pub held: u64,
+}
+
+impl QueueAccount {
+    /// Completions dropped for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// One of the driver's counters.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> u64 {
+        self.counters.get(name).copied().unwrap_or_default()
+    }
+}
+
+impl HandleAccount {
+    /// Frames dropped for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+}
+
+impl LiveAccount {
+    /// Frames shown to the handles, over all queues.
+    #[must_use]
+    pub fn indicated(&self) -> u64 {
+        self.queues.iter().map(|queue| queue.indicated).sum()
+    }
+
+    /// Whether it adds up, of a guest at rest.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), String> {
+        for (number, queue) in self.queues.iter().enumerate() {
+            let QueueAccount { received, indicated, .. } = queue;
+            let dropped = queue.dropped_total();
+            if indicated + dropped != *received {
+                return Err(format!(
+                    "rxq{number}: the driver took {received} completions; {indicated} indicated and {dropped} \
+                     dropped make {}",
+                    indicated + dropped
+                ));
+            }
+        }
+        let indicated = self.indicated();
+        for handle in &self.handles {
+            let HandleAccount { name, shown, skipped, filtered, delivered, held, .. } = handle;
+            let dropped = handle.dropped_total();
+            if shown + skipped != indicated || filtered + delivered + dropped + held != *shown {
+                return Err(format!(
+                    "handle {name}: of {indicated} frames indicated, shown {shown} and spared {skipped}; of those \
+                     shown delivered {delivered} + filtered {filtered} + dropped {dropped} + held {held}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_add_up_is_named() {
+        let account = || LiveAccount {
+            queues: vec![QueueAccount {
+                received: 5,
+                indicated: 4,
+                dropped: [("short_completion".into(), 1)].into(),
+                ..QueueAccount::default()
+            }],
+            handles: vec![HandleAccount {
+                name: "h".into(),
+                shown: 3,
+                skipped: 1,
+                delivered: 2,
+                held: 1,
+                ..HandleAccount::default()
+            }],
+            ..LiveAccount::default()
+        };
+        assert_eq!(account().check(), Ok(()));
+        let spoilt: [fn(&mut LiveAccount); 3] = [
+            |account| account.queues[0].received = 6,
+            |account| account.handles[0].shown = 4,
+            |account| account.handles[0].held = 0,
+        ];
+        for (spoil, says) in spoilt.into_iter().zip(["rxq0", "handle h", "handle h"]) {
+            let mut account = account();
+            spoil(&mut account);
+            assert!(account.check().unwrap_err().contains(says));
+        }
+    }
+}
