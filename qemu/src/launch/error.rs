@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::protocol::VersionError;
 use crate::protocol::frame::FrameError;
 
+use super::stop::Stopped;
 use super::version::Version;
 
 /// What went wrong with a VM.
@@ -71,6 +72,16 @@ pub enum VmError {
         doing: String,
         /// Its stderr.
         qemu: String,
+        /// The end of the guest's console.
+        console: String,
+    },
+    /// It was not waited for any longer.
+    #[error("{stopped} {doing}{}", said("the console's last lines", console))]
+    Stopped {
+        /// Why.
+        stopped: Stopped,
+        /// While what.
+        doing: String,
         /// The end of the guest's console.
         console: String,
     },

@@ -9,11 +9,13 @@ pub mod error;
 mod options;
 mod port;
 mod qmp;
+mod stop;
 mod version;
 mod vm;
 
 pub use error::VmError;
 pub use options::{Accel, Nic, Options};
 pub use port::Folder;
+pub use stop::{Stop, Stopped};
 pub use version::Version;
 pub use vm::Vm;

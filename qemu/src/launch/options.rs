@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::stop::Stop;
 use crate::image::Image;
 
 /// Who executes the guest's instructions.
@@ -73,6 +74,10 @@ pub struct Options {
     pub device_port: bool,
     /// Where the guest's console goes; `None`: a file that goes with the VM.
     pub console: Option<PathBuf>,
+    /// Where the VM's files go, a folder that stays; `None`: a new one, which goes with the VM.
+    pub folder: Option<PathBuf>,
+    /// What ends every wait for the guest.
+    pub stop: Stop,
     /// More words for QEMU's command line.
     pub more: Vec<OsString>,
     /// How long the guest may take to say hello.
@@ -94,6 +99,8 @@ impl Options {
             nic: None,
             device_port: false,
             console: None,
+            folder: None,
+            stop: Stop::default(),
             more: Vec::new(),
             patience: Duration::from_secs(60),
             patience_kvm: Duration::from_secs(5),

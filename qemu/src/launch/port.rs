@@ -4,7 +4,9 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use super::stop::Stop;
 
 /// Lines of the console that an error shows.
 const LAST_LINES: usize = 20;
@@ -17,7 +19,12 @@ pub struct Until<'a> {
     pub stream: &'a UnixStream,
     /// The moment.
     pub deadline: Instant,
+    /// What comes before it.
+    pub stop: &'a Stop,
 }
+
+/// How often it is looked whether somebody wants the end.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Read for Until<'_> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
@@ -27,12 +34,17 @@ impl Read for Until<'_> {
             self.early.drain(..len);
             return Ok(len);
         }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.now().is_some() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left.min(LOOK)))?;
+            match (&mut &*self.stream).read(to) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
         }
-        self.stream.set_read_timeout(Some(left))?;
-        (&mut &*self.stream).read(to)
     }
 }
 
@@ -81,7 +93,6 @@ impl Drop for Folder {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::time::Duration;
 
     #[test]
     fn what_came_early_comes_first_and_then_until_the_moment() {
@@ -89,12 +100,20 @@ mod tests {
         other.write_all(b"cd").unwrap();
         let mut early = b"ab".to_vec();
         let deadline = Instant::now() + Duration::from_millis(50);
-        let mut until = Until { early: &mut early, stream: &stream, deadline };
+        let stop = Stop::default();
+        let mut until = Until { early: &mut early, stream: &stream, deadline, stop: &stop };
         let mut bytes = [0; 4];
         until.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"abcd");
         let error = until.read(&mut bytes).unwrap_err();
-        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        // Long before the moment, if somebody wants the end.
+        let started = Instant::now();
+        stop.asked.store(true, Ordering::Relaxed);
+        let deadline = started + Duration::from_secs(20);
+        let mut until = Until { early: &mut early, stream: &stream, deadline, stop: &stop };
+        assert_eq!(until.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(10));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::error::VmError;
 use super::options::{Accel, Options};
 use super::port::{Folder, Until, last_of};
 use super::qmp::Qmp;
+use super::stop::Stop;
 use super::version::Version;
 use crate::protocol::frame::{self, FrameError};
 use crate::protocol::{BLOB_MAX, Blob, Command, FromGuest, Hello, Reply, ToGuest};
@@ -32,7 +33,10 @@ pub struct Vm {
     /// What was read of the port already.
     early: Vec<u8>,
     files: Files,
-    folder: Folder,
+    /// Where they are, and what takes them away in the end.
+    place: PathBuf,
+    _folder: Option<Folder>,
+    stop: Stop,
     /// What the host is waiting for, in words.
     doing: String,
     /// Who executes.
@@ -123,10 +127,17 @@ impl Vm {
         comes: bool,
     ) -> Result<Self, VmError> {
         let system = |what| move |error| VmError::System { what, error };
-        let folder = Folder::new().map_err(system("a folder for the VM"))?;
-        let mut files = Files::in_folder(&folder.0, options.console.clone());
-        files.incoming = comes.then(|| folder.0.join(INCOMING));
+        let folder = match options.folder {
+            Some(_) => None,
+            None => Some(Folder::new().map_err(system("a folder for the VM"))?),
+        };
+        let place = options.folder.clone().or_else(|| Some(folder.as_ref()?.0.clone()));
+        let place = place.unwrap_or_default();
+        let mut files = Files::in_folder(&place, options.console.clone());
+        files.incoming = comes.then(|| place.join(INCOMING));
         let listen = |path: &Path| {
+            // Of a start that failed.
+            let _ = std::fs::remove_file(path);
             let listener = UnixListener::bind(path)?;
             listener.set_nonblocking(true)?;
             Ok(listener)
@@ -159,6 +170,10 @@ impl Vm {
                 }
                 Err(_) => {}
             }
+            if let Some(stopped) = options.stop.now() {
+                let (doing, console) = (doing.clone(), last_of(&files.console));
+                return Err(VmError::Stopped { stopped, doing, console });
+            }
             if let Some(status) = child.wait(Duration::from_millis(5)) {
                 let (qemu, console) = (last_of(&files.log), last_of(&files.console));
                 return Err(VmError::Ended { status, doing: doing.clone(), qemu, console });
@@ -172,7 +187,9 @@ impl Vm {
             device_port,
             early: Vec::new(),
             files,
-            folder,
+            place,
+            _folder: folder,
+            stop: options.stop.clone(),
             doing,
             accel,
             version,
@@ -192,7 +209,7 @@ impl Vm {
         let program = options.qemu.clone().unwrap_or_else(|| PROGRAM.into());
         let (version, accel) = (Version::of(&program)?, self.accel);
         let mut there = Self::spawn(options, &program, version, accel, patience, true)?;
-        let incoming = there.folder.0.join(INCOMING);
+        let incoming = there.place.join(INCOMING);
         // It listens a moment after it has connected the port.
         let deadline = Instant::now() + patience;
         while !incoming.exists() && Instant::now() < deadline {
@@ -236,10 +253,15 @@ impl Vm {
         self.child.id()
     }
 
-    /// The folder with this VM's files, which goes with it.
+    /// The folder with this VM's files, which goes with it unless it was given.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder.0
+        &self.place
+    }
+
+    /// Only this ends waits for the guest early from now on.
+    pub fn heed(&mut self, stop: Stop) {
+        self.stop = stop;
     }
 
     /// The host's end of [`DEVICE_PORT`](crate::protocol::lockstep::DEVICE_PORT), the first time it is asked for.
@@ -312,7 +334,7 @@ impl Vm {
     /// # Errors
     /// The VM is at its end.
     pub fn begin(&mut self, command: Command) -> Result<(), VmError> {
-        self.doing = format!("at {command:?}");
+        self.doing = format!("at {}", in_short(&command));
         self.say(&ToGuest::Command(command))
     }
 
@@ -379,8 +401,8 @@ impl Vm {
 
     fn hear(&mut self, deadline: Instant) -> Result<FromGuest, VmError> {
         let started = Instant::now();
-        let Self { port, early, .. } = self;
-        let heard = frame::read(&mut Until { early, stream: port, deadline });
+        let Self { port, early, stop, .. } = self;
+        let heard = frame::read(&mut Until { early, stream: port, deadline, stop });
         match heard.map_err(|error| self.broken(error, started.elapsed()))? {
             FromGuest::Fault(why) => {
                 // What led to it is on the console a moment later.
@@ -397,7 +419,9 @@ impl Vm {
         if let FrameError::System(error) = &error
             && matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
         {
-            return self.silent(waited);
+            let Some(stopped) = self.stop.now() else { return self.silent(waited) };
+            let (doing, console) = (self.doing.clone(), last_of(&self.files.console));
+            return VmError::Stopped { stopped, doing, console };
         }
         // A port that closes is QEMU's end, more often than not.
         match self.child.wait(Duration::from_millis(500)) {
@@ -436,6 +460,16 @@ impl Vm {
     }
 }
 
+/// A command for people to read; some have a file in them.
+fn in_short(command: &Command) -> String {
+    const LONGEST: usize = 100;
+    let words = format!("{command:?}");
+    match words.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ...", &words[..end]),
+        None => words,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -458,7 +492,9 @@ mod tests {
             device_port: None,
             early: Vec::new(),
             files,
-            folder,
+            place: folder.0.clone(),
+            _folder: Some(folder),
+            stop: Stop::default(),
             doing: "before its hello".into(),
             accel: Accel::Tcg,
             version: Version::OLDEST,
