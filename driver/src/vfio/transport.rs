@@ -81,7 +81,12 @@ impl PciTransport {
         self.interrupts.trigger(&self.device, vector)
     }
 
+    /// How many virtqueues there are goes by the features that were chosen (QEMU: one pair without MQ).
     fn place(&mut self, queue: u16) -> Result<&mut Queue, TransportError> {
+        let there = usize::from(self.registers.num_queues());
+        if self.queues.len() < there {
+            self.queues.resize(there, Queue::default());
+        }
         let place = self.queues.get_mut(usize::from(queue));
         place.ok_or(TransportError::QueueRefused { queue, why: "there is no such virtqueue" })
     }
@@ -121,9 +126,13 @@ impl Transport for PciTransport {
     }
 
     fn queue_max_size(&mut self, queue: u16) -> u16 {
-        let Some(place) = self.queues.get_mut(usize::from(queue)) else { return 0 };
-        let registers = &self.registers;
-        *place.max_size.get_or_insert_with(|| registers.queue(queue, &QueueRegister::Size))
+        let Ok(Queue { max_size, .. }) = self.place(queue).copied() else { return 0 };
+        if let Some(size) = max_size {
+            return size;
+        }
+        let size = self.registers.queue(queue, &QueueRegister::Size);
+        self.queues[usize::from(queue)].max_size = Some(size);
+        size
     }
 
     fn setup_queue(&mut self, queue: u16, setup: &QueueSetup) -> Result<(), TransportError> {

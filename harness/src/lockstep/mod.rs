@@ -52,8 +52,8 @@ pub struct Run {
     pub progress: Progress,
     /// What the NIC's side has seen.
     pub seen: Seen,
-    /// What the machine is.
-    pub machine: Machine,
+    /// Until its driver was up.
+    pub ready: Duration,
     /// For the steps alone.
     pub wall: Duration,
 }
@@ -67,8 +67,6 @@ pub struct Machine {
     pub qemu: String,
     /// From QEMU's start to the guest's hello.
     pub boot: Duration,
-    /// From the hello to a driver that is up.
-    pub ready: Duration,
     /// What a user should know.
     pub notices: Vec<String>,
 }
@@ -83,12 +81,12 @@ pub enum LockstepError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The machine.
-    #[error("{error}{}", so_far(.progress.as_ref(), .seen))]
+    #[error("{error}{}", so_far(.progress, .seen))]
     Vm {
         /// What is wrong with it.
         error: Box<VmError>,
         /// How far the run was.
-        progress: Option<Box<Progress>>,
+        progress: Box<Progress>,
         /// What the NIC had seen.
         seen: Box<Seen>,
     },
@@ -102,59 +100,83 @@ pub enum LockstepError {
     },
 }
 
-/// Plays `scenario` in a guest of `options`, whose NIC is chosen here, and puts its files into `out`.
-///
-/// # Errors
-/// See [`LockstepError`]; nothing is left running then.
-pub fn run(
-    scenario: &Scenario,
-    options: Options,
-    asked: &Asked<'_>,
-    watch: &mut impl Watch,
-    drawn: &mut dyn FnMut(&str),
-) -> Result<Run, LockstepError> {
-    possible(scenario)?;
-    let compiled = setup::compiled(scenario)?;
-    let folder = Folder::new().map_err(system("a folder for the NIC"))?;
-    let socket = folder.0.join("nic");
-    let bus = Arc::new(Bus::default());
-    let listener = UnixListener::bind(&socket).map_err(system("the NIC's socket"))?;
-    let pairs = scenario.channels.combined;
-    let server = Server::new(listener, whole_offer(pairs), BusPort(Arc::clone(&bus)));
-    let server = server.map_err(system("the NIC's socket"))?;
-    let session = Session::start(server).map_err(system("a thread for the session"))?;
-    let card = Card { queues: pairs, iommu_platform: true, ..Card::at(socket) };
-    let options = Options { nic: Some(card), device_port: true, ..options };
-    let mut vm = Vm::start(&options).map_err(early)?;
-    let greeted = Instant::now();
-    let port = vm.take_device_port().ok_or_else(|| LockstepError::System {
-        what: "the device's port".into(),
-        error: io::ErrorKind::NotConnected.into(),
-    })?;
-    let nic =
-        nic::Nic::start(scenario.clone(), bus, port).map_err(system("a thread for the NIC"))?;
-    let mut play = Play { vm: &mut vm, nic: &nic, progress: None };
-    play.put_files(scenario)?;
-    play.begin(scenario, &compiled, asked)?;
-    let ready = greeted.elapsed();
-    let started = Instant::now();
-    let interrupted = play.steps(watch, drawn)?;
-    let wall = started.elapsed();
-    let ended = play.end(interrupted, asked)?;
-    let progress = play.progress.take();
-    let seen = nic.seen();
-    let machine = Machine {
-        system: vm.system.clone(),
-        qemu: vm.version.to_string(),
-        boot: vm.boot,
-        ready,
-        notices: vm.notices.clone(),
-    };
-    // The NIC goes last: the guest lets its device go when it powers off.
-    vm.power_off().map_err(|error| late(error, progress.clone(), &seen))?;
-    drop((nic, session));
-    let progress = progress.unwrap_or(NOTHING);
-    Ok(Run { ended, progress, seen, machine, wall })
+/// A guest that plays one scenario after the other.
+pub struct Guest {
+    vm: Vm,
+    // The NIC goes after the guest, which may still wait for it.
+    nic: nic::Nic,
+    _session: Session,
+    _folder: Folder,
+    machine: Machine,
+}
+
+impl Guest {
+    /// Starts a guest of `options`, but for the NIC, which is chosen here: with so many queue pairs.
+    ///
+    /// # Errors
+    /// See [`LockstepError`]; nothing is left running then.
+    pub fn start(options: Options, pairs: u16) -> Result<Self, LockstepError> {
+        let folder = Folder::new().map_err(system("a folder for the NIC"))?;
+        let socket = folder.0.join("nic");
+        let bus = Arc::new(Bus::default());
+        let listener = UnixListener::bind(&socket).map_err(system("the NIC's socket"))?;
+        let server = Server::new(listener, whole_offer(pairs), BusPort(Arc::clone(&bus)));
+        let server = server.map_err(system("the NIC's socket"))?;
+        let session = Session::start(server).map_err(system("a thread for the session"))?;
+        let card = Card { queues: pairs, iommu_platform: true, ..Card::at(socket) };
+        let options = Options { nic: Some(card), device_port: true, ..options };
+        let mut vm = Vm::start(&options).map_err(early)?;
+        let none = || system("the device's port")(io::ErrorKind::NotConnected.into());
+        let port = vm.take_device_port().ok_or_else(none)?;
+        let nic = nic::Nic::start(bus, port).map_err(system("a thread for the NIC"))?;
+        let machine = Machine {
+            system: vm.system.clone(),
+            qemu: vm.version.to_string(),
+            boot: vm.boot,
+            notices: vm.notices.clone(),
+        };
+        Ok(Self { vm, nic, _session: session, _folder: folder, machine })
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Plays `scenario`, and puts its files where it is asked to. `drawn` gets pictures of virtqueues.
+    ///
+    /// # Errors
+    /// See [`LockstepError`]. After one of [`LockstepError::Vm`] the guest is of no use any more.
+    pub fn play(
+        &mut self,
+        scenario: &Scenario,
+        asked: &Asked<'_>,
+        watch: &mut impl Watch,
+        drawn: &mut dyn FnMut(&str),
+    ) -> Result<Run, LockstepError> {
+        possible(scenario)?;
+        let compiled = setup::compiled(scenario)?;
+        self.nic.expect(scenario.clone());
+        let mut play = Play { vm: &mut self.vm, nic: &self.nic, progress: NOTHING };
+        let began = Instant::now();
+        play.put_files(scenario)?;
+        play.begin(scenario, &compiled, asked)?;
+        let (ready, started) = (began.elapsed(), Instant::now());
+        let interrupted = play.steps(watch, drawn)?;
+        let wall = started.elapsed();
+        let ended = play.end(interrupted, asked)?;
+        Ok(Run { ended, progress: play.progress, seen: self.nic.seen(), ready, wall })
+    }
+
+    /// Ends the guest.
+    ///
+    /// # Errors
+    /// It does not end by itself, and was killed.
+    pub fn end(self) -> Result<(), LockstepError> {
+        let seen = self.nic.seen();
+        self.vm.power_off().map_err(|error| late(error, &NOTHING, &seen))
+    }
 }
 
 /// What of a run is not the scenario.
@@ -180,7 +202,7 @@ const NOTHING: Progress = Progress {
 struct Play<'a> {
     vm: &'a mut Vm,
     nic: &'a nic::Nic,
-    progress: Option<Progress>,
+    progress: Progress,
 }
 
 impl Play<'_> {
@@ -232,7 +254,7 @@ impl Play<'_> {
                 drawn(&std::mem::take(&mut progress.drawn));
             }
             let (over, offered, now) = (progress.over, progress.offered, progress.now_ps);
-            self.progress = Some(progress);
+            self.progress = progress;
             if over {
                 return Ok(false);
             }
@@ -266,7 +288,7 @@ impl Play<'_> {
     }
 
     fn failed(&self, error: VmError) -> LockstepError {
-        late(error, self.progress.clone(), &self.nic.seen())
+        late(error, &self.progress, &self.nic.seen())
     }
 }
 
@@ -306,21 +328,21 @@ fn system(what: &str) -> impl FnOnce(io::Error) -> LockstepError {
 }
 
 fn early(error: VmError) -> LockstepError {
-    late(error, None, &Seen::default())
+    late(error, &NOTHING, &Seen::default())
 }
 
-fn late(error: VmError, progress: Option<Progress>, seen: &Seen) -> LockstepError {
-    let (progress, seen) = (progress.map(Box::new), Box::new(seen.clone()));
+fn late(error: VmError, progress: &Progress, seen: &Seen) -> LockstepError {
+    let (progress, seen) = (Box::new(progress.clone()), Box::new(seen.clone()));
     LockstepError::Vm { error: Box::new(error), progress, seen }
 }
 
 /// What is known of a run that has broken off.
-fn so_far(progress: Option<&Box<Progress>>, seen: &Seen) -> String {
+fn so_far(progress: &Progress, seen: &Seen) -> String {
     let mut text = String::new();
     if let Some(why) = &seen.stopped {
         text += &format!("\nthe NIC had stopped: {why}");
     }
-    if let Some(progress) = progress {
+    if progress.steps > 0 {
         text += &format!(
             "\nthe account after {} steps, at {} of virtual time: {}",
             progress.steps,

@@ -5,7 +5,7 @@
 //! answer does. What cannot be done is answered [`Value::Lost`], and is the last answer.
 
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use nic_model::spec::feature;
@@ -29,6 +29,8 @@ pub struct Nic {
 #[derive(Default)]
 struct Shared {
     seen: Mutex<Seen>,
+    /// What the next device is for.
+    next: Mutex<Option<Box<Scenario>>>,
 }
 
 /// What has been seen of the run from here.
@@ -47,9 +49,9 @@ impl Nic {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn start(scenario: Scenario, bus: Arc<Bus>, port: UnixStream) -> std::io::Result<Self> {
+    pub fn start(bus: Arc<Bus>, port: UnixStream) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let mut served = Served { scenario, bus, shared: Arc::clone(&shared), device: None };
+        let mut served = Served { bus, shared: Arc::clone(&shared), device: None };
         let mut stream = port.try_clone()?;
         let thread = std::thread::Builder::new()
             .name("nic".into())
@@ -57,10 +59,16 @@ impl Nic {
         Ok(Self { shared, port, thread: Some(thread) })
     }
 
-    /// What has been seen so far.
+    /// The calls that come are for another run, of this scenario. The guest must not have begun with it.
+    pub fn expect(&self, scenario: Scenario) {
+        *lock(&self.shared.next) = Some(Box::new(scenario));
+        *lock(&self.shared.seen) = Seen::default();
+    }
+
+    /// What has been seen of the run so far.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shared.seen).clone()
     }
 }
 
@@ -76,7 +84,6 @@ impl Drop for Nic {
 }
 
 struct Served {
-    scenario: Scenario,
     bus: Arc<Bus>,
     shared: Arc<Shared>,
     device: Option<(Device<Arc<Memory>>, Arc<Memory>)>,
@@ -108,19 +115,17 @@ impl Served {
     }
 
     fn stopped(&self, why: String) {
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(why);
+        lock(&self.shared.seen).stopped = Some(why);
     }
 
     fn answer(&mut self, call: &Call) -> Result<Answer, String> {
-        let Self { scenario, bus, shared, device } = self;
+        let Self { bus, shared, device } = self;
         let memory = bus.memory()?;
-        let (device, known) = match device {
-            Some(device) => device,
-            None => {
-                let made = setup::model(scenario, Arc::clone(&memory));
-                device.insert((made.map_err(|error| error.to_string())?, Arc::clone(&memory)))
-            }
-        };
+        if let Some(scenario) = lock(&shared.next).take() {
+            let made = setup::model(&scenario, Arc::clone(&memory));
+            *device = Some((made.map_err(|error| error.to_string())?, Arc::clone(&memory)));
+        }
+        let Some((device, known)) = device else { return Err("no run has begun".into()) };
         if !Arc::ptr_eq(known, &memory) {
             device.set_memory(Arc::clone(&memory));
             *known = memory;
@@ -142,7 +147,7 @@ impl Served {
                 interrupted.push(pair);
             }
         }
-        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&shared.seen);
         seen.calls += 1;
         seen.counters = answer.state.counters.clone();
         Ok(answer)
@@ -152,4 +157,8 @@ impl Served {
 /// The control queue's doorbell stays with QEMU.
 fn is_control(device: &Device<Arc<Memory>>, virtqueue: u16) -> bool {
     device.driver_features() & feature::CTRL_VQ != 0 && virtqueue + 1 == device.num_queues()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,6 +6,7 @@ mod interface;
 mod interrupts;
 mod ioctl;
 mod live;
+mod lockstep;
 mod ping;
 mod serve;
 mod tcp;

@@ -3,6 +3,7 @@
 use protocol::{Command, Reply, Start};
 
 use super::live::Live;
+use super::lockstep::Runs;
 use super::{files, interface, interrupts, ping, tcp, udp};
 
 /// Why a command could not be done. The guest goes on.
@@ -33,6 +34,7 @@ impl Refusal {
 #[derive(Default)]
 pub struct Work {
     live: Option<Live>,
+    lockstep: Runs,
 }
 
 impl Work {
@@ -66,7 +68,7 @@ pub fn serve(command: Command, work: &mut Work) -> Result<Reply, Refusal> {
     match command {
         Command::WriteFile { path, offset, data } => files::write(&path, offset, &data),
         Command::ReadFile { path, offset, len } => files::read(&path, offset, len),
-        Command::Lockstep(_) => Err(Refusal::Value("this agent plays nothing in lockstep".into())),
+        Command::Lockstep(part) => work.lockstep.serve(part),
         Command::Configure { interface, address, prefix, mtu } => {
             interface::configure(&interface, address, prefix, mtu)
         }
