@@ -52,10 +52,15 @@ impl<'a> Tap<'a> {
             self.indicated.1 += frame.data.len() as u64;
             self.lent.extend(frame.buffer);
         }
+        self.show_frames(now, &shown[..frames.len()]);
+    }
+
+    /// Shows every handle a batch of frames, wherever they come from.
+    #[inline]
+    pub fn show_frames(&mut self, now: u64, frames: &[Frame<'_>]) {
         self.indicated.0 += frames.len() as u64;
         for served in self.handles {
-            let shown = &shown[..frames.len()];
-            served.handle.tap(now, self.cpu, self.queue, shown, &mut Ears { served });
+            served.handle.tap(now, self.cpu, self.queue, frames, &mut Ears { served });
         }
     }
 }

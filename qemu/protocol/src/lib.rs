@@ -13,5 +13,5 @@ pub mod lockstep;
 mod message;
 
 pub use blob::{BLOB_MAX, Blob};
-pub use live::{HandleAccount, LiveAccount, QueueAccount, Start, Started};
+pub use live::{Driver, HandleAccount, LiveAccount, QueueAccount, SocketAccount, Start, Started};
 pub use message::*;

@@ -8,12 +8,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Blob;
+
 /// What is to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
     /// A scenario, resolved, as TOML.
     pub scenario: String,
+    /// The name of its file; files in it are relative to its folder.
+    pub file: String,
+    /// Its filter expressions, each with a snap length and the program, 8 bytes an instruction.
+    pub compiled: Vec<(String, u32, Blob)>,
+    /// Who drives the NIC.
+    pub driver: Driver,
     /// First address of the driver's memory as the device sees it, a multiple of a page. Not used where the
     /// device bypasses the IOMMU: addresses are physical ones then.
     pub iova: u64,
@@ -22,11 +30,25 @@ pub struct Start {
 }
 
 impl Start {
-    /// Of a scenario: at 4 GiB, without digests.
+    /// Of a scenario: our driver, at 4 GiB, without digests.
     #[must_use]
     pub fn of(scenario: String) -> Self {
-        Self { scenario, iova: 1 << 32, digest: false }
+        let (file, compiled, driver) = ("scenario.toml".into(), Vec::new(), Driver::Vfio);
+        Self { scenario, file, compiled, driver, iova: 1 << 32, digest: false }
     }
+}
+
+/// Who drives the NIC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Driver {
+    /// Ours, over VFIO.
+    Vfio,
+    /// Linux's, behind which a packet socket feeds the handles, beside Linux's own capture.
+    Linux {
+        /// The interface.
+        interface: String,
+    },
 }
 
 /// What runs.
@@ -59,6 +81,10 @@ pub struct LiveAccount {
     pub handles: Vec<HandleAccount>,
     /// Counters of the driver as a whole that are not 0, by name.
     pub driver: BTreeMap<String, u64>,
+    /// With Linux's driver, the packet sockets: that of the handles, then Linux's own capture.
+    pub sockets: Vec<SocketAccount>,
+    /// With Linux's driver, what the system counts for the interface, by name.
+    pub interface: BTreeMap<String, u64>,
     /// Why the driver has given up, if it has.
     pub error: Option<String>,
     /// Microseconds from the start of the run to the first frame, if one has come.
@@ -108,6 +134,22 @@ pub struct HandleAccount {
     pub held: u64,
 }
 
+/// A packet socket (packet(7), `PACKET_STATISTICS`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketAccount {
+    /// Which.
+    pub name: String,
+    /// Frames that the kernel had for it: taken, dropped, or still in its buffer.
+    pub seen: u64,
+    /// Those that had no room in its buffer.
+    pub dropped: u64,
+    /// Frames taken from it.
+    pub taken: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 impl QueueAccount {
     /// Completions dropped for any reason.
     #[must_use]
@@ -131,10 +173,11 @@ impl HandleAccount {
 }
 
 impl LiveAccount {
-    /// Frames shown to the handles, over all queues.
+    /// Frames shown to the handles, over all queues, or of the packet socket.
     #[must_use]
     pub fn indicated(&self) -> u64 {
-        self.queues.iter().map(|queue| queue.indicated).sum()
+        let queues: u64 = self.queues.iter().map(|queue| queue.indicated).sum();
+        queues + self.sockets.first().map_or(0, |socket| socket.taken)
     }
 
     /// Whether it adds up, of a guest at rest.
@@ -150,6 +193,14 @@ impl LiveAccount {
                     "rxq{number}: the driver took {received} completions; {indicated} indicated and {dropped} \
                      dropped make {}",
                     indicated + dropped
+                ));
+            }
+        }
+        for SocketAccount { name, seen, dropped, taken, .. } in &self.sockets {
+            if taken + dropped != *seen {
+                return Err(format!(
+                    "socket {name}: the kernel had {seen} frames for it; {taken} taken and {dropped} dropped make {}",
+                    taken + dropped
                 ));
             }
         }
@@ -192,12 +243,13 @@ mod tests {
             ..LiveAccount::default()
         };
         assert_eq!(account().check(), Ok(()));
-        let spoilt: [fn(&mut LiveAccount); 3] = [
+        let spoilt: [fn(&mut LiveAccount); 4] = [
+            |account| account.sockets = vec![SocketAccount { seen: 1, ..SocketAccount::default() }],
             |account| account.queues[0].received = 6,
             |account| account.handles[0].shown = 4,
             |account| account.handles[0].held = 0,
         ];
-        for (spoil, says) in spoilt.into_iter().zip(["rxq0", "handle h", "handle h"]) {
+        for (spoil, says) in spoilt.into_iter().zip(["socket", "rxq0", "handle h", "handle h"]) {
             let mut account = account();
             spoil(&mut account);
             assert!(account.check().unwrap_err().contains(says));

@@ -14,6 +14,8 @@ const GET_RING: u32 = 0x10;
 const GET_STRINGS: u32 = 0x1b;
 /// `ETHTOOL_GSTATS`: then count, and 8 bytes for each.
 const GET_STATISTICS: u32 = 0x1d;
+/// `ETHTOOL_SGRO`: then 0 or 1.
+const SET_GRO: u32 = 0x2c;
 /// `ETHTOOL_GSSET_INFO`: then reserved, 8 bytes of mask, and a count for each set of the mask.
 const GET_SETS: u32 = 0x37;
 /// `ETHTOOL_GCHANNELS`: then 8 words.
@@ -108,14 +110,47 @@ pub fn statistics(interface: &str) -> Result<Reply, Refusal> {
     let mut all: BTreeMap<String, u64> = pairs
         .map(|(name, value)| (text(name), u64::from(value[0]) | u64::from(value[1]) << 32))
         .collect();
+    let system = system_counts(interface)?.into_iter();
+    all.extend(system.map(|(name, value)| (format!("net_{name}"), value)));
+    Ok(Reply::Statistics(all))
+}
+
+/// Some of what the system counts for any interface (as `ip -s link`).
+///
+/// # Errors
+/// There is no such interface.
+pub fn system_counts(interface: &str) -> Result<BTreeMap<String, u64>, Refusal> {
+    let mut all = BTreeMap::new();
     for name in ["rx_packets", "tx_packets", "rx_dropped", "rx_errors"] {
         let path = format!("/sys/class/net/{interface}/statistics/{name}");
         let value = std::fs::read_to_string(&path).map_err(refused(interface, name))?;
         let value = value.trim().parse();
         let value = value.map_err(|_| Refusal::Value(format!("{path} holds no number")))?;
-        all.insert(format!("net_{name}"), value);
+        all.insert(name.into(), value);
     }
-    Ok(Reply::Statistics(all))
+    Ok(all)
+}
+
+/// So many queue pairs, and frames as they come: none is merged with another, and the interface asks nobody for
+/// an address of the link (no ARP).
+///
+/// # Errors
+/// There is no such interface, or its driver refuses.
+pub fn quiet(interface: &str, queues: u32) -> Result<(), Refusal> {
+    if queues > 1 {
+        set_channels(interface, queues)?;
+    }
+    let ask = about(interface)?;
+    ask.ethtool(&mut [SET_GRO, 0]).map_err(refused(interface, "frames not merged"))?;
+    ask.set_flags(libc::IFF_NOARP).map_err(refused(interface, "no ARP"))
+}
+
+/// Brings it up.
+///
+/// # Errors
+/// There is no such interface, or its driver refuses.
+pub fn up(interface: &str) -> Result<(), Refusal> {
+    about(interface)?.bring_up().map_err(refused(interface, "up"))
 }
 
 /// Text that ends with a 0.

@@ -60,11 +60,19 @@ impl Requests {
     /// # Errors
     /// The system or the driver refuses.
     pub fn bring_up(&self) -> io::Result<()> {
+        self.set_flags(libc::IFF_UP)
+    }
+
+    /// Sets flags of it, beside those that it has.
+    ///
+    /// # Errors
+    /// The system or the driver refuses.
+    pub fn set_flags(&self, more: libc::c_int) -> io::Result<()> {
         let mut request = self.request()?;
         self.ask(libc::SIOCGIFFLAGS, &mut request)?;
         // SAFETY: the kernel has just written the flags.
         let flags = unsafe { request.ifr_ifru.ifru_flags };
-        request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as libc::c_short;
+        request.ifr_ifru.ifru_flags = flags | more as libc::c_short;
         self.ask(libc::SIOCSIFFLAGS, &mut request)
     }
 

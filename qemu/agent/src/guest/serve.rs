@@ -1,10 +1,11 @@
 //! A command, done.
 
-use protocol::{Command, Reply, Start};
+use protocol::{Command, Driver, Reply, Start};
 
+use super::linux::Linux;
 use super::live::Live;
 use super::lockstep::Runs;
-use super::{files, interface, interrupts, ping, tcp, udp};
+use super::{files, interface, interrupts, ping, scenario, tcp, udp};
 
 /// Why a command could not be done. The guest goes on.
 #[derive(Debug, thiserror::Error)]
@@ -33,26 +34,49 @@ impl Refusal {
 /// What goes on between commands.
 #[derive(Default)]
 pub struct Work {
-    live: Option<Live>,
+    frames: Option<Frames>,
     lockstep: Runs,
+}
+
+/// Who takes frames.
+enum Frames {
+    Live(Live),
+    Linux(Linux),
 }
 
 impl Work {
     fn start(&mut self, start: Start) -> Result<Reply, Refusal> {
-        if self.live.is_some() {
+        if self.frames.is_some() {
             return Err(Refusal::Value("the driver runs already: stop it first".into()));
         }
-        let (live, started) = Live::start(start)?;
-        self.live = Some(live);
+        let (frames, started) = match &start.driver {
+            Driver::Vfio => {
+                let (live, started) = Live::start(start)?;
+                (Frames::Live(live), started)
+            }
+            Driver::Linux { interface } => {
+                let (linux, started) = Linux::start(scenario::read(&start)?, interface)?;
+                (Frames::Linux(linux), started)
+            }
+        };
+        self.frames = Some(frames);
         Ok(Reply::Started(started))
     }
 
     fn account(&self) -> Result<Reply, Refusal> {
-        self.live.as_ref().ok_or_else(nothing)?.account().map(Reply::Account)
+        match self.frames.as_ref().ok_or_else(nothing)? {
+            Frames::Live(live) => live.account(),
+            Frames::Linux(linux) => linux.account(),
+        }
+        .map(Reply::Account)
     }
 
     fn stop(&mut self) -> Result<Reply, Refusal> {
-        self.live.take().ok_or_else(nothing)?.stop().map(Reply::Account)
+        match self.frames.take().ok_or_else(nothing)? {
+            Frames::Live(live) => live.stop(),
+            Frames::Linux(linux) => linux.stop(),
+        }
+        .map(Reply::Account)
     }
 }
 

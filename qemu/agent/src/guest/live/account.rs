@@ -20,6 +20,7 @@ impl Core<'_> {
             driver,
             error: error.or_else(|| self.fault.clone()),
             first_frame_us: self.taps.first_frame.map(|at| at / 1_000_000),
+            ..LiveAccount::default()
         }
     }
 
@@ -49,7 +50,8 @@ impl Core<'_> {
     }
 }
 
-fn handle(handle: &Handle) -> HandleAccount {
+/// A handle's, in the words of the protocol.
+pub fn handle(handle: &Handle) -> HandleAccount {
     HandleAccount {
         name: handle.name.clone(),
         shown: handle.counters.shown,

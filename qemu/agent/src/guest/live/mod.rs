@@ -10,7 +10,7 @@
 //! but [`Live::stop`]: a driver that gives up stays, with its reason in the account. A panic in there goes on in
 //! whoever asks next.
 
-mod account;
+pub mod account;
 mod core;
 mod subscriber;
 mod tap;
@@ -22,13 +22,12 @@ use std::thread::JoinHandle;
 
 use harness::guest::{handles, offer};
 use harness::real_time::Clock;
-use harness::scenario::Scenario;
 use protocol::{LiveAccount, Start, Started};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use self::core::Core;
 use super::serve::Refusal;
-use super::vfio;
+use super::{scenario, vfio};
 
 /// What the host wants of a loop; the answer goes where it says.
 enum Ask {
@@ -105,8 +104,7 @@ fn run(
     questions: &Receiver<Ask>,
     bell: EventFd,
 ) -> Result<(), Refusal> {
-    let scenario = Scenario::parse(&start.scenario, "the host's scenario", &[]);
-    let scenario = scenario.map_err(|error| Refusal::Value(error.to_string()))?;
+    let scenario = scenario::read(start)?;
     let handles = handles::open(&scenario).map_err(|error| Refusal::Value(error.to_string()))?;
     let (address, device) = vfio::take()?;
     let offered = device.features();
