@@ -68,9 +68,14 @@ impl Translations {
         }
     }
 
+    /// Nothing is known any more.
+    pub fn invalidate_all(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).invalidate_all();
+    }
+
     /// Nothing is known any more, and whoever waits gives up.
     pub fn forget(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).invalidate_all();
+        self.invalidate_all();
         self.ask(None);
     }
 }

@@ -461,7 +461,9 @@ impl Session {
             vring.base = vrings.stop(index as u16);
             vrings.set_kick(index as u16, None);
         }
-        Ok(Reply::State { index, num: vring.base })
+        let num = vring.base;
+        self.forget_translations();
+        Ok(Reply::State { index, num })
     }
 
     fn get_config(
@@ -525,6 +527,13 @@ impl Session {
             }
             vring.kicked = false;
         }
+        self.forget_translations();
+    }
+
+    /// QEMU tells of what is unmapped only while a device runs: what was mapped may be nothing, or another page, when
+    /// it starts again.
+    fn forget_translations(&self) {
+        self.translations.invalidate_all();
     }
 
     /// As the device status 0 resets a device. Where vrings would have gone on is kept: QEMU up to 8.1 resets

@@ -9,7 +9,7 @@ use nic_model::vhost_user::session::{Session, TRANSPORT_FEATURES};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use vm_memory::GuestMemoryBackend;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
 
 #[test]
 fn a_vring_enabled_before_the_features_runs_enabled() {
@@ -42,6 +42,26 @@ fn with_an_iommu_addresses_stay_the_drivers() {
     session.handle(update(USER + 0x3000, 2), vec![], &mut record).unwrap();
     let error = session.handle(update(USER + REGION, 2), vec![], &mut record).unwrap_err();
     assert!(error.to_string().contains("lies in no memory region"), "{error}");
+}
+
+/// Nobody tells what is unmapped while a device does not run: a guest that comes back with other pages at the same
+/// addresses would not see what the device writes.
+#[test]
+fn what_was_mapped_is_forgotten_when_a_vring_stops() {
+    let _opens = opens();
+    let features = feature::VERSION_1 | feature::ACCESS_PLATFORM;
+    for stop in [Request::GetVringBase { index: 0 }, Request::SetStatus(0), Request::ResetDevice] {
+        let (mut session, mut record) = (session(), Record::default());
+        as_qemu_does(&mut session, &mut record, features);
+        let user = USER + 0x3000;
+        let update = Iotlb { iova: 0x5000, size: 0x1000, user, perm: 3, kind: 2 };
+        session.handle(Request::Iotlb(update), vec![], &mut record).unwrap();
+        let memory = Arc::clone(record.memory.as_ref().unwrap());
+        let there = || memory.read_obj::<u8>(GuestAddress(0x5000)).is_ok();
+        assert!(there());
+        session.handle(stop, vec![], &mut record).unwrap();
+        assert!(!there());
+    }
 }
 
 #[test]
