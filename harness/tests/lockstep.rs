@@ -70,11 +70,18 @@ fn all_the_same(pairs: u16, rows: &[Row]) {
 #[test]
 fn every_engine_and_faults_as_in_one_process() {
     all_the_same(
-        16,
+        15,
         &[
             ("default.toml", &["traffic.frames=2000"]),
             ("default.toml", &["traffic.frames=1000", "handle.0.engine=segments"]),
+            ("default.toml", &["traffic.frames=1000", "handle.0.engine=worker"]),
+            ("store-hold-ring.toml", &["traffic.frames=1000", "handle.0.engine=ring"]),
+            ("store-hold-ring.toml", &["traffic.frames=1000", "handle.0.engine=store-hold"]),
+            ("zero-copy-fork.toml", &["traffic.frames=1000"]),
             ("faults.toml", &["traffic.frames=2000"]),
+            ("resets.toml", &["traffic.frames=1000"]),
+            ("send.toml", &["traffic.frames=500"]),
+            ("refill.toml", &["traffic.frames=500", "ring.format=packed"]),
         ],
     );
 }

@@ -20,6 +20,8 @@ use crate::spec;
 /// Offset of the command register, its bits "memory space" and "bus master" (PCI 3.0, 6.2.2).
 const COMMAND: u64 = 4;
 const COMMAND_MEMORY_MASTER: u16 = 1 << 1 | 1 << 2;
+/// Offset of `max_virtqueue_pairs` in the device's configuration (5.1.4).
+const MAX_VIRTQUEUE_PAIRS: u32 = 8;
 /// Memory is mapped in whole pages.
 const PAGE: u64 = 4096;
 
@@ -64,6 +66,16 @@ impl Device {
     /// that it finds, and nothing keeps it from all other memory.
     pub fn bypasses_iommu(&self) -> bool {
         self.features() & spec::F_ACCESS_PLATFORM == 0
+    }
+
+    /// Receive/transmit queue pairs that it has (5.1.4): 1 unless it offers VIRTIO_NET_F_MQ.
+    pub fn max_queue_pairs(&self) -> u16 {
+        if self.registers.device_features() & spec::NET_F_MQ == 0 {
+            return 1;
+        }
+        let mut pairs = [0; 2];
+        self.registers.read_config(MAX_VIRTQUEUE_PAIRS, &mut pairs);
+        u16::from_le_bytes(pairs)
     }
 
     /// New memory of at least `bytes`, which the device reaches at the addresses from `iova` on, a multiple of a

@@ -42,18 +42,24 @@ impl Carrier {
     /// # Errors
     /// What is missing, in words.
     pub fn open(pairs: u16, bytes: u64) -> Result<(Self, DmaRegion), String> {
+        let refusal = |refusal: Refusal| refusal.to_string();
+        let (_, device) = vfio::take().map_err(refusal)?;
+        // All that there are: QEMU asks for the translation of every ring that was ever there when it starts its
+        // back-end, and does without the back-end if one is not mapped any more.
+        let all = device.max_queue_pairs();
+        if all < pairs {
+            return Err(format!("the machine's NIC has {all} queue pairs, the scenario {pairs}"));
+        }
         let config = DriverConfig {
-            queue_pairs: pairs,
+            queue_pairs: all,
             rx_ring: ENTRIES,
             tx_ring: ENTRIES,
             ..DriverConfig::default()
         };
         let own = config.memory_needed().map_err(|error| error.to_string())?;
-        let refusal = |refusal: Refusal| refusal.to_string();
-        let (_, device) = vfio::take().map_err(refusal)?;
         let world = vfio::memory(&device, WORLD, bytes).map_err(refusal)?;
         let own = vfio::memory(&device, OWN, own).map_err(refusal)?;
-        let mut transport = device.into_transport(1 + pairs).map_err(|error| error.to_string())?;
+        let mut transport = device.into_transport(1 + all).map_err(|error| error.to_string())?;
         let mut driver = Driver::new(config, own).map_err(|error| error.to_string())?;
         bring_up(&mut driver, &mut transport)?;
         let awaits =
@@ -61,7 +67,7 @@ impl Carrier {
         Ok((Self { transport, awaits, _driver: driver, doorbells: 2 * pairs }, world))
     }
 
-    /// Rings the doorbell of a virtqueue. The control queue's is QEMU's: it is not rung.
+    /// Rings the doorbell of a virtqueue, if it is one for frames: that of the control queue is QEMU's.
     pub fn ring(&mut self, virtqueue: u16) {
         if virtqueue < self.doorbells {
             self.transport.notify(virtqueue);

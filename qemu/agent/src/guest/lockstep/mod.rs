@@ -90,6 +90,8 @@ fn begin(
             return Err(refused(format!("the program of filter {filter:?} is cut short")));
         }
     }
+    // What an earlier run has left; often nothing.
+    let _ = std::fs::remove_dir_all(&out);
     std::fs::create_dir_all(&out).map_err(Refusal::system(format!("folder {}", out.display())))?;
     let queues = scenario.channels.combined;
     let slot = |bytes: u64| {
