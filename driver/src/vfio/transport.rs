@@ -33,8 +33,7 @@ struct Queue {
 
 impl PciTransport {
     pub(super) fn new(registers: Registers, interrupts: Interrupts, device: VfioDevice) -> Self {
-        let queues = vec![Queue::default(); registers.num_queues().into()];
-        Self { registers, interrupts, queues, device }
+        Self { registers, interrupts, queues: Vec::new(), device }
     }
 
     /// Whether each vector is a message of its own; without, all share the interrupt line, and
@@ -81,14 +80,13 @@ impl PciTransport {
         self.interrupts.trigger(&self.device, vector)
     }
 
-    /// How many virtqueues there are goes by the features that were chosen (QEMU: one pair without MQ).
-    fn place(&mut self, queue: u16) -> Result<&mut Queue, TransportError> {
-        let there = usize::from(self.registers.num_queues());
-        if self.queues.len() < there {
-            self.queues.resize(there, Queue::default());
+    /// What is known of a virtqueue. A device may have more of them once features are agreed.
+    fn place(&mut self, queue: u16) -> &mut Queue {
+        let index = usize::from(queue);
+        if self.queues.len() <= index {
+            self.queues.resize(index + 1, Queue::default());
         }
-        let place = self.queues.get_mut(usize::from(queue));
-        place.ok_or(TransportError::QueueRefused { queue, why: "there is no such virtqueue" })
+        &mut self.queues[index]
     }
 }
 
@@ -108,7 +106,7 @@ impl Transport for PciTransport {
     fn set_status(&mut self, status: u8) {
         self.registers.set_status(status);
         if status == 0 {
-            self.queues.fill(Queue::default());
+            self.queues.clear();
             self.interrupts.reset();
         }
     }
@@ -126,12 +124,11 @@ impl Transport for PciTransport {
     }
 
     fn queue_max_size(&mut self, queue: u16) -> u16 {
-        let Ok(Queue { max_size, .. }) = self.place(queue).copied() else { return 0 };
-        if let Some(size) = max_size {
+        if let Some(size) = self.place(queue).max_size {
             return size;
         }
         let size = self.registers.queue(queue, &QueueRegister::Size);
-        self.queues[usize::from(queue)].max_size = Some(size);
+        self.place(queue).max_size = Some(size);
         size
     }
 
@@ -159,12 +156,11 @@ impl Transport for PciTransport {
                 return Err(TransportError::VectorRefused { vector, why });
             }
         }
-        self.place(queue)?.doorbell = Some(doorbell);
+        self.place(queue).doorbell = Some(doorbell);
         Ok(())
     }
 
     fn enable_queue(&mut self, queue: u16) -> Result<(), TransportError> {
-        self.place(queue)?;
         self.registers.set_queue(queue, &QueueRegister::Enable, 1);
         match self.registers.queue(queue, &QueueRegister::Enable) {
             1 => Ok(()),
@@ -179,7 +175,7 @@ impl Transport for PciTransport {
             let why = "the device's common configuration ends before queue_reset";
             return Err(TransportError::QueueRefused { queue, why });
         }
-        *self.place(queue)? = Queue::default();
+        *self.place(queue) = Queue::default();
         self.registers.set_queue(queue, &QueueRegister::Reset, 1);
         Ok(())
     }

@@ -53,11 +53,14 @@ impl Nic {
         let pair = UnixStream::pair();
         let (ours, theirs) = pair.map_err(|error| NicError::System { what: "sockets", error })?;
         let choices = Choices { from, features_of_scenario: true, poll, cpus };
-        let nic = Self::serve(scenario, &choices, |offer, port| Server::over(theirs, offer, port))?;
+        let begin = Begin::AllQueues;
+        let nic = Self::serve(scenario, &choices, begin, |offer, port| {
+            Server::over(theirs, offer, port)
+        })?;
         Ok((nic, ours))
     }
 
-    /// The same for whoever connects to `listener`; all features are offered.
+    /// The same for whoever connects to `listener`; all features are offered, and the traffic begins by `begin`.
     ///
     /// # Errors
     /// See [`NicError`].
@@ -67,18 +70,20 @@ impl Nic {
         poll: bool,
         cpus: Vec<usize>,
         listener: UnixListener,
+        begin: Begin,
     ) -> Result<Self, NicError> {
         let choices = Choices { from, features_of_scenario: false, poll, cpus };
-        Self::serve(scenario, &choices, |offer, port| Server::new(listener, offer, port))
+        Self::serve(scenario, &choices, begin, |offer, port| Server::new(listener, offer, port))
     }
 
     fn serve(
         scenario: &Scenario,
         choices: &Choices,
+        begin: Begin,
         server: impl FnOnce(Offer, Port) -> std::io::Result<Server<Port>>,
     ) -> Result<Self, NicError> {
         let (offer, mut port) = build::build(scenario, choices)?;
-        port.begin = Begin::AllQueues;
+        port.begin = begin;
         port.desk().be_quiet();
         let desk = Arc::clone(port.desk());
         let system = |what| move |error| NicError::System { what, error };

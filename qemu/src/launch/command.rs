@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::options::{Accel, Nic, Options};
+use super::options::{Accel, Nic, Options, Wire};
 use super::version::Version;
 use crate::protocol::PORT;
 use crate::protocol::lockstep::DEVICE_PORT;
@@ -55,7 +55,7 @@ pub fn arguments(
     files: &Files,
 ) -> Vec<OsString> {
     let mut line = Line::default();
-    let iommu = options.nic.as_ref().is_some_and(|nic| nic.iommu_platform);
+    let iommu = options.iommu || options.nic.as_ref().is_some_and(|nic| nic.iommu_platform);
     line.flag("-nodefaults").flag("-no-user-config").flag("-no-reboot");
     line.pair("-display", "none");
     // The IOMMU's interrupt remapping is not the kernel's to do.
@@ -102,15 +102,16 @@ pub fn arguments(
         line.pair("-device", &format!("virtserialport,chardev=device,name={DEVICE_PORT}"));
     }
     if let Some(nic) = &options.nic {
-        line.nic(nic, version, msix(version, accel));
+        line.nic(nic, version, msix(nic, version, accel));
     }
     line.words.extend(options.more.iter().cloned());
     line.words
 }
 
 /// Whether the NIC can have MSI-X; without, all its rings share one interrupt line.
-pub fn msix(version: Version, accel: Accel) -> bool {
-    accel == Accel::Kvm || version >= Version::MSIX_WITHOUT_KVM
+pub fn msix(nic: &Nic, version: Version, accel: Accel) -> bool {
+    let own = matches!(nic.wire, Wire::Dgram { .. });
+    own || accel == Accel::Kvm || version >= Version::MSIX_WITHOUT_KVM
 }
 
 #[derive(Default)]
@@ -143,24 +144,38 @@ impl Line {
     }
 
     fn nic(&mut self, nic: &Nic, version: Version, msix: bool) {
-        let reconnect = match version >= Version::RECONNECT_MS {
-            true => format!(",reconnect-ms={RECONNECT_MS}"),
-            false => format!(",reconnect={}", RECONNECT_MS / 1000),
-        };
-        self.device_file("-chardev", "socket,id=nic", "path", &nic.socket, &reconnect);
         let queues = nic.queues;
-        self.pair("-netdev", &format!("vhost-user,id=net,chardev=nic,queues={queues}"));
+        match &nic.wire {
+            Wire::VhostUser(socket) => {
+                let reconnect = match version >= Version::RECONNECT_MS {
+                    true => format!(",reconnect-ms={RECONNECT_MS}"),
+                    false => format!(",reconnect={}", RECONNECT_MS / 1000),
+                };
+                self.device_file("-chardev", "socket,id=nic", "path", socket, &reconnect);
+                self.pair("-netdev", &format!("vhost-user,id=net,chardev=nic,queues={queues}"));
+            }
+            Wire::Dgram { here, there } => {
+                let mut value = OsString::from("dgram,id=net,local.type=unix,local.path=");
+                value.push(escaped(here));
+                value.push(",remote.type=unix,remote.path=");
+                value.push(escaped(there));
+                self.words.extend(["-netdev".into(), value]);
+            }
+        }
         // One vector for each ring, one for the configuration, one for the control queue.
         let vectors = if msix { 2 * queues + 2 } else { 0 };
         let mq = if queues > 1 { "on" } else { "off" };
         let mac: Vec<String> = nic.mac.iter().map(|byte| format!("{byte:02x}")).collect();
         let (rx, tx) = nic.ring;
+        // A device of QEMU's own has transmit rings of 256 entries at most.
+        let tx = if matches!(nic.wire, Wire::Dgram { .. }) { tx.min(256) } else { tx };
         let iommu = if nic.iommu_platform { ",iommu_platform=on,ats=on" } else { "" };
+        let packed = if nic.packed { ",packed=on" } else { "" };
         self.pair(
             "-device",
             &format!(
                 "virtio-net-pci,netdev=net,mac={},mq={mq},vectors={vectors},rx_queue_size={rx},\
-                 tx_queue_size={tx},disable-legacy=on,romfile={iommu}",
+                 tx_queue_size={tx},disable-legacy=on,romfile={iommu}{packed}",
                 mac.join(":")
             ),
         );
@@ -202,6 +217,23 @@ mod tests {
     fn an_old_qemu_has_msix_under_kvm_only() {
         assert!(line(|_| {}, (7, 2), Accel::Kvm).contains("vectors=4"));
         assert!(line(|_| {}, (7, 2), Accel::Tcg).contains("vectors=0"));
+    }
+
+    #[test]
+    fn a_device_of_qemus_own_has_msix_everywhere_and_frames_as_datagrams() {
+        let own = |options: &mut Options| {
+            let wire = Wire::Dgram { here: "/f/in".into(), there: "/f,x/out".into() };
+            options.nic = Some(Nic { ring: (512, 512), ..Nic::on(wire) });
+            options.iommu = true;
+        };
+        let line = line(own, (7, 2), Accel::Tcg);
+        let dgram = "-netdev dgram,id=net,local.type=unix,local.path=/f/in,remote.type=unix,\
+                     remote.path=/f,,x/out ";
+        assert!(line.contains(dgram), "{line}");
+        assert!(line.contains("vectors=4,rx_queue_size=512,tx_queue_size=256"), "{line}");
+        // An IOMMU that the NIC bypasses.
+        assert!(line.contains("-device intel-iommu") && !line.contains("iommu_platform"), "{line}");
+        assert!(line.contains("intel_iommu=on") && !line.contains("vhost-user"), "{line}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod version;
 mod vm;
 
 pub use error::VmError;
-pub use options::{Accel, Nic, Options};
+pub use options::{Accel, Nic, Options, Wire};
 pub use port::Folder;
 pub use stop::{Stop, Stopped};
 pub use version::Version;

@@ -31,11 +31,26 @@ impl std::str::FromStr for Accel {
     }
 }
 
-/// A virtio NIC behind vhost-user.
+/// What is behind a NIC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// A vhost-user back-end, which is the device itself; it listens here.
+    VhostUser(PathBuf),
+    /// The device is QEMU's own, and each datagram is a frame of it (`-netdev dgram`): sent to `here`, where QEMU
+    /// binds a Unix socket, to be received by the guest; those that the guest sends go to `there`.
+    Dgram {
+        /// QEMU's end.
+        here: PathBuf,
+        /// The other end.
+        there: PathBuf,
+    },
+}
+
+/// A virtio NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nic {
-    /// Where the back-end listens.
-    pub socket: PathBuf,
+    /// What is behind it.
+    pub wire: Wire,
     /// Queue pairs.
     pub queues: u16,
     /// Its address.
@@ -44,14 +59,22 @@ pub struct Nic {
     pub ring: (u16, u16),
     /// The device's addresses go through the machine's IOMMU, which it then has.
     pub iommu_platform: bool,
+    /// Packed rings are offered.
+    pub packed: bool,
 }
 
 impl Nic {
-    /// With one queue pair, rings of 256, and no IOMMU.
+    /// Behind vhost-user, with one queue pair, rings of 256, and no IOMMU.
     #[must_use]
     pub fn at(socket: PathBuf) -> Self {
+        Self::on(Wire::VhostUser(socket))
+    }
+
+    /// Likewise on another wire.
+    #[must_use]
+    pub fn on(wire: Wire) -> Self {
         let mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-        Self { socket, queues: 1, mac, ring: (256, 256), iommu_platform: false }
+        Self { wire, queues: 1, mac, ring: (256, 256), iommu_platform: false, packed: false }
     }
 }
 
@@ -70,6 +93,8 @@ pub struct Options {
     pub cpus: u16,
     /// The guest's NIC.
     pub nic: Option<Nic>,
+    /// The machine has an IOMMU, whether the NIC's addresses go through it or not: VFIO needs one.
+    pub iommu: bool,
     /// The guest has a second port, over which its world in lockstep reaches the host's NIC.
     pub device_port: bool,
     /// Where the guest's console goes; `None`: a file that goes with the VM.
@@ -97,6 +122,7 @@ impl Options {
             memory: 128,
             cpus: 1,
             nic: None,
+            iommu: false,
             device_port: false,
             console: None,
             folder: None,

@@ -21,9 +21,10 @@ impl Version {
     /// From here on a chardev's pause between two attempts is `reconnect-ms`; `reconnect` before
     /// (docs/about/deprecated.rst of QEMU 9.2).
     pub const RECONNECT_MS: Self = Self { major: 9, minor: 2 };
-    /// Before, QEMU without KVM dies when a guest's driver has a NIC behind vhost-user use MSI-X: it unmasks
-    /// vectors through an interrupt route that only KVM has (mended in 8.0 by "virtio-pci: add support for
-    /// configure interrupt").
+    /// Before, QEMU without KVM dies when a guest's driver has a NIC behind vhost-user use MSI-X, whoever the
+    /// driver is: when the rings start, it takes each unmasked vector to a route that only KVM has
+    /// (`kvm_virtio_pci_irqfd_use` by way of `msix_set_vector_notifiers`), as vhost-user leaves masking to it.
+    /// Mended in 8.0 by "virtio-pci: add support for configure interrupt". A device of QEMU's own is not concerned.
     pub const MSIX_WITHOUT_KVM: Self = Self { major: 8, minor: 0 };
 
     /// Of a program, if it is QEMU and new enough.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::child::Child;
 use super::command::{self, Files};
 use super::error::VmError;
-use super::options::{Accel, Options};
+use super::options::{Accel, Options, Wire};
 use super::port::{Folder, Until, last_of};
 use super::qmp::Qmp;
 use super::stop::Stop;
@@ -61,10 +61,10 @@ impl Vm {
     pub fn start(options: &Options) -> Result<Self, VmError> {
         let program = options.qemu.clone().unwrap_or_else(|| PROGRAM.into());
         let version = Version::of(&program)?;
-        if let Some(nic) = &options.nic
-            && !nic.socket.exists()
+        if let Some(Wire::VhostUser(socket)) = options.nic.as_ref().map(|nic| &nic.wire)
+            && !socket.exists()
         {
-            return Err(VmError::NoNic { path: nic.socket.clone() });
+            return Err(VmError::NoNic { path: socket.clone() });
         }
         let kvm = || OpenOptions::new().read(true).write(true).open("/dev/kvm");
         let start = |accel, patience| Self::start_with(options, &program, version, accel, patience);
@@ -193,7 +193,7 @@ impl Vm {
             doing,
             accel,
             version,
-            msix: command::msix(version, accel),
+            msix: options.nic.as_ref().is_some_and(|nic| command::msix(nic, version, accel)),
             system: String::new(),
             boot: Duration::ZERO,
             notices: Vec::new(),

@@ -9,6 +9,7 @@ use super::Turn;
 use super::testpmd::{Port, Testpmd};
 use crate::guest::session::{self, BackEnd};
 use crate::nic::build::Origin;
+use crate::nic::port::Begin;
 use crate::nic::served::Nic;
 use crate::scenario::Scenario;
 
@@ -89,7 +90,8 @@ fn measured(turn: &Turn, mut count: impl FnMut() -> Result<u64, String>) -> Resu
 fn our_nic(turn: &Turn, socket: &Path) -> Result<Nic, String> {
     let listener = UnixListener::bind(socket).map_err(|error| error.to_string())?;
     let cpus = vec![turn.nic_cpu];
-    let nic = Nic::listen(&scenario(turn)?, Origin::Endless, true, cpus, listener);
+    let nic =
+        Nic::listen(&scenario(turn)?, Origin::Endless, true, cpus, listener, Begin::AllQueues);
     nic.map_err(|error| error.to_string())
 }
 
