@@ -98,10 +98,12 @@ struct CompareArgs {
 }
 
 /// What can be traced.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Trace {
     /// Descriptor table, available and used ring of each virtqueue, and who owns what.
     Rings,
+    /// What the NIC does and what the driver's side does, in two columns.
+    Sides,
 }
 
 /// Where a scenario is played.
@@ -137,10 +139,11 @@ struct RunArgs {
     /// Print result.json to stdout instead of the report.
     #[arg(long)]
     json: bool,
-    /// Draw every virtqueue after each step that has changed it, before the report.
+    /// Before the report draw every virtqueue after each step that has changed it, or tell each event of a frame's
+    /// way.
     #[arg(long, value_name = "WHAT")]
     trace: Option<Trace>,
-    /// How many pictures a trace draws.
+    /// How many pictures a trace draws, or lines it tells.
     #[arg(long, value_name = "N", default_value_t = crate::trace::PICTURES, requires = "trace")]
     pictures: u64,
     /// Leave the wall-clock time out of result.json, so that all outputs of two runs are equal.

@@ -16,6 +16,7 @@ use qemu::cache::Cache;
 use qemu::image::kernel::Kernel;
 use qemu::image::{Image, VFIO_DRIVER, agent};
 use qemu::launch::{Accel, Options};
+use qemu::protocol::lockstep::Trace;
 
 use common::folder;
 
@@ -57,7 +58,7 @@ fn all_the_same(pairs: u16, rows: &[Row]) {
         let [one, other] =
             ["here", "there"].map(|side| folder(&format!("lockstep_{pairs}_{index}_{side}")));
         here(&scenario, &one);
-        let asked = Asked { out: &other, repeat: "", pictures: 0 };
+        let asked = Asked { out: &other, repeat: "", trace: Trace::Nothing };
         let run = guest.play(&scenario, &asked, &mut Unwatched, &mut |_| {});
         let Run { progress, ready, wall, .. } =
             run.unwrap_or_else(|error| panic!("{name}: {error}"));

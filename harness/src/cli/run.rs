@@ -2,7 +2,7 @@
 
 use super::scenario::{Failure, frames, load, repeat_of};
 use super::watch::Watcher;
-use super::{RunArgs, World, threads};
+use super::{RunArgs, Trace, World, threads};
 use crate::event::Recorder;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -10,11 +10,12 @@ use crate::output::file::write_whole;
 use crate::output::stdout;
 use crate::report::{json::ResultFile, text};
 use crate::scenario::{Scenario, Traffic};
-use crate::trace::Tracer;
+use crate::trace::{Sides, Tracer};
 use crate::world::embedded::Embedded;
 use crate::world::files;
 use crate::world::outcome::{End, Outcome};
 use crate::world::setup::{self, SetupError};
+use std::io::stdout;
 use std::path::Path;
 use std::time::Instant;
 
@@ -36,9 +37,15 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     if let Some(out) = &args.out {
         clear(out, &scenario)?;
     }
-    let recorder = || match &args.out {
-        Some(out) => files::recorder(&scenario, out),
-        None => Ok(Recorder::default()),
+    let recorder = || {
+        let recorder = match &args.out {
+            Some(out) => files::recorder(&scenario, out)?,
+            None => Recorder::default(),
+        };
+        Ok(match args.trace {
+            Some(Trace::Sides) => recorder.told_to(Sides::new(Box::new(stdout()), args.pictures)),
+            Some(Trace::Rings) | None => recorder,
+        })
     };
     let mut parts = setup::build_recorded(&scenario, recorder).map_err(|error| match error {
         SetupError::Output(error) => Failure::Output(error.to_string()),
@@ -51,8 +58,8 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let started = Instant::now();
     let mut watcher = Watcher::new(interrupt, frames(&scenario));
     let mut world = Embedded::new(&scenario, parts);
-    if args.trace.is_some() {
-        world.trace(Tracer::new(Box::new(std::io::stdout().lock()), args.pictures));
+    if args.trace == Some(Trace::Rings) {
+        world.trace(Tracer::new(Box::new(stdout()), args.pictures));
     }
     let mut finished = world.run(&mut watcher);
     drop(watcher);

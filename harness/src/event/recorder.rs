@@ -2,6 +2,7 @@
 
 use super::{Event, digest::Digest, ndjson};
 use crate::output::file::{OutputError, RecordFile, RecordSink as _};
+use crate::trace::Sides;
 
 /// How many of the last events a failure report shows.
 const FLIGHT: usize = 64;
@@ -23,13 +24,23 @@ pub struct Recorder {
     flight: Vec<(u64, Event, Option<u64>)>,
     file: Option<(RecordFile, Detail)>,
     line: Vec<u8>,
+    /// Somebody wants to see the events as they come.
+    sides: Option<Sides>,
+    /// There is a file, or somebody who wants to see.
+    watched: bool,
 }
 
 impl Recorder {
     /// A recorder that also writes the events to `file`, one line each.
     #[must_use]
     pub fn to_file(file: RecordFile, detail: Detail) -> Self {
-        Self { file: Some((file, detail)), ..Self::default() }
+        Self { file: Some((file, detail)), watched: true, ..Self::default() }
+    }
+
+    /// The events are also told there.
+    #[must_use]
+    pub fn told_to(self, sides: Sides) -> Self {
+        Self { sides: Some(sides), watched: true, ..self }
     }
 
     /// Takes one event that happened at `now`; `frame` is the frame's number if it is about one.
@@ -41,8 +52,11 @@ impl Recorder {
             Some(old) => *old = (now, event, frame),
             None => self.flight.push((now, event, frame)),
         }
-        if self.file.is_some() {
+        if self.watched {
             self.write(now, &event, frame);
+            if let Some(sides) = &mut self.sides {
+                sides.tell(now, &event, frame);
+            }
         }
         self.count += 1;
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use nic_model::vhost_user::server::Server;
 use qemu::launch::{Folder, Nic as Card, Options, Vm, VmError};
-use qemu::protocol::lockstep::{Ended, Lockstep, Progress};
+use qemu::protocol::lockstep::{Ended, Lockstep, Progress, Trace};
 use qemu::protocol::{Blob, Command, Reply};
 
 use crate::nic::build::whole_offer;
@@ -144,7 +144,7 @@ impl Guest {
         &self.machine
     }
 
-    /// Plays `scenario`, and puts its files where it is asked to. `drawn` gets pictures of virtqueues.
+    /// Plays `scenario`, and puts its files where it is asked to. `shown` gets what is traced.
     ///
     /// # Errors
     /// See [`LockstepError`]. After one of [`LockstepError::Vm`] the guest is of no use any more.
@@ -153,7 +153,7 @@ impl Guest {
         scenario: &Scenario,
         asked: &Asked<'_>,
         watch: &mut impl Watch,
-        drawn: &mut dyn FnMut(&str),
+        shown: &mut dyn FnMut(&str),
     ) -> Result<Run, LockstepError> {
         possible(scenario)?;
         let compiled = setup::compiled(scenario)?;
@@ -163,7 +163,7 @@ impl Guest {
         play.put_files(scenario)?;
         play.begin(scenario, &compiled, asked)?;
         let (ready, started) = (began.elapsed(), Instant::now());
-        let interrupted = play.steps(watch, drawn)?;
+        let interrupted = play.steps(watch, shown)?;
         let wall = started.elapsed();
         let ended = play.end(interrupted, asked)?;
         Ok(Run { ended, progress: play.progress, seen: self.nic.seen(), ready, wall })
@@ -186,8 +186,8 @@ pub struct Asked<'a> {
     pub out: &'a Path,
     /// The command that repeats it.
     pub repeat: &'a str,
-    /// Pictures of virtqueues to draw at most.
-    pub pictures: u64,
+    /// What is to be shown of it.
+    pub trace: Trace,
 }
 
 const NOTHING: Progress = Progress {
@@ -195,7 +195,7 @@ const NOTHING: Progress = Progress {
     offered: 0,
     now_ps: 0,
     over: false,
-    drawn: String::new(),
+    shown: String::new(),
     account: String::new(),
 };
 
@@ -233,7 +233,7 @@ impl Play<'_> {
             file: file.display().to_string(),
             compiled: compiled.collect(),
             out: OUT.into(),
-            pictures: asked.pictures,
+            trace: asked.trace,
         })?;
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Play<'_> {
     fn steps(
         &mut self,
         watch: &mut impl Watch,
-        drawn: &mut dyn FnMut(&str),
+        shown: &mut dyn FnMut(&str),
     ) -> Result<bool, LockstepError> {
         let mut steps = STEPS.0;
         loop {
@@ -250,8 +250,8 @@ impl Play<'_> {
             let Reply::Progress(mut progress) = self.call(Lockstep::Play { steps })? else {
                 return Err(self.failed(self.vm.out_of_words()));
             };
-            if !progress.drawn.is_empty() {
-                drawn(&std::mem::take(&mut progress.drawn));
+            if !progress.shown.is_empty() {
+                shown(&std::mem::take(&mut progress.shown));
             }
             let (over, offered, now) = (progress.over, progress.offered, progress.now_ps);
             self.progress = progress;

@@ -11,9 +11,11 @@
 
 mod packed;
 mod picture;
+mod sides;
 mod split;
 
 pub use picture::{Owner, Picture};
+pub use sides::Sides;
 
 use crate::event::{Event, WorldEvent};
 use crate::world::nic::Device;

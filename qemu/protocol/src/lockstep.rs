@@ -25,8 +25,8 @@ pub enum Lockstep {
         compiled: Vec<(String, u32, Blob)>,
         /// The folder that outputs go to.
         out: String,
-        /// Draw so many pictures of virtqueues at most.
-        pictures: u64,
+        /// What is to be shown of it.
+        trace: Trace,
     },
     /// So many steps of the schedule at most. [`Reply::Progress`](crate::Reply::Progress).
     Play {
@@ -42,6 +42,19 @@ pub enum Lockstep {
     },
 }
 
+/// What is shown of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Trace {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Pictures of virtqueues, so many at most.
+    Rings(u64),
+    /// Lines of what either side does, so many at most.
+    Sides(u64),
+}
+
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,8 +67,8 @@ pub struct Progress {
     pub now_ps: u64,
     /// It is over.
     pub over: bool,
-    /// Pictures drawn since the last time.
-    pub drawn: String,
+    /// Shown since the last time.
+    pub shown: String,
     /// The account so far, as it is in `result.json`.
     pub account: String,
 }

@@ -18,14 +18,14 @@ use harness::output::file::write_whole;
 use harness::report::json::{ResultFile, account_so_far};
 use harness::report::text;
 use harness::scenario::Scenario;
-use harness::trace::Tracer;
+use harness::trace::{Sides, Tracer};
 use harness::world::embedded::Embedded;
 use harness::world::files;
 use harness::world::nic::Device;
 use harness::world::nic::remote::Remote;
 use harness::world::outcome::{End, Finished};
 use harness::world::setup::{self, SetupError};
-use protocol::lockstep::{Ended, Lockstep, Progress};
+use protocol::lockstep::{Ended, Lockstep, Progress, Trace};
 use protocol::{Blob, Reply};
 use vm_memory::GuestMemoryMmap;
 
@@ -41,7 +41,7 @@ struct Run {
     scenario: Scenario,
     world: Embedded,
     out: PathBuf,
-    drawn: Drawn,
+    shown: Shown,
     end: Option<End>,
     started: Instant,
 }
@@ -54,10 +54,10 @@ impl Runs {
     pub fn serve(&mut self, part: Lockstep) -> Result<Reply, Refusal> {
         let none = || Refusal::Value("no run in lockstep has begun".into());
         match part {
-            Lockstep::Begin { scenario, file, compiled, out, pictures } => {
+            Lockstep::Begin { scenario, file, compiled, out, trace } => {
                 // The one before lets the device go first.
                 self.0 = None;
-                self.0 = Some(begin(&scenario, &file, compiled, out.into(), pictures)?);
+                self.0 = Some(begin(&scenario, &file, compiled, out.into(), trace)?);
                 Ok(Reply::Nothing)
             }
             Lockstep::Play { steps } => {
@@ -80,7 +80,7 @@ fn begin(
     file: &str,
     compiled: Vec<(String, u32, Blob)>,
     out: PathBuf,
-    pictures: u64,
+    trace: Trace,
 ) -> Result<Run, Refusal> {
     let scenario = Scenario::parse(text, file, &[]);
     let refused = |what: String| Refusal::Value(format!("the scenario: {what}"));
@@ -103,18 +103,24 @@ fn begin(
         let remote = Remote::new(Box::new(link), Arc::new(shared)).map_err(SetupError::Slot)?;
         Ok((Device::There(Box::new(remote)), memory))
     };
-    let recorder = || files::recorder(&scenario, &out);
+    let shown = Shown::default();
+    let recorder = || {
+        let recorder = files::recorder(&scenario, &out)?;
+        Ok(match trace {
+            Trace::Sides(lines) => recorder.told_to(Sides::new(Box::new(shown.clone()), lines)),
+            Trace::Nothing | Trace::Rings(_) => recorder,
+        })
+    };
     let parts = setup::build_around(&scenario, recorder, slot);
     let mut parts = parts.map_err(|error| Refusal::Value(error.to_string()))?;
     let opened = files::open(&mut parts, &scenario, &out);
     opened.map_err(|error| Refusal::Value(error.to_string()))?;
     let mut world = Embedded::new(&scenario, parts);
-    let drawn = Drawn::default();
-    if pictures > 0 {
-        world.trace(Tracer::new(Box::new(drawn.clone()), pictures));
+    if let Trace::Rings(pictures) = trace {
+        world.trace(Tracer::new(Box::new(shown.clone()), pictures));
     }
     world.begin();
-    Ok(Run { scenario, world, out, drawn, end: None, started: Instant::now() })
+    Ok(Run { scenario, world, out, shown, end: None, started: Instant::now() })
 }
 
 impl Run {
@@ -125,7 +131,7 @@ impl Run {
             offered: total.offered,
             now_ps: self.world.now(),
             over: self.end.is_some(),
-            drawn: self.drawn.take(),
+            shown: self.shown.take(),
             account: account_so_far(&total, held).to_string(),
         }
     }
@@ -172,17 +178,17 @@ fn lengths(folder: &Path) -> Vec<(String, u64)> {
     files
 }
 
-/// Pictures that nobody has fetched yet.
+/// What nobody has fetched yet.
 #[derive(Clone, Default)]
-struct Drawn(Rc<RefCell<Vec<u8>>>);
+struct Shown(Rc<RefCell<Vec<u8>>>);
 
-impl Drawn {
+impl Shown {
     fn take(&self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut *self.0.borrow_mut())).into_owned()
     }
 }
 
-impl Write for Drawn {
+impl Write for Shown {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.borrow_mut().write(bytes)
     }
@@ -214,7 +220,7 @@ mod tests {
                 file: "/x.toml".into(),
                 compiled,
                 out: std::env::temp_dir().join("rxlab-agent-out").display().to_string(),
-                pictures: 0,
+                trace: Trace::Nothing,
             };
             runs.serve(begin).unwrap_err().to_string()
         };
