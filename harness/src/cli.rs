@@ -11,6 +11,7 @@ mod reasons;
 mod run;
 mod scenario;
 mod threads;
+mod vm;
 mod watch;
 
 use crate::exit::{self, Exit};
@@ -52,6 +53,8 @@ enum Command {
     Driver(driver::DriverArgs),
     /// Serve the device over vhost-user: to QEMU, DPDK, or `rxlab driver`.
     Nic(nic::NicArgs),
+    /// Play a scenario in a guest of QEMU, behind PCI and interrupts.
+    Vm(vm::VmArgs),
     /// Show a filter program, run it on frames, or check the filter engines against each other.
     Filter(filter::FilterArgs),
     /// Measure rxlab itself.
@@ -212,6 +215,7 @@ pub fn main() -> Exit {
         Command::Faults => faults::faults(),
         Command::Driver(args) => driver::driver(&args),
         Command::Nic(args) => nic::nic(&args),
+        Command::Vm(args) => vm::vm(&args),
         Command::Filter(args) => filter::filter(&args),
         Command::Bench(BenchCommand::Sim(args)) => bench::sim(&args),
         Command::Bench(BenchCommand::Filter(args)) => bench::filter(&args),

@@ -37,6 +37,12 @@ impl Interrupt {
         Ok(this)
     }
 
+    /// What is set by the first Ctrl-C, for whoever waits elsewhere.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
+    }
+
     /// True from the first Ctrl-C on. Costs one relaxed load.
     #[inline]
     pub fn requested(&self) -> bool {

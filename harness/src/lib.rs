@@ -35,4 +35,6 @@ pub mod source;
 #[cfg(feature = "host")]
 pub mod threads;
 pub mod trace;
+#[cfg(feature = "host")]
+pub mod vm;
 pub mod world;

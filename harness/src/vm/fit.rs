@@ -1,0 +1,54 @@
+//! Which scenarios run freely in a guest.
+//!
+//! Contract: what changes the fate of frames and cannot be done there is refused by its key. What the device does
+//! not offer the guest is left out there, with a notice.
+
+use crate::scenario::{FilterEngine, Scenario};
+use crate::threads::fit::{self, Unfit};
+
+/// A scenario asks for what a guest that runs freely has not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {what}; leave it out")]
+pub struct UnfitForGuest {
+    /// Key of the scenario.
+    pub key: String,
+    /// Why not.
+    pub what: String,
+}
+
+/// Whether it can run there.
+///
+/// # Errors
+/// The first key that cannot be honoured.
+pub fn check(scenario: &Scenario) -> Result<(), UnfitForGuest> {
+    fit::check(scenario).map_err(|Unfit { key, what }| UnfitForGuest {
+        key,
+        what: format!("{what} only where virtual time drives the driver"),
+    })?;
+    for (index, handle) in scenario.handle.iter().enumerate() {
+        if handle.filter_engine == FilterEngine::Jit {
+            let key = format!("handle.{index}.filter_engine");
+            let what = "the guest's agent has no compiler for filters".into();
+            return Err(UnfitForGuest { key, what });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_its_key() {
+        let refused = |text: &str| {
+            let scenario = Scenario::parse(text, "test.toml", &[]).unwrap();
+            check(&scenario).err().map(|unfit| unfit.key)
+        };
+        assert_eq!(refused("[[handle]]\n"), None);
+        let jit = "[[handle]]\nfilter_engine = 'jit'\n";
+        assert_eq!(refused(jit), Some("handle.0.filter_engine".into()));
+        let fault = "[[fault]]\nkind = 'link_flap'\nat = '1ms'\nfor = '1ms'\n";
+        assert_eq!(refused(fault), Some("fault".into()));
+    }
+}

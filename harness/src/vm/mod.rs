@@ -1,0 +1,221 @@
+//! A scenario in a guest that runs freely: the NIC in this process, driver and core behind PCI and interrupts.
+//!
+//! ```text
+//!   this process                                 the guest
+//!     lanes of the NIC  <- vhost-user -> QEMU  <->  driver (ours over VFIO, or Linux's and a packet socket)
+//!                                                     | tap
+//!     play: start, account, stop  <- agent's port ->  handles, readers
+//! ```
+//!
+//! Contract: time is the wall clock on either side, and the account is exact at rest ([`Account::check`]). Whatever
+//! happens, everything that was started is stopped when [`run`] returns, and the outcome has the account up to
+//! then. What a user may do about an error is in its words.
+
+pub mod account;
+pub mod fit;
+mod play;
+pub mod report;
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qemu::launch::{Accel, Nic as Card, Options, Stopped, Version, VmError};
+
+pub use self::account::Account;
+use self::play::Play;
+use crate::nic::build::Origin;
+use crate::nic::port::Begin;
+use crate::nic::served::{Nic, NicError};
+use crate::scenario::Scenario;
+use crate::world::setup::{self, SetupError};
+
+/// Who drives the NIC in the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// Ours, over VFIO.
+    Vfio,
+    /// Linux's, with the core behind a packet socket, and Linux's own capture beside it.
+    Linux,
+}
+
+impl Driver {
+    /// As the command line has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vfio => "vfio",
+            Self::Linux => "linux",
+        }
+    }
+}
+
+/// The first interface of a guest without udev.
+const INTERFACE: &str = "eth0";
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// Who drives the NIC.
+    pub driver: Driver,
+    /// Where frames come from.
+    pub from: Origin,
+    /// The traffic is ended after so long; `None`: it ends by itself.
+    pub traffic_for: Option<Duration>,
+    /// The machine, without its NIC.
+    pub options: Options,
+    /// The VM's folder.
+    pub folder: PathBuf,
+}
+
+/// What a run has come to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// The last that was counted: at rest, if nothing went wrong.
+    pub account: Account,
+    /// What it ran on, if the guest came up.
+    pub machine: Option<Machine>,
+    /// From the first frame's time to the last that was taken.
+    pub wall: Duration,
+    /// Who drives the NIC.
+    pub driver: Driver,
+    /// What a user should know.
+    pub notices: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// All frames have been taken.
+    Complete,
+    /// Somebody wanted the end.
+    Interrupted,
+    /// Its time was over.
+    TimeLimit,
+    /// Something went wrong with the machine; what.
+    Failed {
+        /// In words.
+        error: String,
+        /// The guest was silent: nothing moved any more.
+        silent: bool,
+    },
+}
+
+/// What a run had for a machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// QEMU's version.
+    pub qemu: Version,
+    /// Who executed the guest.
+    pub accel: Accel,
+    /// The guest's kernel.
+    pub system: String,
+    /// Each ring of the NIC had an interrupt of its own.
+    pub msix: bool,
+    /// The NIC's addresses went through no IOMMU.
+    pub bypasses_iommu: bool,
+    /// From QEMU's start to the guest's hello.
+    pub boot: Duration,
+    /// From there until the first frame could come.
+    pub ready: Option<Duration>,
+    /// From there to the first frame that the guest says it has captured.
+    pub first_frame: Option<Duration>,
+}
+
+/// Why a run has not begun.
+#[derive(Debug, thiserror::Error)]
+pub enum VmRunError {
+    /// The scenario asks for what a guest has not.
+    #[error(transparent)]
+    Unfit(#[from] fit::UnfitForGuest),
+    /// A filter does not compile.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// There is no NIC.
+    #[error(transparent)]
+    Nic(#[from] NicError),
+    /// The NIC has no place for its socket.
+    #[error("{path}: {error}", path = path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// QEMU cannot be started.
+    #[error(transparent)]
+    Vm(Box<VmError>),
+}
+
+/// Who watches a run.
+pub trait Watch {
+    /// What goes on now.
+    fn phase(&mut self, what: &str);
+
+    /// The account, every now and then.
+    fn look(&mut self, account: &Account);
+}
+
+/// Nobody.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn phase(&mut self, _what: &str) {}
+
+    fn look(&mut self, _account: &Account) {}
+}
+
+/// Plays `scenario`, which must be resolved.
+///
+/// # Errors
+/// Nothing has been played.
+pub fn run(
+    scenario: &Scenario,
+    choices: &Choices,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, VmRunError> {
+    fit::check(scenario)?;
+    let compiled = setup::compiled(scenario)?;
+    let path = choices.folder.join("nic");
+    let socket = |error| VmRunError::Socket { path: path.clone(), error };
+    let listener = UnixListener::bind(&path).map_err(socket)?;
+    let from = choices.from.clone();
+    let nic = Nic::listen(scenario, from, false, Vec::new(), listener, Begin::Command)?;
+    let pairs = scenario.channels.combined;
+    let card = Card { queues: pairs, iommu_platform: true, ..Card::at(path.clone()) };
+    let options = Options {
+        nic: Some(card),
+        folder: Some(choices.folder.clone()),
+        ..choices.options.clone()
+    };
+    let mut play = Play::new(scenario, choices, &nic);
+    let result = play.run(&options, &compiled, watch);
+    let mut outcome = play.outcome();
+    drop(nic);
+    outcome.end = match result {
+        Ok(end) => end,
+        Err(error) => match *error {
+            VmError::Stopped { stopped: Stopped::Asked, .. } => End::Interrupted,
+            VmError::Stopped { stopped: Stopped::TimeLimit, .. } => End::TimeLimit,
+            // Nothing has run yet.
+            error if never_ran(&error) => return Err(VmRunError::Vm(Box::new(error))),
+            error => {
+                let silent = matches!(error, VmError::Silent { .. });
+                End::Failed { error: error.to_string(), silent }
+            }
+        },
+    };
+    Ok(outcome)
+}
+
+fn never_ran(error: &VmError) -> bool {
+    matches!(
+        error,
+        VmError::NoQemu { .. }
+            | VmError::NoVersion { .. }
+            | VmError::TooOld { .. }
+            | VmError::NoKvm(_)
+    )
+}
