@@ -133,7 +133,8 @@ pub(super) fn repeat_of(
     scenario: &Scenario,
 ) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "rxlab".into());
-    let mut words = vec![program, command.into()];
+    let mut words = vec![program];
+    words.extend(command.split(' ').map(str::to_owned));
     if let Some(path) = &args.scenario {
         words.push(path.to_string_lossy().into_owned());
     }

@@ -54,8 +54,8 @@ pub(super) struct MachineArgs {
     /// One more word for QEMU's command line; may be repeated.
     #[arg(long = "qemu-args", value_name = "WORD", allow_hyphen_values = true)]
     qemu_args: Vec<std::ffi::OsString>,
-    /// Stop everything after so long, as in 90s or 5min.
-    #[arg(long, value_name = "TIME", default_value = "10min")]
+    /// Stop everything after so long, as in 90s.
+    #[arg(long, value_name = "TIME", default_value = "600s")]
     time_limit: String,
 }
 

@@ -83,6 +83,8 @@ pub struct Outcome {
     pub driver: Driver,
     /// What a user should know.
     pub notices: Vec<String>,
+    /// What went wrong on the way, and ended nothing: a source that broke off, a ring, a driver that gave up.
+    pub faults: Vec<String>,
 }
 
 /// How a run ended.

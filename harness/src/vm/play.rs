@@ -88,24 +88,25 @@ impl<'a> Play<'a> {
     /// What has become of it so far.
     pub fn outcome(self) -> Outcome {
         let account = self.account();
-        let mut notices = self.notices;
-        notices.extend(account.nic.iter().find_map(|nic| nic.feed.fault.clone()));
+        let mut faults: Vec<String> = Vec::new();
+        faults.extend(account.nic.iter().find_map(|nic| nic.feed.fault.clone()));
         for (number, nic) in account.nic.iter().enumerate() {
-            notices.extend(nic.broken.map(|error| format!("rxq{number}: {error}")));
+            faults.extend(nic.broken.map(|error| format!("rxq{number}: {error}")));
         }
         let of_queue = |(number, error): (usize, &Option<String>)| {
             Some(format!("rxq{number}: {}", error.as_ref()?))
         };
         let queues = account.guest.queues.iter().map(|queue| &queue.error);
-        notices.extend(queues.enumerate().filter_map(of_queue));
-        notices.extend(account.guest.error.clone());
+        faults.extend(queues.enumerate().filter_map(of_queue));
+        faults.extend(account.guest.error.clone());
         Outcome {
             end: End::Complete,
             account,
             machine: self.machine,
             wall: self.wall,
             driver: self.choices.driver,
-            notices,
+            notices: self.notices,
+            faults,
         }
     }
 

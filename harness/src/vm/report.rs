@@ -31,6 +31,9 @@ pub fn text(scenario: &Scenario, outcome: &Outcome, repeat: &str) -> String {
     for notice in &outcome.notices {
         let _ = writeln!(text, "note: {notice}");
     }
+    for fault in &outcome.faults {
+        let _ = writeln!(text, "fault: {fault}");
+    }
     match &outcome.end {
         End::Complete => {}
         End::Interrupted => text += "end: interrupted\n",
@@ -153,7 +156,7 @@ fn row(text: &mut String, name: &str, cells: [String; 5]) {
 /// The report as JSON, on several lines (`schemas/vm.schema.json`).
 #[must_use]
 pub fn json(scenario: &Scenario, outcome: &Outcome) -> String {
-    let Outcome { end, account, machine, wall, driver, notices } = outcome;
+    let Outcome { end, account, machine, wall, driver, notices, faults } = outcome;
     let (end, error) = match end {
         End::Complete => ("complete", None),
         End::Interrupted => ("interrupted", None),
@@ -185,6 +188,7 @@ pub fn json(scenario: &Scenario, outcome: &Outcome) -> String {
         "machine": machine.as_ref().map(machine_json),
         "wall_s": wall.as_secs_f64(),
         "notices": notices,
+        "faults": faults,
         "scenario": scenario,
     });
     // Maps have string keys and numbers are finite, so this cannot fail.

@@ -531,9 +531,11 @@ impl Session {
     }
 
     /// QEMU tells of what is unmapped only while a device runs: what was mapped may be nothing, or another page, when
-    /// it starts again.
+    /// it starts again. While the last vring stops it still looks at what it knows.
     fn forget_translations(&self) {
-        self.translations.invalidate_all();
+        if self.vrings.iter().all(|vring| vring.runs.is_none()) {
+            self.translations.invalidate_all();
+        }
     }
 
     /// As the device status 0 resets a device. Where vrings would have gone on is kept: QEMU up to 8.1 resets

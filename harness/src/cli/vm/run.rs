@@ -85,7 +85,8 @@ fn tell(args: &RunArgs, scenario: &Scenario, outcome: &Outcome) -> Result<Exit, 
                 eprintln!("rxlab: stopped after {limit}; --time-limit gives it more");
                 Exit::NoProgress
             }
-            _ => Exit::Ok,
+            _ if outcome.faults.is_empty() => Exit::Ok,
+            _ => Exit::Unexpected,
         },
     })
 }

@@ -73,14 +73,15 @@ impl Linux {
     /// A handle is refused, or the system refuses.
     pub fn start(scenario: Scenario, interface: &str) -> Result<(Self, Started), Refusal> {
         let queues = u32::from(scenario.channels.combined);
+        // Up before there are sockets, which would be told that it is down; nothing comes before the host says go.
         interface::quiet(interface, queues)?;
+        interface::up(interface)?;
         let longest = scenario.wire.mtu as usize + HEADERS;
         let packets = Packets::open(interface, longest, BUFFER);
         let packets =
             packets.map_err(Refusal::system(format!("a packet socket on {interface}")))?;
         let ring = Ring::open(interface);
         let ring = ring.map_err(Refusal::system(format!("a TPACKET_V3 ring on {interface}")))?;
-        interface::up(interface)?;
         let handles = handles::open(&scenario);
         let handles = handles.map_err(|error| Refusal::Value(error.to_string()))?;
         let state = Arc::new(State {
