@@ -55,9 +55,9 @@ impl Sides {
         }
         let at = Duration(now).to_string();
         if nic {
-            self.line(&at, &words, "")
+            self.line(&at, &words, "");
         } else {
-            self.line(&at, "", &words)
+            self.line(&at, "", &words);
         }
         self.left -= 1;
         if self.left == 0 {
