@@ -1,10 +1,11 @@
 //! A virtio-net device that VFIO has given to this program, before its driver begins.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use vfio_bindings::bindings::vfio::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_REGION_INFO_FLAG_MMAP};
 use vfio_ioctls::{VfioContainer, VfioDevice, VfioOps};
-use vm_memory::MmapRegion;
+use vm_memory::{GuestMemoryRegion, MmapRegion};
 
 use super::address::PciAddress;
 use super::capability::{CONFIG_BYTES, Structures};
@@ -84,9 +85,29 @@ impl Device {
     /// # Errors
     /// There is no memory, or VFIO refuses the addresses.
     pub fn map(&self, iova: u64, bytes: u64) -> Result<DmaRegion, VfioError> {
-        let region = map::memory(iova, bytes.next_multiple_of(PAGE) as usize);
+        self.map_around(iova, bytes, 0..0)
+    }
+
+    /// The same, but the bytes of `hole`, whose ends are multiples of a page, the device does not reach: for seeing
+    /// that it cannot.
+    ///
+    /// # Errors
+    /// As [`Device::map`]; the hole is not inside.
+    pub fn map_around(
+        &self,
+        iova: u64,
+        bytes: u64,
+        hole: Range<u64>,
+    ) -> Result<DmaRegion, VfioError> {
+        let len = bytes.next_multiple_of(PAGE) as usize;
+        let region = map::memory(iova, len);
         let region = region.map_err(VfioError::system("memory for the device"))?;
-        map::give(&self.container, &region)?;
+        let (before, behind) = (0..hole.start as usize, hole.end as usize..len);
+        for part in [before, behind] {
+            if !part.is_empty() {
+                map::give(&self.container, &region, part)?;
+            }
+        }
         Ok(DmaRegion::new(region))
     }
 
@@ -97,7 +118,7 @@ impl Device {
     /// There is no such piece, or VFIO refuses it.
     pub fn map_in_place(&self, bytes: u64) -> Result<DmaRegion, VfioError> {
         let region = map::physical(bytes as usize)?;
-        map::give(&self.container, &region)?;
+        map::give(&self.container, &region, 0..region.len() as usize)?;
         Ok(DmaRegion::new(region))
     }
 

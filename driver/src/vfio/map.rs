@@ -11,6 +11,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -92,15 +93,25 @@ pub(super) fn physical(len: usize) -> Result<Arc<GuestRegionMmap>, VfioError> {
     at(at_each[run[0]], home).map_err(VfioError::system("huge pages"))
 }
 
-/// Lets the device reach `region` at its address.
+/// Lets the device reach these bytes of `region` at their addresses; both ends are multiples of a page.
 ///
 /// # Errors
 /// VFIO refuses: the addresses are taken or reserved, or memory cannot be pinned.
-pub(super) fn give(container: &VfioContainer, region: &GuestRegionMmap) -> Result<(), VfioError> {
-    let (iova, len, start) = (region.start_addr().0, region.size(), region.as_ptr());
-    // SAFETY: the region was made here and is reached by volatile and atomic accesses only; see the module.
-    let mapped = unsafe { container.vfio_dma_map(iova, len, start) };
-    mapped.map_err(VfioError::vfio("mapping memory for the device"))
+pub(super) fn give(
+    container: &VfioContainer,
+    region: &GuestRegionMmap,
+    part: Range<usize>,
+) -> Result<(), VfioError> {
+    let what = "mapping memory for the device";
+    if part.is_empty() || part.end > region.size() {
+        return Err(VfioError::system(what)(io::ErrorKind::InvalidInput.into()));
+    }
+    let iova = region.start_addr().0 + part.start as u64;
+    let start = region.as_ptr().wrapping_add(part.start);
+    // SAFETY: the part is inside the region, which was made here and is reached by volatile and atomic accesses
+    // only; see the module.
+    let mapped = unsafe { container.vfio_dma_map(iova, part.len(), start) };
+    mapped.map_err(VfioError::vfio(what))
 }
 
 fn at(address: u64, region: MmapRegion) -> io::Result<Arc<GuestRegionMmap>> {

@@ -25,6 +25,9 @@ pub struct Start {
     /// First address of the driver's memory as the device sees it, a multiple of a page. Not used where the
     /// device bypasses the IOMMU: addresses are physical ones then.
     pub iova: u64,
+    /// These bytes of the driver's memory, first and number, both multiples of a page, the device is not let
+    /// reach: to see that it cannot ([`LiveAccount::hole_changed`]).
+    pub hole: Option<(u64, u64)>,
     /// Each queue sums up its frames' content, which takes time: [`QueueAccount::digest`].
     pub digest: bool,
 }
@@ -34,7 +37,7 @@ impl Start {
     #[must_use]
     pub fn of(scenario: String) -> Self {
         let (file, compiled, driver) = ("scenario.toml".into(), Vec::new(), Driver::Vfio);
-        Self { scenario, file, compiled, driver, iova: 1 << 32, digest: false }
+        Self { scenario, file, compiled, driver, iova: 1 << 32, hole: None, digest: false }
     }
 }
 
@@ -87,6 +90,8 @@ pub struct LiveAccount {
     pub interface: BTreeMap<String, u64>,
     /// Why the driver has given up, if it has.
     pub error: Option<String>,
+    /// Bytes of [`Start::hole`] that are not as they were; `None` without one.
+    pub hole_changed: Option<u64>,
     /// Microseconds from the start of the run to the first frame, if one has come.
     pub first_frame_us: Option<u64>,
 }

@@ -2,8 +2,11 @@
 //!
 //! Contract: there is exactly one virtio-net device, and it is taken even if Linux's driver has it.
 
+use std::ops::Range;
+
 use driver::DmaRegion;
 use driver::vfio::{Device, PciAddress, Sysfs, VfioError};
+use vm_memory::{Bytes, VolatileMemory, VolatileMemoryError, VolatileSlice};
 
 use super::serve::Refusal;
 
@@ -48,5 +51,55 @@ pub fn memory(device: &Device, iova: u64, bytes: u64) -> Result<DmaRegion, Refus
 impl From<VfioError> for Refusal {
     fn from(error: VfioError) -> Self {
         Self::Value(error.to_string())
+    }
+}
+
+/// What the device is not let reach of the driver's memory, filled with a pattern to see whether it did.
+pub struct Hole {
+    memory: DmaRegion,
+    place: Range<usize>,
+}
+
+impl Hole {
+    const PATTERN: u8 = 0xa5;
+
+    /// Memory as [`memory`] gives it, but for `len` bytes from `start` on.
+    ///
+    /// # Errors
+    /// As there; or nothing can keep the device from them.
+    pub fn in_memory(
+        device: &Device,
+        iova: u64,
+        bytes: u64,
+        (start, len): (u64, u64),
+    ) -> Result<(DmaRegion, Self), Refusal> {
+        if device.bypasses_iommu() {
+            let what = "the device bypasses the IOMMU: nothing keeps it from any memory";
+            return Err(Refusal::Value(what.into()));
+        }
+        let end = start.checked_add(len).filter(|end| *end <= bytes && len > 0);
+        let end =
+            end.ok_or_else(|| Refusal::Value("the hole is not in the driver's memory".into()))?;
+        let memory = device.map_around(iova, bytes, start..end)?;
+        let hole = Self { memory: memory.clone(), place: start as usize..end as usize };
+        hole.slice()?.write_slice(&vec![Self::PATTERN; len as usize], 0)?;
+        Ok((memory, hole))
+    }
+
+    /// Bytes that are not as they were.
+    pub fn changed(&self) -> Result<u64, Refusal> {
+        let mut bytes = vec![0; self.place.len()];
+        self.slice()?.read_slice(&mut bytes, 0)?;
+        Ok(bytes.iter().filter(|byte| **byte != Self::PATTERN).count() as u64)
+    }
+
+    fn slice(&self) -> Result<VolatileSlice<'_>, Refusal> {
+        Ok(VolatileMemory::get_slice(&***self.memory.region(), self.place.start, self.place.len())?)
+    }
+}
+
+impl From<VolatileMemoryError> for Refusal {
+    fn from(error: VolatileMemoryError) -> Self {
+        Self::Value(format!("the device's memory: {error}"))
     }
 }

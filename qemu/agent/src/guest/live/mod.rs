@@ -110,7 +110,13 @@ fn run(
     let offered = device.features();
     let (config, notices) = offer::cut(&scenario, offered);
     let bytes = config.memory_needed().map_err(driver::DriverError::from)?;
-    let memory = vfio::memory(&device, start.iova, bytes)?;
+    let (memory, hole) = match start.hole {
+        None => (vfio::memory(&device, start.iova, bytes)?, None),
+        Some(place) => {
+            let (memory, hole) = vfio::Hole::in_memory(&device, start.iova, bytes, place)?;
+            (memory, Some(hole))
+        }
+    };
     let bypasses_iommu = device.bypasses_iommu();
     let mut started = Started {
         device: address.to_string(),
@@ -138,7 +144,9 @@ fn run(
         handles.iter().for_each(|served| served.wake());
         ended
     })?;
-    let _ = answer.send(core.account());
+    let mut account = core.account();
+    account.hole_changed = hole.map(|hole| hole.changed()).transpose()?;
+    let _ = answer.send(account);
     Ok(())
 }
 
