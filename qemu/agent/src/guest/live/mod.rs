@@ -39,7 +39,7 @@ enum Ask {
 pub struct Live {
     thread: JoinHandle<Result<(), Refusal>>,
     asks: Sender<Ask>,
-    bell: EventFd,
+    bell: &EventFd,
 }
 
 impl Live {
@@ -53,7 +53,7 @@ impl Live {
         let (asks, questions) = channel();
         let (up, started) = channel();
         let thread = std::thread::Builder::new().name("live".into());
-        let thread = thread.spawn(move || run(&start, &up, &questions, told));
+        let thread = thread.spawn(move || run(&start, &up, &questions, &told));
         let thread = thread.map_err(Refusal::system("a thread"))?;
         match started.recv() {
             Ok(started) => Ok((Self { thread, asks, bell }, started)),
@@ -102,7 +102,7 @@ fn run(
     start: &Start,
     up: &Sender<Started>,
     questions: &Receiver<Ask>,
-    bell: EventFd,
+    bell: &EventFd,
 ) -> Result<(), Refusal> {
     let scenario = scenario::read(start)?;
     let handles = handles::open(&scenario).map_err(|error| Refusal::Value(error.to_string()))?;

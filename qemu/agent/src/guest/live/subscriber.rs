@@ -37,7 +37,7 @@ struct Shared<'a> {
 pub fn serve<'a>(
     core: Core<'a>,
     questions: &Receiver<Ask>,
-    bell: EventFd,
+    bell: &EventFd,
 ) -> Result<(Core<'a>, Sender<LiveAccount>), Refusal> {
     let loops = |error: event_manager::Error| Refusal::Value(format!("the event loop: {error}"));
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK);
@@ -57,7 +57,7 @@ pub fn serve<'a>(
         add(line, Waits::Line);
     }
     add(timer.as_raw_fd(), Waits::Timer(&timer));
-    add(bell.as_raw_fd(), Waits::Bell(&bell, questions));
+    add(bell.as_raw_fd(), Waits::Bell(bell, questions));
     let ended = loop {
         let next = {
             let mut shared = shared.borrow_mut();
