@@ -39,7 +39,7 @@ enum Ask {
 pub struct Live {
     thread: JoinHandle<Result<(), Refusal>>,
     asks: Sender<Ask>,
-    bell: &EventFd,
+    bell: EventFd,
 }
 
 impl Live {
