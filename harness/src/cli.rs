@@ -194,6 +194,8 @@ enum BenchCommand {
     Path(bench::PathArgs),
     /// Frames per second over vhost-user, our NIC and our driver beside DPDK's.
     VhostUser(bench::VhostUserArgs),
+    /// A guest's boot, and frames per second through it: our driver over VFIO beside Linux's.
+    Vm(Box<bench::VmArgs>),
 }
 
 /// Runs the program.
@@ -223,6 +225,7 @@ pub fn main() -> Exit {
         Command::Bench(BenchCommand::Ring(args)) => bench::ring(&args),
         Command::Bench(BenchCommand::Path(args)) => bench::path(&args),
         Command::Bench(BenchCommand::VhostUser(args)) => bench::vhost_user(&args),
+        Command::Bench(BenchCommand::Vm(args)) => bench::vm(&args),
     }
 }
 

@@ -15,6 +15,15 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// What it is, without colours and places.
+    pub(super) fn words(self) -> String {
+        match self {
+            Failure::Scenario(error) => error.to_string(),
+            Failure::Setup(error) => error.to_string(),
+            Failure::Usage(what) | Failure::Output(what) => what,
+        }
+    }
+
     /// Tells the user; gives the exit code.
     pub(super) fn tell(self) -> Exit {
         match self {

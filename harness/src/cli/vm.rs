@@ -7,6 +7,7 @@ mod run;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+pub(super) use self::machine::modules_for;
 use super::ScenarioArgs;
 use crate::exit::Exit;
 
@@ -35,7 +36,7 @@ pub(super) struct MachineArgs {
     #[arg(long, value_name = "auto|tcg|kvm", default_value = "auto")]
     accel: qemu::launch::Accel,
     #[command(flatten)]
-    kernel: KernelArgs,
+    pub(super) kernel: KernelArgs,
     /// QEMU's program, instead of the qemu-system-x86_64 of the path (or RXLAB_QEMU).
     #[arg(long, value_name = "PROGRAM")]
     qemu: Option<PathBuf>,
@@ -61,7 +62,7 @@ pub(super) struct MachineArgs {
 
 /// Which kernel.
 #[derive(Args, Clone, Debug, Default)]
-struct KernelArgs {
+pub(super) struct KernelArgs {
     /// The guest's kernel, instead of Debian's (or RXLAB_KERNEL).
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
@@ -85,6 +86,9 @@ struct RunArgs {
     /// socket and Linux's own capture beside it.
     #[arg(long, value_name = "DRIVER", default_value = "vfio")]
     driver: DriverName,
+    /// Which NIC the guest has: ours, or QEMU's own virtio-net (one queue pair).
+    #[arg(long, value_name = "NIC", default_value = "rxlab")]
+    nic: NicName,
     #[command(flatten)]
     machine: MachineArgs,
     /// Print the result as JSON instead of the report.
@@ -99,6 +103,12 @@ struct RunArgs {
 enum DriverName {
     Vfio,
     Linux,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum NicName {
+    Rxlab,
+    Qemu,
 }
 
 /// Which image, and where it goes.

@@ -15,18 +15,19 @@ pub mod account;
 pub mod fit;
 mod play;
 pub mod report;
+mod side;
 
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qemu::launch::{Accel, Nic as Card, Options, Stopped, Version, VmError};
+use qemu::launch::{Accel, Options, Stopped, Version, VmError};
+use qemu::protocol::Sockets;
 
 pub use self::account::Account;
 use self::play::Play;
+use self::side::Side;
 use crate::nic::build::Origin;
-use crate::nic::port::Begin;
-use crate::nic::served::{Nic, NicError};
+use crate::nic::served::NicError;
 use crate::scenario::Scenario;
 use crate::world::setup::{self, SetupError};
 
@@ -50,6 +51,26 @@ impl Driver {
     }
 }
 
+/// What NIC the guest has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NicKind {
+    /// Ours, in this process.
+    Rxlab,
+    /// QEMU's own virtio-net; frames go to it as datagrams.
+    Qemu,
+}
+
+impl NicKind {
+    /// As the command line has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rxlab => "rxlab",
+            Self::Qemu => "qemu",
+        }
+    }
+}
+
 /// The first interface of a guest without udev.
 const INTERFACE: &str = "eth0";
 
@@ -58,8 +79,12 @@ const INTERFACE: &str = "eth0";
 pub struct Choices {
     /// Who drives the NIC.
     pub driver: Driver,
-    /// Where frames come from.
+    /// What NIC it is.
+    pub nic: NicKind,
+    /// Where frames come from; QEMU's NIC gets the scenario's traffic.
     pub from: Origin,
+    /// With Linux's driver, which sockets take frames.
+    pub sockets: Sockets,
     /// The traffic is ended after so long; `None`: it ends by itself.
     pub traffic_for: Option<Duration>,
     /// The machine, without its NIC.
@@ -81,6 +106,8 @@ pub struct Outcome {
     pub wall: Duration,
     /// Who drives the NIC.
     pub driver: Driver,
+    /// What NIC it is.
+    pub nic: NicKind,
     /// What a user should know.
     pub notices: Vec<String>,
     /// What went wrong on the way, and ended nothing: a source that broke off, a ring, a driver that gave up.
@@ -178,24 +205,17 @@ pub fn run(
     choices: &Choices,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, VmRunError> {
-    fit::check(scenario)?;
+    fit::check(scenario, choices.nic)?;
     let compiled = setup::compiled(scenario)?;
-    let path = choices.folder.join("nic");
-    let socket = |error| VmRunError::Socket { path: path.clone(), error };
-    let listener = UnixListener::bind(&path).map_err(socket)?;
-    let from = choices.from.clone();
-    let nic = Nic::listen(scenario, from, false, Vec::new(), listener, Begin::Command)?;
-    let pairs = scenario.channels.combined;
-    let card = Card { queues: pairs, iommu_platform: true, ..Card::at(path.clone()) };
+    let (side, card) = Side::new(scenario, choices)?;
     let options = Options {
         nic: Some(card),
         folder: Some(choices.folder.clone()),
         ..choices.options.clone()
     };
-    let mut play = Play::new(scenario, choices, &nic);
+    let mut play = Play::new(scenario, choices, side);
     let result = play.run(&options, &compiled, watch);
     let mut outcome = play.outcome();
-    drop(nic);
     outcome.end = match result {
         Ok(end) => end,
         Err(error) => match *error {
@@ -205,12 +225,25 @@ pub fn run(
             error if never_ran(&error) => return Err(VmRunError::Vm(Box::new(error))),
             error => {
                 let silent = matches!(error, VmError::Silent { .. });
-                End::Failed { error: error.to_string(), silent }
+                let mut error = error.to_string();
+                if MEMORY.iter().any(|said| error.contains(said)) {
+                    error += "\n  the guest may want more memory (--memory)";
+                }
+                End::Failed { error, silent }
             }
         },
     };
     Ok(outcome)
 }
+
+/// What a guest without memory says.
+const MEMORY: [&str; 5] = [
+    "Out of memory",
+    "out of memory",
+    "deadlocked on memory",
+    "Initramfs unpacking failed",
+    "Cannot allocate memory",
+];
 
 fn never_ran(error: &VmError) -> bool {
     matches!(

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use qemu::launch::{Options, Stop, Stopped, Vm, VmError};
 use qemu::protocol::{Blob, Command, Driver as GuestDriver, LiveAccount, Reply, Start, Started};
 
+use super::side::Side;
 use super::{Account, Choices, Driver, End, INTERFACE, Machine, Outcome, Watch};
 use crate::filter::Compiled;
-use crate::nic::served::Nic;
+use crate::nic::build::Origin;
 use crate::scenario::Scenario;
 
 /// How long the guest may take for anything.
@@ -23,7 +24,7 @@ const LULL: Duration = Duration::from_secs(2);
 pub struct Play<'a> {
     scenario: &'a Scenario,
     choices: &'a Choices,
-    nic: &'a Nic,
+    side: Side,
     machine: Option<Machine>,
     guest: LiveAccount,
     notices: Vec<String>,
@@ -32,11 +33,11 @@ pub struct Play<'a> {
 
 impl<'a> Play<'a> {
     /// Nothing has begun.
-    pub fn new(scenario: &'a Scenario, choices: &'a Choices, nic: &'a Nic) -> Self {
+    pub fn new(scenario: &'a Scenario, choices: &'a Choices, side: Side) -> Self {
         Self {
             scenario,
             choices,
-            nic,
+            side,
             machine: None,
             guest: LiveAccount::default(),
             notices: Vec::new(),
@@ -78,7 +79,7 @@ impl<'a> Play<'a> {
         // From here on it is this loop that ends, with the account at rest.
         vm.heed(Stop::default());
         watch.phase("frames");
-        self.nic.desk().go();
+        self.side.go();
         let end = self.watch(&mut vm, &options.stop, watch)?;
         self.guest = self.ask(&mut vm, Command::Stop)?;
         vm.power_off()?;
@@ -105,14 +106,16 @@ impl<'a> Play<'a> {
             machine: self.machine,
             wall: self.wall,
             driver: self.choices.driver,
+            nic: self.choices.nic,
             notices: self.notices,
             faults,
         }
     }
 
     fn account(&self) -> Account {
-        let nic = self.nic.desk().tallies();
-        Account { nic, guest: self.guest.clone(), driver: self.choices.driver }
+        let nic = self.side.tallies();
+        let shares_traffic = self.choices.from == Origin::Traffic;
+        Account { nic, guest: self.guest.clone(), driver: self.choices.driver, shares_traffic }
     }
 
     fn start(&self, vm: &mut Vm, compiled: &Compiled) -> Result<Started, Box<VmError>> {
@@ -129,7 +132,10 @@ impl<'a> Play<'a> {
         let compiled = compiled.iter();
         let driver = match self.choices.driver {
             Driver::Vfio => GuestDriver::Vfio,
-            Driver::Linux => GuestDriver::Linux { interface: INTERFACE.into() },
+            Driver::Linux => {
+                let sockets = self.choices.sockets;
+                GuestDriver::Linux { interface: INTERFACE.into(), sockets }
+            }
         };
         let start = Start {
             file: self.absolute(Path::new("scenario.toml")).display().to_string(),
@@ -174,7 +180,7 @@ impl<'a> Play<'a> {
             let late = self.choices.traffic_for.is_some_and(|most| begun.elapsed() >= most);
             let stopped = stop.now();
             if (late || stopped.is_some()) && end.is_none() {
-                self.nic.desk().end_traffic();
+                self.side.end_traffic();
                 end = Some(match stopped {
                     Some(Stopped::Asked) => End::Interrupted,
                     Some(Stopped::TimeLimit) => End::TimeLimit,
@@ -185,7 +191,7 @@ impl<'a> Play<'a> {
             if moved.1 != seen || !account.is_fed() {
                 moved = (Instant::now(), seen);
             }
-            let dead = !self.nic.desk().is_connected();
+            let dead = !self.side.is_connected();
             let given_up = account.guest.error.is_some()
                 || account.guest.queues.iter().any(|queue| queue.error.is_some());
             if account.is_fed() && (account.rests() || given_up || moved.0.elapsed() >= drain) {

@@ -76,7 +76,9 @@ fn of_machine(machine: &Machine) -> String {
     )
 }
 
-fn accel(accel: Accel) -> &'static str {
+/// Who executed, as `--accel` has it.
+#[must_use]
+pub fn accel(accel: Accel) -> &'static str {
     match accel {
         Accel::Kvm => "kvm",
         Accel::Auto | Accel::Tcg => "tcg",
@@ -156,7 +158,7 @@ fn row(text: &mut String, name: &str, cells: [String; 5]) {
 /// The report as JSON, on several lines (`schemas/vm.schema.json`).
 #[must_use]
 pub fn json(scenario: &Scenario, outcome: &Outcome) -> String {
-    let Outcome { end, account, machine, wall, driver, notices, faults } = outcome;
+    let Outcome { end, account, machine, wall, driver, nic, notices, faults } = outcome;
     let (end, error) = match end {
         End::Complete => ("complete", None),
         End::Interrupted => ("interrupted", None),
@@ -169,6 +171,7 @@ pub fn json(scenario: &Scenario, outcome: &Outcome) -> String {
         "name": scenario.name,
         "seed": scenario.seed,
         "driver": driver.name(),
+        "nic": nic.name(),
         "end": end,
         "error": error,
         "account": {
@@ -179,7 +182,7 @@ pub fn json(scenario: &Scenario, outcome: &Outcome) -> String {
             "held": account.held(),
             "ok": error.is_none() && account.check().is_ok(),
         },
-        "nic": account.nic.iter().map(Tally::json).collect::<Vec<_>>(),
+        "lanes": account.nic.iter().map(Tally::json).collect::<Vec<_>>(),
         "queues": account.guest.queues.iter().map(queue).collect::<Vec<_>>(),
         "sockets": account.guest.sockets,
         "interface": account.guest.interface,

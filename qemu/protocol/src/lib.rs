@@ -13,5 +13,8 @@ pub mod lockstep;
 mod message;
 
 pub use blob::{BLOB_MAX, Blob};
-pub use live::{Driver, HandleAccount, LiveAccount, QueueAccount, SocketAccount, Start, Started};
+pub use live::{
+    CORE_SOCKET, Driver, HandleAccount, LiveAccount, QueueAccount, RING_SOCKET, SocketAccount,
+    Sockets, Start, Started,
+};
 pub use message::*;

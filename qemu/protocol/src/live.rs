@@ -51,8 +51,28 @@ pub enum Driver {
     Linux {
         /// The interface.
         interface: String,
+        /// Which sockets take frames from it.
+        sockets: Sockets,
     },
 }
+
+/// The packet sockets on an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sockets {
+    /// That of the handles, and Linux's own capture.
+    #[default]
+    Both,
+    /// That of the handles, [`CORE_SOCKET`].
+    Core,
+    /// Linux's own capture, [`RING_SOCKET`].
+    Ring,
+}
+
+/// The socket whose frames the handles are shown.
+pub const CORE_SOCKET: &str = "npf";
+/// The one of Linux's own capture.
+pub const RING_SOCKET: &str = "tpacket_v3";
 
 /// What runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +104,7 @@ pub struct LiveAccount {
     pub handles: Vec<HandleAccount>,
     /// Counters of the driver as a whole that are not 0, by name.
     pub driver: BTreeMap<String, u64>,
-    /// With Linux's driver, the packet sockets: that of the handles, then Linux's own capture.
+    /// With Linux's driver, the packet sockets.
     pub sockets: Vec<SocketAccount>,
     /// With Linux's driver, what the system counts for the interface, by name.
     pub interface: BTreeMap<String, u64>,
@@ -182,7 +202,8 @@ impl LiveAccount {
     #[must_use]
     pub fn indicated(&self) -> u64 {
         let queues: u64 = self.queues.iter().map(|queue| queue.indicated).sum();
-        queues + self.sockets.first().map_or(0, |socket| socket.taken)
+        let core = self.sockets.iter().find(|socket| socket.name == CORE_SOCKET);
+        queues + core.map_or(0, |socket| socket.taken)
     }
 
     /// Whether it adds up, of a guest at rest.

@@ -12,6 +12,7 @@ mod ring;
 mod sim;
 mod spread;
 mod vhost_user;
+mod vm;
 
 use super::print;
 use crate::exit::Exit;
@@ -24,6 +25,7 @@ pub(super) use path::{PathArgs, path};
 pub(super) use ring::{RingArgs, ring};
 pub(super) use sim::{SimArgs, sim};
 pub(super) use vhost_user::{VhostUserArgs, vhost_user};
+pub(super) use vm::{VmArgs, vm};
 
 /// What a benchmark has measured.
 trait Figures {

@@ -134,7 +134,7 @@ pub(super) const MEMORY: u32 = 256;
 
 impl KernelArgs {
     /// The kernel, given or Debian's.
-    pub(super) fn find(&self, cache: &Cache) -> Result<Kernel, Failure> {
+    pub(in crate::cli) fn find(&self, cache: &Cache) -> Result<Kernel, Failure> {
         let kernel = self.kernel.clone().or_else(|| variable("RXLAB_KERNEL"));
         let modules = self.modules.clone().or_else(|| variable("RXLAB_MODULES"));
         Kernel::find(cache, kernel.as_deref(), modules.as_deref())
@@ -160,7 +160,7 @@ impl KernelArgs {
 }
 
 /// The modules that the guest's driver needs.
-pub(super) fn modules_for(driver: Driver) -> &'static [&'static str] {
+pub(in crate::cli) fn modules_for(driver: Driver) -> &'static [&'static str] {
     match driver {
         Driver::Vfio => &VFIO_DRIVER,
         Driver::Linux => &LINUX_DRIVER,

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use qemu::protocol::Sockets;
 
-use super::{DriverName, RunArgs};
+use super::{DriverName, NicName, RunArgs};
 use crate::cli::scenario::{Failure, load, repeat_of};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -12,13 +13,22 @@ use crate::nic::build::Origin;
 use crate::output::file::write_whole;
 use crate::output::stdout;
 use crate::scenario::Scenario;
-use crate::vm::{self, Account, Choices, Driver, End, Outcome, VmRunError, Watch, report};
+use crate::vm::{self, Account, Choices, Driver, End, NicKind, Outcome, VmRunError, Watch, report};
 
 impl From<DriverName> for Driver {
     fn from(name: DriverName) -> Self {
         match name {
             DriverName::Vfio => Self::Vfio,
             DriverName::Linux => Self::Linux,
+        }
+    }
+}
+
+impl From<NicName> for NicKind {
+    fn from(name: NicName) -> Self {
+        match name {
+            NicName::Rxlab => Self::Rxlab,
+            NicName::Qemu => Self::Qemu,
         }
     }
 }
@@ -32,7 +42,8 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
     let scenario = scenario_of(args)?;
-    vm::fit::check(&scenario).map_err(|unfit| Failure::Usage(unfit.to_string()))?;
+    let nic = NicKind::from(args.nic);
+    vm::fit::check(&scenario, nic).map_err(|unfit| Failure::Usage(unfit.to_string()))?;
     let driver = Driver::from(args.driver);
     let mut watcher = Watcher::new();
     watcher.phase("the image is made");
@@ -40,7 +51,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let machine = args.machine.machine(driver, queues, interrupt.flag())?;
     let choices = Choices {
         driver,
+        nic,
         from: Origin::Traffic,
+        sockets: Sockets::Both,
         traffic_for: None,
         options: machine.options.clone(),
         folder: machine.place.path().to_owned(),
@@ -107,6 +120,9 @@ fn repeat(args: &RunArgs) -> Vec<String> {
     let driver = Driver::from(args.driver);
     if driver != Driver::Vfio {
         words.extend(["--driver".to_owned(), driver.name().into()]);
+    }
+    if args.nic == NicName::Qemu {
+        words.extend(["--nic".to_owned(), NicKind::Qemu.name().into()]);
     }
     words.extend(args.engine.iter().flat_map(|name| ["--engine".to_owned(), name.clone()]));
     words.extend(args.queues.iter().flat_map(|n| ["--queues".to_owned(), n.to_string()]));

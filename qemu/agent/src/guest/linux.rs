@@ -18,7 +18,7 @@ use harness::guest::tap::Tap;
 use harness::real_time::Clock;
 use harness::scenario::Scenario;
 use npf_core::Frame;
-use protocol::{LiveAccount, SocketAccount, Started};
+use protocol::{CORE_SOCKET, LiveAccount, RING_SOCKET, SocketAccount, Sockets, Started};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::interface;
@@ -45,6 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the threads work on, and whoever asks them looks at.
 struct State {
     interface: String,
+    sockets: Sockets,
     handles: Vec<Arc<Served>>,
     clock: Clock,
     /// For the handles.
@@ -71,7 +72,11 @@ impl Linux {
     ///
     /// # Errors
     /// A handle is refused, or the system refuses.
-    pub fn start(scenario: Scenario, interface: &str) -> Result<(Self, Started), Refusal> {
+    pub fn start(
+        scenario: Scenario,
+        interface: &str,
+        sockets: Sockets,
+    ) -> Result<(Self, Started), Refusal> {
         let queues = u32::from(scenario.channels.combined);
         // Up before there are sockets, which would be told that it is down; nothing comes before the host says go.
         interface::quiet(interface, queues)?;
@@ -86,6 +91,7 @@ impl Linux {
         let handles = handles.map_err(|error| Refusal::Value(error.to_string()))?;
         let state = Arc::new(State {
             interface: interface.into(),
+            sockets,
             handles,
             clock: Clock::start(),
             own: Socket::default(),
@@ -124,9 +130,15 @@ impl Linux {
 impl State {
     /// Sockets come first, so that handles may count more than they do, and never less.
     fn account(&self) -> Result<LiveAccount, Refusal> {
-        let sockets = vec![self.own.account("npf"), self.ring.account("tpacket_v3")];
+        let core = (self.sockets != Sockets::Ring).then(|| self.own.account(CORE_SOCKET));
+        let ring = (self.sockets != Sockets::Core).then(|| self.ring.account(RING_SOCKET));
+        let sockets = core.into_iter().chain(ring).collect();
         let error = [&self.own, &self.ring].iter().find_map(|socket| lock(&socket.error).clone());
-        let first = self.own.first.load(Ordering::Acquire);
+        let first = match self.sockets {
+            Sockets::Ring => &self.ring.first,
+            Sockets::Both | Sockets::Core => &self.own.first,
+        };
+        let first = first.load(Ordering::Acquire);
         let account = |served: &Arc<Served>| handle(&HandleAccount::of(served));
         Ok(LiveAccount {
             sockets,
@@ -176,12 +188,13 @@ impl Socket {
     }
 }
 
-fn run(state: &State, scenario: &Scenario, packets: Packets, ring: Ring) {
+fn run(state: &State, scenario: &Scenario, packets: Option<Packets>, ring: Option<Ring>) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         handles::serve(scope, scenario, &state.handles, state.clock, &over);
-        let capture = scope.spawn(|| state.ring.ended(capture(state, ring)));
-        state.own.ended(feed(state, packets));
+        let ring = move || ring.map_or(Ok(()), |ring| capture(state, ring));
+        let capture = scope.spawn(move || state.ring.ended(ring()));
+        state.own.ended(packets.map_or(Ok(()), |packets| feed(state, packets)));
         // Its panic is this thread's too, when the scope ends.
         let _ = capture.join();
         over.store(true, Ordering::Release);

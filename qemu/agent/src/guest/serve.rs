@@ -54,8 +54,9 @@ impl Work {
                 let (live, started) = Live::start(start)?;
                 (Frames::Live(live), started)
             }
-            Driver::Linux { interface } => {
-                let (linux, started) = Linux::start(scenario::read(&start)?, interface)?;
+            Driver::Linux { interface, sockets } => {
+                let scenario = scenario::read(&start)?;
+                let (linux, started) = Linux::start(scenario, interface, *sockets)?;
                 (Frames::Linux(linux), started)
             }
         };
