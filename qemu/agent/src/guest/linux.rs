@@ -82,10 +82,11 @@ impl Linux {
         interface::quiet(interface, queues)?;
         interface::up(interface)?;
         let longest = scenario.wire.mtu as usize + HEADERS;
-        let packets = Packets::open(interface, longest, BUFFER);
+        let packets = || Packets::open(interface, longest, BUFFER);
+        let packets = (sockets != Sockets::Ring).then(packets).transpose();
         let packets =
             packets.map_err(Refusal::system(format!("a packet socket on {interface}")))?;
-        let ring = Ring::open(interface);
+        let ring = (sockets != Sockets::Core).then(|| Ring::open(interface)).transpose();
         let ring = ring.map_err(Refusal::system(format!("a TPACKET_V3 ring on {interface}")))?;
         let handles = handles::open(&scenario);
         let handles = handles.map_err(|error| Refusal::Value(error.to_string()))?;
