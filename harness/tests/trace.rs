@@ -1,4 +1,4 @@
-//! `rxlab run --trace rings`: pictures of the virtqueues, and the same run as without.
+//! `rxlab run --trace`: pictures of the virtqueues, or what either side does; and the same run as without.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 
@@ -54,6 +54,33 @@ fn a_traced_run_is_the_same_run() {
     assert_eq!(digest(&plain), digest(&traced));
     assert_eq!(counts(&traced).len(), 3);
     assert!(traced.contains("--pictures N draws more"));
+}
+
+#[test]
+fn the_sides_tell_a_frames_way_in_its_order() {
+    let traced = stdout(&[&RUN[..], &["--trace", "sides", "--pictures", "2000"]].concat());
+    let digest = |text: &str| text.split("digest ").nth(1).unwrap()[..16].to_owned();
+    assert_eq!(digest(&stdout(&RUN)), digest(&traced));
+    // Each after the one before, in the column of who does it.
+    let steps = [
+        (12, "frame 4, 590 B, is there"),
+        (12, "fetches descriptor 4 of rx 0 for frame 4"),
+        (12, "wrote 602 B to descriptor 4 of rx 0: used"),
+        (12, "sends vector 1 to CPU"),
+        (59, "serves vector 1"),
+        (59, "handle 0: 590 B of frame 4 stored"),
+        (59, "polled rx 0: "),
+        (59, "the reader of handle 0 has 590 B of frame 4"),
+    ];
+    let mut lines = traced.lines();
+    for (column, step) in steps {
+        let found = lines.find(|line| line.contains(step));
+        let line = found.unwrap_or_else(|| panic!("{step}: {traced}"));
+        assert!(line[column..].contains(step) && line[column..column + 1] != *" ", "{line}");
+    }
+    for told in ["posts ", "rings the doorbell of rx 0", "is told of buffers in rx 0"] {
+        assert!(traced.contains(told), "{told}");
+    }
 }
 
 #[test]

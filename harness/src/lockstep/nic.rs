@@ -162,3 +162,50 @@ fn is_control(device: &Device<Arc<Memory>>, virtqueue: u16) -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn nic() -> (Nic, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (Nic::start(Arc::new(Bus::default()), ours).unwrap(), theirs)
+    }
+
+    fn lost(guest: &mut UnixStream) -> String {
+        let answer = Answer::from_bytes(&frame::read_bytes(guest).unwrap()).unwrap();
+        let Value::Lost(why) = answer.value else { panic!("{answer:?}") };
+        why
+    }
+
+    #[test]
+    fn what_is_no_call_is_the_last_one() {
+        let (nic, mut guest) = nic();
+        frame::write_bytes(&mut guest, &[0xff; 5]).unwrap();
+        assert!(lost(&mut guest).contains("the guest's call"));
+        while nic.seen().stopped.is_none() {
+            std::thread::yield_now();
+        }
+        assert!(nic.seen().stopped.unwrap().contains("malformed"));
+    }
+
+    #[test]
+    fn a_call_before_qemu_is_connected_says_so() {
+        let (nic, mut guest) = nic();
+        frame::write_bytes(&mut guest, &Call::Look.to_bytes().unwrap()).unwrap();
+        assert!(lost(&mut guest).contains("QEMU has not connected its memory"));
+        drop(nic);
+    }
+
+    #[test]
+    fn a_port_that_ends_within_a_call_is_told() {
+        let (nic, mut guest) = nic();
+        guest.write_all(&[200, 0, 0, 0, 1]).unwrap();
+        drop(guest);
+        while nic.seen().stopped.is_none() {
+            std::thread::yield_now();
+        }
+        assert!(nic.seen().stopped.unwrap().contains("in the middle of a message"));
+    }
+}
