@@ -46,6 +46,11 @@ impl Exit {
         self as u8
     }
 
+    /// The one of this number.
+    pub fn of(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// Its meaning in a few words, as help and man page print it.
     pub const fn meaning(self) -> &'static str {
         match self {

@@ -100,7 +100,7 @@ pub(super) fn exit_of(outcome: &Outcome, failed: &[String]) -> Exit {
 
 /// Removes what an earlier run left in `out`, so that no file there tells of another run; but never
 /// the capture that this run is to play.
-fn clear(out: &Path, scenario: &Scenario) -> Result<(), Failure> {
+pub(super) fn clear(out: &Path, scenario: &Scenario) -> Result<(), Failure> {
     let played = match &scenario.traffic {
         Traffic::Capture(capture) => scenario.path(&capture.file).canonicalize().ok(),
         Traffic::Generator(_) => None,

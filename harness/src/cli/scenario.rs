@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Usage(String),
     Setup(SetupError),
     Output(String),
+    /// Something that was going on has ended so.
+    Ended(Exit, String),
 }
 
 impl Failure {
@@ -20,7 +22,7 @@ impl Failure {
         match self {
             Failure::Scenario(error) => error.to_string(),
             Failure::Setup(error) => error.to_string(),
-            Failure::Usage(what) | Failure::Output(what) => what,
+            Failure::Usage(what) | Failure::Output(what) | Failure::Ended(_, what) => what,
         }
     }
 
@@ -42,6 +44,10 @@ impl Failure {
             Failure::Output(what) => {
                 eprintln!("rxlab: {what}");
                 Exit::Unexpected
+            }
+            Failure::Ended(exit, what) => {
+                eprintln!("rxlab: {what}");
+                exit
             }
         }
     }

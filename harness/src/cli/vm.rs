@@ -1,14 +1,16 @@
 //! `rxlab vm`: a scenario in a guest, and what a guest is made of.
 
 mod image;
+mod lockstep;
 mod machine;
 mod run;
+mod verify;
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 pub(super) use self::machine::modules_for;
-use super::ScenarioArgs;
+use super::{ScenarioArgs, Trace};
 use crate::exit::Exit;
 
 /// What to do with guests.
@@ -23,8 +25,10 @@ enum VmCommand {
     /// Play a scenario with its driver and NPF core in a guest of QEMU, and account for every frame.
     ///
     /// The NIC is in this process, behind QEMU's vhost-user; the guest boots Debian's kernel with an agent as its
-    /// first process. Time is the wall clock.
+    /// first process. Time is the wall clock, unless it runs in lockstep.
     Run(Box<RunArgs>),
+    /// Play a scenario here and in a guest in lockstep, and name the first difference.
+    Verify(Box<VerifyArgs>),
     /// Make, or find, the kernel and the initramfs that a guest boots.
     Image(ImageArgs),
 }
@@ -89,12 +93,40 @@ struct RunArgs {
     /// Which NIC the guest has: ours, or QEMU's own virtio-net (one queue pair).
     #[arg(long, value_name = "NIC", default_value = "rxlab")]
     nic: NicName,
+    /// In virtual time, step by step: the same account, events and files as `rxlab run`.
+    #[arg(long)]
+    lockstep: bool,
+    /// Before the report draw every virtqueue after each step that has changed it, or tell each event of a frame's
+    /// way; in lockstep.
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "sides")]
+    trace: Option<Trace>,
+    /// How many pictures a trace draws, or lines it tells.
+    #[arg(long, value_name = "N", default_value_t = crate::trace::PICTURES, requires = "trace")]
+    pictures: u64,
     #[command(flatten)]
     machine: MachineArgs,
     /// Print the result as JSON instead of the report.
     #[arg(long)]
     json: bool,
-    /// Write result.json to this folder.
+    /// Write result.json to this folder; in lockstep all that `rxlab run` writes.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// What to play twice, and where.
+#[derive(Args, Clone)]
+struct VerifyArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// Capture engine for every handle.
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// Queue pairs, instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    queues: Option<u16>,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Keep what the two have written, in the folders embedded and guest of this one.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -130,7 +162,9 @@ struct ImageArgs {
 /// Does it.
 pub(super) fn vm(args: &VmArgs) -> Exit {
     match &args.command {
+        VmCommand::Run(args) if args.lockstep || args.trace.is_some() => lockstep::run(args),
         VmCommand::Run(args) => run::run(args),
+        VmCommand::Verify(args) => verify::verify(args),
         VmCommand::Image(args) => image::image(args),
     }
 }

@@ -19,13 +19,15 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nic_model::vhost_user::server::Server;
-use qemu::launch::{Folder, Nic as Card, Options, Vm, VmError};
+use qemu::launch::{Folder, Nic as Card, Options, Stop, Stopped, Vm, VmError};
 use qemu::protocol::lockstep::{Ended, Lockstep, Progress, Trace};
 use qemu::protocol::{Blob, Command, Reply};
 
+use crate::exit::Exit;
 use crate::nic::build::whole_offer;
 use crate::nic::session::Session;
 use crate::scenario::{FilterEngine, Scenario, Traffic};
@@ -100,6 +102,24 @@ pub enum LockstepError {
     },
 }
 
+impl LockstepError {
+    /// How a program ends that it ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Scenario(_) | Self::Setup(_) => Exit::Usage,
+            Self::System { .. } => Exit::Unexpected,
+            Self::Vm { error, .. } => match **error {
+                VmError::Stopped { stopped: Stopped::Asked, .. } => Exit::Interrupted,
+                VmError::Stopped { stopped: Stopped::TimeLimit, .. } | VmError::Silent { .. } => {
+                    Exit::NoProgress
+                }
+                _ => Exit::Unexpected,
+            },
+        }
+    }
+}
+
 /// A guest that plays one scenario after the other.
 pub struct Guest {
     vm: Vm,
@@ -108,6 +128,7 @@ pub struct Guest {
     _session: Session,
     _folder: Folder,
     machine: Machine,
+    until: Option<Instant>,
 }
 
 impl Guest {
@@ -124,6 +145,7 @@ impl Guest {
         let server = server.map_err(system("the NIC's socket"))?;
         let session = Session::start(server).map_err(system("a thread for the session"))?;
         let card = Card { queues: pairs, iommu_platform: true, ..Card::at(socket) };
+        let until = options.stop.at;
         let options = Options { nic: Some(card), device_port: true, ..options };
         let mut vm = Vm::start(&options).map_err(early)?;
         let none = || system("the device's port")(io::ErrorKind::NotConnected.into());
@@ -135,13 +157,18 @@ impl Guest {
             boot: vm.boot,
             notices: vm.notices.clone(),
         };
-        Ok(Self { vm, nic, _session: session, _folder: folder, machine })
+        Ok(Self { vm, nic, _session: session, _folder: folder, machine, until })
     }
 
     /// The machine.
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// Whoever wants the end sets `asked` from now on.
+    pub fn heed(&mut self, asked: Arc<AtomicBool>) {
+        self.vm.heed(Stop { asked, at: self.until });
     }
 
     /// Plays `scenario`, and puts its files where it is asked to. `shown` gets what is traced.

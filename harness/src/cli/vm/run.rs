@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use qemu::protocol::Sockets;
 
 use super::{DriverName, NicName, RunArgs};
+use crate::cli::ScenarioArgs;
 use crate::cli::scenario::{Failure, load, repeat_of};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -41,7 +42,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
-    let scenario = scenario_of(args)?;
+    let scenario = scenario_of(&args.scenario, args.queues, args.engine.as_deref())?;
     let nic = NicKind::from(args.nic);
     vm::fit::check(&scenario, nic).map_err(|unfit| Failure::Usage(unfit.to_string()))?;
     let driver = Driver::from(args.driver);
@@ -64,10 +65,15 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     tell(args, &scenario, &outcome)
 }
 
-fn scenario_of(args: &RunArgs) -> Result<Scenario, Failure> {
-    let mut which = args.scenario.clone();
-    which.set.extend(args.queues.map(|queues| format!("channels.combined={queues}")));
-    load(&which, args.engine.as_deref(), None)
+/// The scenario that is named, with so many queue pairs if it is said.
+pub(super) fn scenario_of(
+    named: &ScenarioArgs,
+    queues: Option<u16>,
+    engine: Option<&str>,
+) -> Result<Scenario, Failure> {
+    let mut which = named.clone();
+    which.set.extend(queues.map(|queues| format!("channels.combined={queues}")));
+    load(&which, engine, None)
 }
 
 /// Writes and prints what came of it; how that ends the program.
@@ -115,7 +121,7 @@ fn failure(args: &RunArgs, error: VmRunError) -> Failure {
     }
 }
 
-fn repeat(args: &RunArgs) -> Vec<String> {
+pub(super) fn repeat(args: &RunArgs) -> Vec<String> {
     let mut words = Vec::new();
     let driver = Driver::from(args.driver);
     if driver != Driver::Vfio {
