@@ -30,7 +30,10 @@ pub(super) struct Interrupts {
 
 struct Vector {
     event: EventFd,
+    /// By the driver.
     masked: bool,
+    /// By somebody else, for a fault on purpose.
+    held: bool,
     pending: bool,
 }
 
@@ -61,8 +64,10 @@ impl Interrupts {
     }
 
     fn new(count: u16) -> io::Result<Self> {
-        let vector =
-            |_| Ok(Vector { event: EventFd::new(EFD_NONBLOCK)?, masked: false, pending: false });
+        let vector = |_| {
+            let event = EventFd::new(EFD_NONBLOCK)?;
+            Ok(Vector { event, masked: false, held: false, pending: false })
+        };
         Ok(Self { vectors: (0..count).map(vector).collect::<io::Result<_>>()?, line: None })
     }
 
@@ -83,19 +88,25 @@ impl Interrupts {
     pub(super) fn take(&mut self, vector: u16) -> bool {
         let Some(vector) = self.vectors.get_mut(usize::from(vector)) else { return false };
         let came = vector.event.read().is_ok();
-        vector.pending |= came && vector.masked;
-        came && !vector.masked
+        let kept = vector.masked || vector.held;
+        vector.pending |= came && kept;
+        came && !kept
     }
 
     pub(super) fn set_masked(&mut self, vector: u16, masked: bool) {
         let Some(vector) = self.vectors.get_mut(usize::from(vector)) else { return };
         vector.masked = masked;
-        if !masked && std::mem::take(&mut vector.pending) {
-            vector.ring();
-        }
+        vector.let_through();
     }
 
-    /// No vector is masked, and what is pending is forgotten: the device has been reset.
+    /// The same for a fault on purpose: the driver knows nothing of it.
+    pub(super) fn set_held(&mut self, vector: u16, held: bool) {
+        let Some(vector) = self.vectors.get_mut(usize::from(vector)) else { return };
+        vector.held = held;
+        vector.let_through();
+    }
+
+    /// The driver masks no vector, and what is pending is forgotten: the device has been reset.
     pub(super) fn reset(&mut self) {
         for vector in &mut self.vectors {
             (vector.masked, vector.pending) = (false, false);
@@ -137,6 +148,13 @@ impl Interrupts {
 }
 
 impl Vector {
+    /// What is pending goes on, if nobody keeps it.
+    fn let_through(&mut self) {
+        if !self.masked && !self.held && std::mem::take(&mut self.pending) {
+            self.ring();
+        }
+    }
+
     fn ring(&self) {
         // One that is full is readable, and that is all that is wanted.
         let _ = self.event.write(1);
@@ -166,6 +184,19 @@ mod tests {
         interrupts.vectors[1].ring();
         interrupts.set_masked(1, false);
         assert!(interrupts.take(1) && !interrupts.take(0) && !interrupts.take(2));
+    }
+
+    #[test]
+    fn who_holds_a_vector_does_not_mind_the_driver() {
+        let mut interrupts = Interrupts::new(1).unwrap();
+        interrupts.set_held(0, true);
+        interrupts.vectors[0].ring();
+        for masked in [true, false] {
+            interrupts.set_masked(0, masked);
+            assert!(!interrupts.take(0));
+        }
+        interrupts.set_held(0, false);
+        assert!(interrupts.take(0) && !interrupts.take(0));
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl PciTransport {
         interrupts.relay(device, || registers.take_isr())
     }
 
+    /// Keeps the messages of `vector` back, as a masked one's, whatever the driver does; or lets them through again.
+    /// For faults on purpose.
+    pub fn hold_vector(&mut self, vector: u16, held: bool) {
+        self.interrupts.set_held(vector, held);
+    }
+
     /// An interrupt by `vector` that the device has not sent, by way of the kernel: for faults on purpose.
     ///
     /// # Errors

@@ -13,15 +13,19 @@ use std::time::Duration;
 
 use harness::scenario::Scenario;
 use qemu::launch::{Nic, Wire};
-use qemu::protocol::{Command, LiveAccount, Start};
+use qemu::protocol::{Command, Disturb, LiveAccount, Start};
 
-use world::{Guest, OurNic, PATIENCE, digests, frames, wait_for};
+use world::{Datagrams, Guest, OurNic, PATIENCE, digests, frames, wait_for};
 
 /// Traffic of 20,000 frames that a translated guest keeps up with, for so many queue pairs.
 fn scenario(queues: u16) -> Scenario {
+    scenario_with(queues, "")
+}
+
+fn scenario_with(queues: u16, more: &str) -> Scenario {
     let text = format!(
         "[traffic]\nsource = 'generator'\nframes = 20_000\nrate = '5kpps'\nflows = 256\n\
-         size = 'imix'\n[channels]\ncombined = {queues}\n\
+         size = 'imix'\n[channels]\ncombined = {queues}\n{more}\
          [[handle]]\nname = 'all'\n[[handle]]\nname = 'half'\nengine = 'segments'\nkernel_buffer = '64KiB'\n\
          [handle.reader]\nperiod = '5ms'\n"
     );
@@ -81,7 +85,7 @@ fn our_driver_on_qemus_own_nic() {
     world::one_at_a_time(|| {
         let scenario = scenario(1);
         let sent = frames(&scenario);
-        let wire = world::Datagrams::new("own");
+        let wire = Datagrams::new("own");
         let mut guest =
             Guest::boot(Nic::on(Wire::Dgram { here: wire.guest(), there: wire.here() }));
         let started = guest.start(Start { digest: true, ..Start::of(scenario.to_toml()) });
@@ -96,12 +100,42 @@ fn our_driver_on_qemus_own_nic() {
         assert_eq!(account.queues[0].dropped_total(), 0);
         assert_eq!(account.handles[0].shown, sent.len() as u64);
         // Our driver may be started again, as often as one likes.
-        guest.start(Start { digest: true, ..Start::of(scenario.to_toml()) });
+        let start = Start { digest: true, ..Start::of(scenario.to_toml()) };
+        guest.start(start.clone());
         wire.send(&sent[..100], Duration::from_micros(200));
         wait_for(|| guest.account().received() == 100);
         assert_eq!(digest_of(&guest.stop()), digests(&sent[..100]));
+        // An interrupt that is lost, and one that nobody has sent.
+        let watched = scenario_with(1, "[driver]\nwatchdog = '20ms'\n").to_toml();
+        interrupts_go_wrong(&mut guest, &wire, &sent, Start { scenario: watched, ..start });
         guest.vm.power_off().unwrap();
     });
+}
+
+/// The watchdog finds what a held vector keeps from the driver; an interrupt for nothing is counted as that.
+fn interrupts_go_wrong(guest: &mut Guest, wire: &Datagrams, sent: &[Vec<u8>], start: Start) {
+    let queue = |guest: &mut Guest| guest.account().queue(0);
+    guest.start(start);
+    guest.disturb(Disturb::Hold(1));
+    wire.send(&sent[..50], Duration::from_micros(200));
+    wait_for(|| guest.account().received() == 50);
+    let held = queue(guest);
+    assert!(held.messages == 0 && held.counter("watchdog_recovered") > 0, "{held:?}");
+    guest.disturb(Disturb::Release(1));
+    wait_for(|| queue(guest).messages > 0);
+    let before = queue(guest);
+    guest.disturb(Disturb::Trigger(1));
+    wait_for(|| queue(guest).messages > before.messages);
+    let after = queue(guest);
+    assert!(
+        after.counter("spurious_interrupts") > before.counter("spurious_interrupts"),
+        "{after:?}"
+    );
+    let refused = guest.vm.call(Command::Disturb(Disturb::Trigger(99)), PATIENCE).unwrap_err();
+    assert!(refused.to_string().contains("triggering an interrupt"), "{refused}");
+    let account = guest.stop();
+    account.check().unwrap();
+    assert_eq!(digest_of(&account), digests(&sent[..50]));
 }
 
 /// The device writes where memory is mapped for it, and nowhere else: of the driver's receive buffers, those in the

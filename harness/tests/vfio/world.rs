@@ -17,7 +17,7 @@ use qemu::cache::Cache;
 use qemu::image::kernel::Kernel;
 use qemu::image::{Image, VFIO_DRIVER, agent};
 use qemu::launch::{Accel, Nic, Options, Vm};
-use qemu::protocol::{Command, LiveAccount, Reply, Start, Started};
+use qemu::protocol::{Command, Disturb, LiveAccount, QueueAccount, Reply, Start, Started};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// For anything that takes a moment.
@@ -219,6 +219,10 @@ impl Guest {
         Account(self.account_by(Command::Account))
     }
 
+    pub fn disturb(&mut self, what: Disturb) {
+        assert_eq!(self.call(Command::Disturb(what)), Reply::Nothing);
+    }
+
     pub fn stop(&mut self) -> LiveAccount {
         self.account_by(Command::Stop)
     }
@@ -243,5 +247,10 @@ impl Account {
     pub fn received(&self) -> u64 {
         assert_eq!(self.0.error, None);
         self.0.queues.iter().map(|queue| queue.received).sum()
+    }
+
+    /// Of one queue.
+    pub fn queue(mut self, number: usize) -> QueueAccount {
+        self.0.queues.swap_remove(number)
     }
 }

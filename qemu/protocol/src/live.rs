@@ -74,6 +74,19 @@ pub const CORE_SOCKET: &str = "npf";
 /// The one of Linux's own capture.
 pub const RING_SOCKET: &str = "tpacket_v3";
 
+/// What is done to an interrupt vector of our driver's device: 0 is the configuration's, 1 + i that of receive
+/// queue i.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Disturb {
+    /// An interrupt that the device has not sent, by VFIO's own trigger.
+    Trigger(u16),
+    /// Its messages are kept back, at most one of them.
+    Hold(u16),
+    /// They come again.
+    Release(u16),
+}
+
 /// What runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

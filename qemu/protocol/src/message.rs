@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::Blob;
-use crate::live::{LiveAccount, Start, Started};
+use crate::live::{Disturb, LiveAccount, Start, Started};
 use crate::lockstep::{Ended, Lockstep, Progress};
 
 /// Of the messages below; both sides must have the same.
@@ -193,6 +193,8 @@ pub enum Command {
     Start(Start),
     /// The account of what was started, now. [`Reply::Account`].
     Account,
+    /// Disturb the interrupts of our driver that runs. [`Reply::Nothing`].
+    Disturb(Disturb),
     /// Stop it: the device first, then all that was received is read. [`Reply::Account`].
     Stop,
     /// End everything and power off. [`Reply::Nothing`] comes first.

@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn filters_come_compiled() {
         let filter = "no expression that any compiler takes";
-        let text = format!("[[handle]]\nfilter = \"{filter}\"\nsnaplen = \"100B\"\n");
+        let text = format!("[[handle]]\nfilter = \"{filter}\"\nsnaplen = 100\n");
         // ret #5
         let program = vec![0, 6, 0, 0, 0, 0, 0, 5];
         let mut start = Start::of(text);

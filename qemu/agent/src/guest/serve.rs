@@ -1,6 +1,6 @@
 //! A command, done.
 
-use protocol::{Command, Driver, Reply, Start};
+use protocol::{Command, Disturb, Driver, Reply, Start};
 
 use super::linux::Linux;
 use super::live::Live;
@@ -72,6 +72,15 @@ impl Work {
         .map(Reply::Account)
     }
 
+    fn disturb(&self, what: Disturb) -> Result<Reply, Refusal> {
+        match self.frames.as_ref().ok_or_else(nothing)? {
+            Frames::Live(live) => live.disturb(what).map(|()| Reply::Nothing),
+            Frames::Linux(_) => {
+                Err(Refusal::Value("the interrupts are those of Linux's driver".into()))
+            }
+        }
+    }
+
     fn stop(&mut self) -> Result<Reply, Refusal> {
         match self.frames.take().ok_or_else(nothing)? {
             Frames::Live(live) => live.stop(),
@@ -113,6 +122,7 @@ pub fn serve(command: Command, work: &mut Work) -> Result<Reply, Refusal> {
         Command::ReceiveDatagrams { port, idle_ms } => udp::receive(port, idle_ms),
         Command::Start(start) => work.start(start),
         Command::Account => work.account(),
+        Command::Disturb(what) => work.disturb(what),
         Command::Stop => work.stop(),
         Command::PowerOff => Ok(Reply::Nothing),
     }

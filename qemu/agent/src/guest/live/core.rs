@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use driver::vfio::PciTransport;
 use driver::{DmaRegion, Driver, DriverConfig, DriverError, Interrupt, Progress, Transport};
 use harness::real_time::Clock;
+use protocol::Disturb;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::tap::Taps;
@@ -99,6 +100,21 @@ impl<'a> Core<'a> {
         if let Interrupt::Poll(queue) = driver.interrupt(clock.now(), vector, transport, taps) {
             self.poll(queue);
         }
+    }
+
+    /// Does something to an interrupt vector.
+    ///
+    /// # Errors
+    /// VFIO refuses, in words.
+    pub fn disturb(&mut self, what: Disturb) -> Result<(), String> {
+        match what {
+            Disturb::Trigger(vector) => {
+                self.transport.trigger(vector).map_err(|error| error.to_string())?;
+            }
+            Disturb::Hold(vector) => self.transport.hold_vector(vector, true),
+            Disturb::Release(vector) => self.transport.hold_vector(vector, false),
+        }
+        Ok(())
     }
 
     /// Does what timers ask for, and lets the queues go on that are still scheduled.

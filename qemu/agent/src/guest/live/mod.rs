@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 
 use harness::guest::{handles, offer};
 use harness::real_time::Clock;
-use protocol::{LiveAccount, Start, Started};
+use protocol::{Disturb, LiveAccount, Start, Started};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use self::core::Core;
@@ -32,6 +32,7 @@ use super::{scenario, vfio};
 /// What the host wants of a loop; the answer goes where it says.
 enum Ask {
     Account(Sender<LiveAccount>),
+    Disturb(Disturb, Sender<Result<(), String>>),
     Stop(Sender<LiveAccount>),
 }
 
@@ -69,6 +70,14 @@ impl Live {
         self.ask(Ask::Account)
     }
 
+    /// Does something to an interrupt vector.
+    ///
+    /// # Errors
+    /// VFIO refuses, or the loop has ended, which it must not.
+    pub fn disturb(&self, what: Disturb) -> Result<(), Refusal> {
+        self.ask(|answer| Ask::Disturb(what, answer))?.map_err(Refusal::Value)
+    }
+
     /// Stops the device, reads what is left, and ends.
     ///
     /// # Errors
@@ -80,12 +89,12 @@ impl Live {
         }
     }
 
-    fn ask(&self, ask: impl FnOnce(Sender<LiveAccount>) -> Ask) -> Result<LiveAccount, Refusal> {
-        let (answer, account) = channel();
-        let gone = |_| Refusal::Value("the driver's loop has ended".into());
+    fn ask<T>(&self, ask: impl FnOnce(Sender<T>) -> Ask) -> Result<T, Refusal> {
+        let (answer, answered) = channel();
+        let gone = |()| Refusal::Value("the driver's loop has ended".into());
         self.asks.send(ask(answer)).map_err(|_| gone(()))?;
         self.bell.write(1).map_err(Refusal::system("the loop's bell"))?;
-        account.recv().map_err(|_| gone(()))
+        answered.recv().map_err(|_| gone(()))
     }
 }
 

@@ -136,6 +136,7 @@ impl MutEventSubscriber for Subscriber<'_, '_> {
                     match ask {
                         // Whoever has asked may have gone.
                         Ask::Account(answer) => drop(answer.send(shared.core.account())),
+                        Ask::Disturb(what, answer) => drop(answer.send(shared.core.disturb(what))),
                         Ask::Stop(answer) => shared.stop = Some(answer),
                     }
                 }
