@@ -14,7 +14,7 @@ mod message;
 
 pub use blob::{BLOB_MAX, Blob};
 pub use live::{
-    CORE_SOCKET, Disturb, Driver, HandleAccount, LiveAccount, QueueAccount, RING_SOCKET, SocketAccount,
-    Sockets, Start, Started,
+    CORE_SOCKET, Disturb, Driver, HandleAccount, LiveAccount, QueueAccount, RING_SOCKET,
+    SocketAccount, Sockets, Start, Started,
 };
 pub use message::*;
