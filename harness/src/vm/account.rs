@@ -3,7 +3,7 @@
 //! Contract: at rest every frame that a queue was offered is dropped by the NIC, held by it, or delivered; what was
 //! delivered the guest has received, frame for frame, and says what became of it.
 
-use qemu::protocol::{CORE_SOCKET, LiveAccount, QueueAccount, SocketAccount};
+use qemu::protocol::{LiveAccount, QueueAccount, SocketAccount};
 
 use super::Driver;
 use crate::nic::tally::Tally;
@@ -34,19 +34,20 @@ impl Account {
         self.nic.iter().map(|nic| nic.device.written).sum()
     }
 
-    /// Frames that the NIC or our driver dropped, over all queues, or that had no room in the handles' socket.
+    /// Frames that the NIC or our driver dropped, over all queues, or that had no room in the first socket.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let nic: u64 = self.nic.iter().map(|nic| nic.device.dropped_total()).sum();
         let driver: u64 = self.guest.queues.iter().map(QueueAccount::dropped_total).sum();
-        let core = self.guest.sockets.iter().find(|socket| socket.name == CORE_SOCKET);
-        nic + driver + core.map_or(0, |socket| socket.dropped)
+        nic + driver + self.guest.sockets.first().map_or(0, |socket| socket.dropped)
     }
 
     /// Frames on the way to the handles: in the NIC, in rings, in the system of the guest.
     #[must_use]
     pub fn held(&self) -> u64 {
-        self.offered().saturating_sub(self.guest.indicated() + self.dropped())
+        let socket = self.guest.sockets.first();
+        let taken = socket.map_or_else(|| self.guest.indicated(), |socket| socket.taken);
+        self.offered().saturating_sub(taken + self.dropped())
     }
 
     /// Whether no more frames come.

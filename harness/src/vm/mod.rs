@@ -114,6 +114,16 @@ pub struct Outcome {
     pub faults: Vec<String>,
 }
 
+impl Outcome {
+    /// Whether the account adds up; `None`: the guest was not asked at rest.
+    #[must_use]
+    pub fn check(&self) -> Option<Result<(), String>> {
+        let ready = self.machine.as_ref().is_some_and(|machine| machine.ready.is_some());
+        let rests = ready && !matches!(self.end, End::Failed { .. });
+        rests.then(|| self.account.check())
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub enum End {
@@ -225,8 +235,11 @@ pub fn run(
             error if never_ran(&error) => return Err(VmRunError::Vm(Box::new(error))),
             error => {
                 let silent = matches!(error, VmError::Silent { .. });
+                // A kernel that does not fit ends before it has a console.
+                let mute = matches!(&error, VmError::Ended { status, console, .. }
+                    if status.success() && console.is_empty());
                 let mut error = error.to_string();
-                if MEMORY.iter().any(|said| error.contains(said)) {
+                if mute || MEMORY.iter().any(|said| error.contains(said)) {
                     error += "\n  the guest may want more memory (--memory)";
                 }
                 End::Failed { error, silent }
@@ -237,8 +250,9 @@ pub fn run(
 }
 
 /// What a guest without memory says.
-const MEMORY: [&str; 5] = [
+const MEMORY: [&str; 6] = [
     "Out of memory",
+    "out_of_memory",
     "out of memory",
     "deadlocked on memory",
     "Initramfs unpacking failed",

@@ -93,8 +93,8 @@ fn tell(args: &RunArgs, scenario: &Scenario, outcome: &Outcome) -> Result<Exit, 
             eprintln!("rxlab: {error}");
             if *silent { Exit::NoProgress } else { Exit::Unexpected }
         }
-        end => match (outcome.account.check(), end) {
-            (Err(wrong), End::Complete) => {
+        end => match (outcome.check(), end) {
+            (Some(Err(wrong)), _) => {
                 eprintln!("rxlab: the account is broken: {wrong}");
                 Exit::AccountBroken
             }
