@@ -139,6 +139,9 @@ mod tests {
     use super::*;
     use nic_model::DeviceCounters;
 
+    /// Puts something wrong into an account.
+    type Spoil = fn(&mut Account);
+
     fn nic(frames: u64) -> Tally {
         let device = DeviceCounters { offered: frames, written: frames, ..Default::default() };
         let mut nic = Tally { device, ..Tally::default() };
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn what_linux_has_not_seen_is_named() {
         assert_eq!((linux().check(), linux().rests(), linux().held()), (Ok(()), true, 0));
-        let spoilt: [(fn(&mut Account), &str); 4] = [
+        let spoilt: [(Spoil, &str); 4] = [
             (|account| account.nic[0].device.offered = 11, "the NIC was offered 11"),
             (|account| account.guest.sockets[1].taken = 9, "socket tpacket_v3"),
             (

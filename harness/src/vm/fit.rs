@@ -9,7 +9,7 @@ use crate::threads::fit::{self, Unfit};
 
 /// A scenario asks for what a guest that runs freely has not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {what}; leave it out")]
+#[error("{key}: {what}, or leave it out")]
 pub struct UnfitForGuest {
     /// Key of the scenario.
     pub key: String,
@@ -27,7 +27,7 @@ const RING_MAX: u16 = 1024;
 pub fn check(scenario: &Scenario, nic: NicKind) -> Result<(), UnfitForGuest> {
     fit::check(scenario).map_err(|Unfit { key, what }| UnfitForGuest {
         key,
-        what: format!("{what} only where virtual time drives the driver"),
+        what: format!("{what} only in virtual time; play it with --lockstep"),
     })?;
     let unfit = |key: &str, what: &str| {
         let (key, what) = (key.into(), what.into());
@@ -36,16 +36,16 @@ pub fn check(scenario: &Scenario, nic: NicKind) -> Result<(), UnfitForGuest> {
     if nic == NicKind::Qemu && scenario.channels.combined > 1 {
         return unfit(
             "channels.combined",
-            "QEMU's own NIC has one queue pair on a wire of datagrams",
+            "QEMU's own NIC has one queue pair on a wire of datagrams; take one",
         );
     }
     if scenario.ring.rx.max(scenario.ring.tx) > RING_MAX {
-        return unfit("ring", "QEMU's rings have 1024 entries at most");
+        return unfit("ring", "QEMU's rings have 1024 entries at most; take fewer");
     }
     for (index, handle) in scenario.handle.iter().enumerate() {
         if handle.filter_engine == FilterEngine::Jit {
             let key = format!("handle.{index}.filter_engine");
-            return unfit(&key, "the guest's agent has no compiler for filters");
+            return unfit(&key, "the guest's agent has no compiler for filters; take interpreter");
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Figures, Spread, show};
+use crate::cli::scenario::Failure;
 use crate::cli::vm::{KernelArgs, MachineArgs, modules_for};
 use crate::exit::Exit;
 use crate::nic::build::Origin;
@@ -208,7 +209,7 @@ fn measure(args: &VmArgs) -> Result<Table, String> {
 /// How long it takes to write an image, and how large it is.
 fn image(args: &KernelArgs) -> Result<ImageFigures, String> {
     let text = |error: qemu::image::ImageError| error.to_string();
-    let kernel = args.find(&Cache::of_user()).map_err(|failure| failure.words())?;
+    let kernel = args.find(&Cache::of_user()).map_err(Failure::words)?;
     let agent = agent::find(None).map_err(text)?;
     let folder = Folder::new().map_err(|error| error.to_string())?;
     let started = Instant::now();
@@ -229,7 +230,7 @@ fn turn(args: &VmArgs, variant: &Variant, window: Duration) -> Result<(Outcome, 
     let scenario = Scenario::parse(&text, "(bench vm)", &[]).map_err(|error| error.to_string())?;
     let scenario = scenario.resolved();
     let machine = args.machine.machine(variant.driver, 1, Arc::default());
-    let machine = machine.map_err(|failure| failure.words())?;
+    let machine = machine.map_err(Failure::words)?;
     let choices = Choices {
         driver: variant.driver,
         nic: NicKind::Rxlab,
