@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use harness::lockstep::{Asked, Guest, Run, verify};
@@ -19,6 +20,7 @@ use qemu::launch::{Accel, Options};
 use qemu::protocol::lockstep::Trace;
 
 use common::folder;
+use common::process::Process;
 
 fn options() -> Options {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -85,4 +87,75 @@ fn every_engine_and_faults_as_in_one_process() {
             ("refill.toml", &["traffic.frames=500", "ring.format=packed"]),
         ],
     );
+}
+
+/// The program, playing so many frames in a guest.
+fn rxlab_vm(command: &str, more: &[&str]) -> std::process::Command {
+    let mut program = common::rxlab();
+    program.args(["vm", command, "scenarios/default.toml", "--accel", "tcg"]).args(more);
+    program
+}
+
+#[test]
+fn the_program_says_that_both_are_the_same() {
+    let (code, said, cried) =
+        common::told(&rxlab_vm("verify", &["--set", "traffic.frames=200"]).output().unwrap());
+    assert_eq!(code, 0, "{cried}");
+    assert!(said.starts_with("the same: ") && said.contains("offered 200 = "), "{said}");
+}
+
+#[test]
+fn whoever_stops_a_run_has_its_account() {
+    let mut program = rxlab_vm("run", &["--trace", "--pictures", "1000000"]);
+    let mut run = Process::start(&mut program);
+    // Until it plays.
+    let mut first = [0; 4];
+    run.0.as_mut().unwrap().stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    run.signal("INT");
+    let (code, said, cried) = common::told(&run.end());
+    assert_eq!(code, 130, "{cried}");
+    assert!(said.contains("end: interrupted") && said.contains("account: ok"), "{said}");
+}
+
+#[test]
+fn when_qemu_dies_the_account_up_to_then_is_told() {
+    let mut program = rxlab_vm("run", &["--trace", "--pictures", "1000000"]);
+    let mut run = Process::start(&mut program);
+    let mut first = [0; 4];
+    run.0.as_mut().unwrap().stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    let qemu = children(run.0.as_ref().unwrap().id());
+    assert_eq!(qemu.len(), 1, "{qemu:?}");
+    let killed = std::process::Command::new("kill").args(["-KILL", &qemu[0].to_string()]).status();
+    assert!(killed.unwrap().success());
+    let (code, _, cried) = common::told(&run.end());
+    assert_eq!(code, 1, "{cried}");
+    assert!(cried.contains("QEMU has ended") && cried.contains("the account after "), "{cried}");
+    assert!(cried.contains("the NIC by then: offered "), "{cried}");
+    assert!(!Path::new(&format!("/proc/{}", qemu[0])).exists());
+}
+
+/// Processes that this one has started.
+fn children(of: u32) -> Vec<u32> {
+    let parent = |id: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // Behind the name, which may have spaces: state and parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| parent(*id) == Some(of)).collect()
+}
+
+#[test]
+fn what_a_guest_in_lockstep_has_not_is_refused_before_it_boots() {
+    for (more, words) in [
+        (&["--driver", "linux"][..], "no virtual time"),
+        (&["--nic", "qemu"], "no virtual time"),
+        (&["--set", "handle.0.filter_engine=jit"], "no compiler"),
+    ] {
+        let (code, _, cried) =
+            common::told(&rxlab_vm("run", &[&["--lockstep"], more].concat()).output().unwrap());
+        assert!(code == 2 && cried.contains(words), "{code} {cried}");
+        assert!(!cried.contains("hello after"), "{cried}");
+    }
 }

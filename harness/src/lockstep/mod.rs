@@ -319,6 +319,16 @@ impl Play<'_> {
     }
 }
 
+/// Whether a guest can play it: worth asking before one boots.
+///
+/// # Errors
+/// It asks for what a guest does not have, or a filter does not compile.
+pub fn check(scenario: &Scenario) -> Result<(), LockstepError> {
+    possible(scenario)?;
+    setup::compiled(scenario)?;
+    Ok(())
+}
+
 /// A guest has no compiler for filters.
 fn possible(scenario: &Scenario) -> Result<(), LockstepError> {
     let jit = scenario.handle.iter().find(|handle| handle.filter_engine == FilterEngine::Jit);

@@ -15,7 +15,7 @@ use crate::cli::scenario::{Failure, frames, repeat_of};
 use crate::cli::watch::Watcher;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::lockstep::{Asked, Guest, LockstepError, Run};
+use crate::lockstep::{self, Asked, Guest, LockstepError, Run};
 use crate::output::stdout;
 use crate::scenario::Scenario;
 use crate::vm::Driver;
@@ -42,6 +42,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let interrupt =
         Interrupt::install().map_err(|error| Failure::Output(format!("signals: {error}")))?;
     let scenario = scenario_of(&args.scenario, args.queues, args.engine.as_deref())?;
+    lockstep::check(&scenario).map_err(|error| failure(&args.machine, error))?;
     let queues = scenario.channels.combined;
     let machine = args.machine.machine(Driver::Vfio, queues, interrupt.flag())?;
     let own = machine.place.path().join("files");

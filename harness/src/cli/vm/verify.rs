@@ -10,7 +10,7 @@ use crate::cli::scenario::Failure;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::lockstep::verify::compare;
-use crate::lockstep::{Asked, Guest};
+use crate::lockstep::{self, Asked, Guest};
 use crate::output::file::write_whole;
 use crate::output::stdout;
 use crate::report::json::ResultFile;
@@ -32,6 +32,7 @@ fn try_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let mut scenario = scenario_of(&args.scenario, args.queues, args.engine.as_deref())?;
     // An event says where two runs part, a sum only that they do.
     scenario.output.events = EventsOutput::All;
+    lockstep::check(&scenario).map_err(|error| failure(&args.machine, error))?;
     let queues = scenario.channels.combined;
     let machine = args.machine.machine(Driver::Vfio, queues, interrupt.flag())?;
     let folder = args.out.as_deref().unwrap_or(machine.place.path());
