@@ -1,3 +1,5 @@
+//! A world whose NIC is at the other end of a wire, against one whose NIC is here.
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
