@@ -16,6 +16,7 @@ use qemu::cache::Cache;
 use qemu::image::{Image, agent};
 use qemu::launch::Folder;
 use qemu::protocol::Sockets;
+use qemu::protocol::lockstep::Trace;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,9 +24,11 @@ use super::{Figures, Spread, show};
 use crate::cli::scenario::Failure;
 use crate::cli::vm::{KernelArgs, MachineArgs, modules_for};
 use crate::exit::Exit;
+use crate::lockstep::{Asked, Guest, LockstepError};
 use crate::nic::build::Origin;
-use crate::scenario::Scenario;
+use crate::scenario::{self, Scenario};
 use crate::vm::{self, Account, Choices, Driver, End, NicKind, Outcome, Watch};
+use crate::world::embedded::Unwatched;
 
 /// What to measure.
 #[derive(Args)]
@@ -51,6 +54,9 @@ pub fn vm(args: &VmArgs) -> Exit {
 /// Frames that are taken before the window begins.
 const WARM: Duration = Duration::from_secs(1);
 
+/// Frames of a run in lockstep.
+const LOCKSTEP_FRAMES: u64 = 2000;
+
 /// One way through a guest.
 struct Variant {
     name: &'static str,
@@ -60,7 +66,7 @@ struct Variant {
     scenario: &'static str,
 }
 
-const VARIANTS: [Variant; 5] = [
+const VARIANTS: [Variant; 6] = [
     Variant {
         name: "our driver, NPF core",
         driver: Driver::Vfio,
@@ -91,6 +97,12 @@ const VARIANTS: [Variant; 5] = [
         sockets: Sockets::Ring,
         scenario: "",
     },
+    Variant {
+        name: "our driver, coalescing 64 or 50 us",
+        driver: Driver::Vfio,
+        sockets: Sockets::Both,
+        scenario: "[coalesce]\nrx_usecs = '50us'\nrx_frames = 64\n",
+    },
 ];
 
 /// The figures.
@@ -109,6 +121,8 @@ struct Table {
     ratio: Spread,
     /// Ours to Linux's own capture.
     ratio_ring: Spread,
+    /// Steps per second of the built-in scenario in lockstep.
+    lockstep: Spread,
 }
 
 #[derive(Serialize)]
@@ -158,6 +172,8 @@ impl Figures for Table {
         }
         text += &format!("{:<36}{:>18}\n", "ratio to AF_PACKET", self.ratio.with_least());
         text += &format!("{:<36}{:>18}\n", "ratio to TPACKET_V3", self.ratio_ring.with_least());
+        let steps = format!("{:.0} ({:.0})", self.lockstep.median, self.lockstep.min);
+        text += &format!("{:<36}{steps:>18}\n", "lockstep, steps per second");
         text
     }
 }
@@ -168,6 +184,7 @@ fn measure(args: &VmArgs) -> Result<Table, String> {
     let mut rates = VARIANTS.map(|_| Vec::new());
     let mut interrupts = VARIANTS.map(|_| Vec::new());
     let mut boot = [const { Vec::new() }; 3];
+    let mut steps = Vec::new();
     let mut machine = None;
     for _ in 0..args.rounds.max(1) {
         for (number, variant) in VARIANTS.iter().enumerate() {
@@ -184,6 +201,7 @@ fn measure(args: &VmArgs) -> Result<Table, String> {
             }
             machine = outcome.machine;
         }
+        steps.push(lockstep(args)?);
     }
     let machine = machine.ok_or("no guest came up")?;
     let of = |values: &Vec<f64>| Spread::of(values).ok_or("no round");
@@ -203,6 +221,7 @@ fn measure(args: &VmArgs) -> Result<Table, String> {
         variants: rows.collect::<Result<_, &str>>()?,
         ratio: Spread::of_ratios(&rates[0], &rates[3]).ok_or("no round")?,
         ratio_ring: Spread::of_ratios(&rates[0], &rates[4]).ok_or("no round")?,
+        lockstep: of(&steps)?,
     })
 }
 
@@ -248,6 +267,27 @@ fn turn(args: &VmArgs, variant: &Variant, window: Duration) -> Result<(Outcome, 
     outcome.account.check().map_err(|wrong| format!("{}: {wrong}", variant.name))?;
     let rate = window.rate().ok_or_else(|| format!("{}: no frame was counted", variant.name))?;
     Ok((outcome, rate))
+}
+
+/// The built-in scenario in lockstep, cut short: steps per second.
+fn lockstep(args: &VmArgs) -> Result<f64, String> {
+    let sets = [format!("traffic.frames={LOCKSTEP_FRAMES}")];
+    let scenario = Scenario::parse(scenario::DEFAULT, "(bench vm)", &sets);
+    let scenario = scenario.map_err(|error| error.to_string())?.resolved();
+    let queues = scenario.channels.combined;
+    let machine = args.machine.machine(Driver::Vfio, queues, Arc::default());
+    let machine = machine.map_err(Failure::words)?;
+    let out = machine.place.path().join("files");
+    std::fs::create_dir(&out).map_err(|error| error.to_string())?;
+    let text = |error: LockstepError| error.to_string();
+    let mut guest = Guest::start(machine.options, queues).map_err(text)?;
+    let asked = Asked { out: &out, repeat: "", trace: Trace::Nothing };
+    let run = guest.play(&scenario, &asked, &mut Unwatched, &mut |_| {}).map_err(text)?;
+    guest.end().map_err(text)?;
+    if !run.ended.adds_up {
+        return Err(format!("in lockstep: {}", run.ended.end));
+    }
+    Ok(run.progress.steps as f64 / run.wall.as_secs_f64().max(1e-9))
 }
 
 fn interrupts_of(account: &Account) -> f64 {
