@@ -90,6 +90,10 @@ fn our_driver_on_qemus_own_nic() {
             Guest::boot(Nic::on(Wire::Dgram { here: wire.guest(), there: wire.here() }));
         let started = guest.start(Start { digest: true, ..Start::of(scenario.to_toml()) });
         assert!(started.bypasses_iommu && started.msix, "{started:?}");
+        assert!(
+            started.notices.iter().any(|said| said.contains("bypasses the IOMMU")),
+            "{started:?}"
+        );
         // Memory in one physical piece, of huge pages.
         assert_eq!((started.memory.0 % (2 << 20), started.memory.1 % (2 << 20)), (0, 0));
         wire.send(&sent, Duration::from_micros(200));

@@ -117,7 +117,7 @@ fn run(
     let handles = handles::open(&scenario).map_err(|error| Refusal::Value(error.to_string()))?;
     let (address, device) = vfio::take()?;
     let offered = device.features();
-    let (config, notices) = offer::cut(&scenario, offered);
+    let (config, mut notices) = offer::cut(&scenario, offered);
     let bytes = config.memory_needed().map_err(driver::DriverError::from)?;
     let (memory, hole) = match start.hole {
         None => (vfio::memory(&device, start.iova, bytes)?, None),
@@ -127,6 +127,13 @@ fn run(
         }
     };
     let bypasses_iommu = device.bypasses_iommu();
+    if bypasses_iommu {
+        notices.push(
+            "the device bypasses the IOMMU: its addresses are physical ones, and nothing keeps it from any \
+             memory"
+                .into(),
+        );
+    }
     let mut started = Started {
         device: address.to_string(),
         offered,
