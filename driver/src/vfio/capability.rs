@@ -41,7 +41,7 @@ pub struct Notify {
 /// The structures of a virtio device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Structures {
-    /// Common configuration, at least [`COMMON_BYTES`].
+    /// Common configuration, at least [`COMMON_BYTES`] long.
     pub common: Place,
     /// Notification area, at least one doorbell.
     pub notify: Notify,

@@ -22,7 +22,7 @@ mod registers;
 mod transport;
 
 pub use address::{AddressError, PciAddress};
-pub use capability::{CapabilityError, Notify, Place, Structures};
+pub use capability::CapabilityError;
 pub use device::Device;
 pub use error::VfioError;
 pub use place::{Sysfs, VFIO_DRIVER};

@@ -60,7 +60,7 @@ pub fn write<T: Serialize>(to: &mut impl Write, message: &T) -> Result<(), Frame
 /// The same with a body that is bytes of whatever form.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_bytes(to: &mut impl Write, body: &[u8]) -> Result<(), FrameError> {
     if body.len() > LENGTH_MAX {
         return Err(FrameError::TooLong { length: body.len() });
