@@ -197,15 +197,6 @@ pub trait Watch {
     fn look(&mut self, account: &Account);
 }
 
-/// Nobody.
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn phase(&mut self, _what: &str) {}
-
-    fn look(&mut self, _account: &Account) {}
-}
-
 /// Plays `scenario`, which must be resolved.
 ///
 /// # Errors

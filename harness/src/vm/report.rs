@@ -132,18 +132,18 @@ fn nic_drops(account: &Account, reason: DropReason) -> u64 {
     account.nic.iter().map(|nic| nic.device.dropped[reason.index()]).sum()
 }
 
-/// By queue: with our driver also what it has made of the frames.
+/// By queue: with our driver also what it has made of the frames, with Linux's the NIC's interrupts.
 fn queues(text: &mut String, account: &Account) {
     let ours = !account.guest.queues.is_empty();
-    let third = if ours { "indicated" } else { "" };
+    let third = if ours { "indicated" } else { "interrupts" };
     let titles = ["offered", "delivered", third, "dropped", "in FIFO"];
     row(text, "", titles.map(str::to_owned));
     for (number, nic) in account.nic.iter().enumerate() {
         let queue = account.guest.queues.get(number);
         let dropped = nic.device.dropped_total() + queue.map_or(0, QueueAccount::dropped_total);
-        let indicated = queue.map_or(String::new(), |queue| count(queue.indicated));
+        let third = count(queue.map_or(nic.interrupts[0], |queue| queue.indicated));
         let [offered, written] = [nic.device.offered, nic.device.written].map(count);
-        let cells = [offered, written, indicated, count(dropped), count(nic.held)];
+        let cells = [offered, written, third, count(dropped), count(nic.held)];
         row(text, &format!("rxq{number}"), cells);
     }
     *text += "\n";

@@ -86,7 +86,7 @@ fn what_the_system_lacks_is_told_and_unexpected() {
 #[test]
 fn a_guest_without_memory_is_told() {
     world::alone(|| {
-        for memory in ["40", "80"] {
+        for memory in ["40", "64"] {
             let words = ["QEMU has ended", "more memory (--memory)"];
             let said = fails(&["--memory", memory], 1, &words);
             assert!(said.contains("end: failed"), "{memory}: {said}");

@@ -23,6 +23,8 @@ const PROGRAM: &str = "qemu-system-x86_64";
 const INCOMING: &str = "incoming";
 /// How long QEMU may take to end when its guest has powered off.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long what it has said may take to be heard, when its port is closed.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A QEMU whose guest has said hello.
 pub struct Vm {
@@ -396,7 +398,12 @@ impl Vm {
     fn say(&mut self, message: &ToGuest) -> Result<(), VmError> {
         let limit = self.port.set_write_timeout(Some(LAST_PATIENCE));
         limit.map_err(|error| VmError::System { what: "the agent's socket", error })?;
-        frame::write(&mut self.port, message).map_err(|error| self.broken(error, LAST_PATIENCE))
+        let Err(error) = frame::write(&mut self.port, message) else { return Ok(()) };
+        // A guest that gives up says so before it closes its port.
+        match self.hear(Instant::now() + LAST_WORDS) {
+            Err(fault @ VmError::Fault { .. }) => Err(fault),
+            _ => Err(self.broken(error, LAST_PATIENCE)),
+        }
     }
 
     fn hear(&mut self, deadline: Instant) -> Result<FromGuest, VmError> {

@@ -25,7 +25,8 @@ pub(in crate::cli) struct Machine {
 
 /// The folder of a VM.
 pub(in crate::cli) struct Place {
-    folder: Option<Folder>,
+    /// What takes it away in the end.
+    _folder: Option<Folder>,
     path: PathBuf,
 }
 
@@ -37,14 +38,13 @@ impl Place {
         if keep {
             eprintln!("rxlab vm: the VM's files stay in {}", path.display());
             std::mem::forget(folder);
-            return Ok(Self { folder: None, path });
+            return Ok(Self { _folder: None, path });
         }
-        Ok(Self { folder: Some(folder), path })
+        Ok(Self { _folder: Some(folder), path })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        debug_assert!(self.folder.as_ref().is_none_or(|folder| folder.0 == self.path));
         &self.path
     }
 }
