@@ -10,6 +10,7 @@ use super::side::Side;
 use super::{Account, Choices, Driver, End, INTERFACE, Machine, Outcome, Watch};
 use crate::filter::Compiled;
 use crate::nic::build::Origin;
+use crate::nic::tally::Tally;
 use crate::scenario::Scenario;
 
 /// How long the guest may take for anything.
@@ -27,6 +28,8 @@ pub struct Play<'a> {
     side: Side,
     machine: Option<Machine>,
     guest: LiveAccount,
+    /// What the NIC has counted, once the guest has stopped.
+    nic: Option<Vec<Tally>>,
     notices: Vec<String>,
     wall: Duration,
 }
@@ -40,6 +43,7 @@ impl<'a> Play<'a> {
             side,
             machine: None,
             guest: LiveAccount::default(),
+            nic: None,
             notices: Vec::new(),
             wall: Duration::ZERO,
         }
@@ -82,6 +86,8 @@ impl<'a> Play<'a> {
         self.side.go();
         let end = self.watch(&mut vm, &options.stop, watch)?;
         self.guest = self.ask(&mut vm, Command::Stop)?;
+        // What a guest that powers off unmaps first, and rings break by, is no part of the run.
+        self.nic = Some(self.side.tallies());
         vm.power_off()?;
         Ok(end)
     }
@@ -113,7 +119,7 @@ impl<'a> Play<'a> {
     }
 
     fn account(&self) -> Account {
-        let nic = self.side.tallies();
+        let nic = self.nic.clone().unwrap_or_else(|| self.side.tallies());
         let shares_traffic = self.choices.from == Origin::Traffic;
         Account { nic, guest: self.guest.clone(), driver: self.choices.driver, shares_traffic }
     }

@@ -16,6 +16,7 @@ use nic_model::DropReason;
 use qemu::launch::{Nic as Card, Wire};
 
 use super::{Choices, NicKind, VmRunError};
+use crate::nic::lane::Order;
 use crate::nic::port::Begin;
 use crate::nic::served::Nic;
 use crate::nic::tally::Tally;
@@ -49,6 +50,8 @@ impl Side {
                 let listener = UnixListener::bind(&path).map_err(socket)?;
                 let from = choices.from.clone();
                 let nic = Nic::listen(scenario, from, false, Vec::new(), listener, Begin::Command)?;
+                // The report says it.
+                nic.desk().lanes().iter().for_each(|lane| lane.order(Order::BeQuiet));
                 (Self::Lanes(nic), Wire::VhostUser(path))
             }
             NicKind::Qemu => {
