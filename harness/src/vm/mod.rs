@@ -223,7 +223,7 @@ pub fn run(
             VmError::Stopped { stopped: Stopped::Asked, .. } => End::Interrupted,
             VmError::Stopped { stopped: Stopped::TimeLimit, .. } => End::TimeLimit,
             // Nothing has run yet.
-            error if never_ran(&error) => return Err(VmRunError::Vm(Box::new(error))),
+            error if error.is_before_the_machine() => return Err(VmRunError::Vm(Box::new(error))),
             error => {
                 let silent = matches!(error, VmError::Silent { .. });
                 // A kernel that does not fit ends before it has a console.
@@ -249,13 +249,3 @@ const MEMORY: [&str; 6] = [
     "Initramfs unpacking failed",
     "Cannot allocate memory",
 ];
-
-fn never_ran(error: &VmError) -> bool {
-    matches!(
-        error,
-        VmError::NoQemu { .. }
-            | VmError::NoVersion { .. }
-            | VmError::TooOld { .. }
-            | VmError::NoKvm(_)
-    )
-}

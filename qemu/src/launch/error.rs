@@ -163,3 +163,14 @@ pub enum VmError {
 fn said(what: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("\n  {what}:\n{text}") }
 }
+
+impl VmError {
+    /// Whether there was no machine at all: QEMU is not there, cannot be used, or not with KVM.
+    #[must_use]
+    pub fn is_before_the_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::NoQemu { .. } | Self::NoVersion { .. } | Self::TooOld { .. } | Self::NoKvm(_)
+        )
+    }
+}

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use qemu::launch::VmError;
 use qemu::protocol::lockstep as wire;
 
 use super::run::{repeat, scenario_of};
@@ -120,21 +119,9 @@ pub(super) fn failure(machine: &MachineArgs, error: LockstepError) -> Failure {
     match error {
         LockstepError::Scenario(what) => Failure::Usage(what),
         LockstepError::Setup(error) => Failure::Setup(error),
-        LockstepError::Vm { error, progress, .. } if progress.steps == 0 && never_ran(&error) => {
-            machine.failure(&error)
-        }
+        LockstepError::Vm { error, .. } if error.is_before_the_machine() => machine.failure(&error),
         error => Failure::Ended(error.exit(), error.to_string()),
     }
-}
-
-fn never_ran(error: &VmError) -> bool {
-    matches!(
-        error,
-        VmError::NoQemu { .. }
-            | VmError::NoVersion { .. }
-            | VmError::TooOld { .. }
-            | VmError::NoKvm(_)
-    )
 }
 
 /// A folder that is there.
