@@ -6,30 +6,22 @@
 mod common;
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use harness::lockstep::{Asked, Guest, Run, verify};
 use harness::report::json::ResultFile;
 use harness::scenario::{EventsOutput, Scenario};
 use harness::world::embedded::{Embedded, Unwatched};
 use harness::world::{files, setup};
-use qemu::cache::Cache;
-use qemu::image::kernel::Kernel;
-use qemu::image::{Image, VFIO_DRIVER, agent};
-use qemu::launch::{Accel, Options};
+use qemu::image::VFIO_DRIVER;
+use qemu::launch::Options;
 use qemu::protocol::lockstep::Trace;
 
-use common::folder;
 use common::process::Process;
+use common::{folder, guest};
 
 fn options() -> Options {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = Cache::of_user();
-    let (kernel, modules) = (variable("RXLAB_KERNEL"), variable("RXLAB_MODULES"));
-    let kernel = Kernel::find(&cache, kernel.as_deref(), modules.as_deref()).unwrap();
-    let agent = agent::find(None).unwrap_or_else(|error| panic!("{error}"));
-    let image = Image::build(&cache, &kernel, &VFIO_DRIVER, &agent).unwrap();
-    Options { qemu: variable("RXLAB_QEMU"), accel: Accel::Tcg, memory: 256, ..Options::of(image) }
+    Options { memory: 256, ..guest::options(&VFIO_DRIVER) }
 }
 
 fn scenario(name: &str, sets: &[&str]) -> Scenario {

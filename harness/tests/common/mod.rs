@@ -1,6 +1,8 @@
 //! What the tests of the program share: starting it, folders of their own, reading what it wrote.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+#[cfg(target_os = "linux")]
+pub mod guest;
 pub mod process;
 
 use std::path::{Path, PathBuf};

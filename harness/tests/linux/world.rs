@@ -9,13 +9,12 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use qemu::cache::Cache;
-use qemu::image::kernel::Kernel;
-use qemu::image::{Image, LINUX_DRIVER, agent};
-use qemu::launch::{Accel, Nic, Options, Vm};
+use qemu::image::LINUX_DRIVER;
+use qemu::launch::{Nic, Options, Vm};
 use qemu::protocol::{self, Reply};
 use serde_json::Value;
 
+use crate::common::guest;
 use crate::common::process::{PATIENCE, Process, wait_for};
 use crate::common::{folder, rxlab};
 
@@ -147,21 +146,8 @@ impl World {
 }
 
 fn options(nic: Nic) -> Options {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = Cache::of_user();
-    let (kernel, modules) = (variable("RXLAB_KERNEL"), variable("RXLAB_MODULES"));
-    let kernel = Kernel::find(&cache, kernel.as_deref(), modules.as_deref());
-    let kernel = kernel.unwrap_or_else(|error| panic!("{error}"));
-    let agent = agent::find(None).unwrap_or_else(|error| panic!("{error}"));
-    let image = Image::build(&cache, &kernel, &LINUX_DRIVER, &agent);
-    Options {
-        qemu: variable("RXLAB_QEMU"),
-        accel: Accel::Tcg,
-        memory: 192,
-        cpus: if nic.queues > 1 { 2 } else { 1 },
-        nic: Some(nic),
-        ..Options::of(image.unwrap_or_else(|error| panic!("{error}")))
-    }
+    let cpus = if nic.queues > 1 { 2 } else { 1 };
+    Options { cpus, nic: Some(nic), ..guest::options(&LINUX_DRIVER) }
 }
 
 impl Drop for World {

@@ -13,12 +13,12 @@ use harness::nic::served;
 use harness::nic::tally::Tally;
 use harness::scenario::Scenario;
 use harness::source;
-use qemu::cache::Cache;
-use qemu::image::kernel::Kernel;
-use qemu::image::{Image, VFIO_DRIVER, agent};
-use qemu::launch::{Accel, Nic, Options, Vm};
+use qemu::image::VFIO_DRIVER;
+use qemu::launch::{Nic, Options, Vm};
 use qemu::protocol::{Command, Disturb, LiveAccount, QueueAccount, Reply, Start, Started};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::common::guest;
 
 /// For anything that takes a moment.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -182,24 +182,9 @@ pub struct Guest {
 
 impl Guest {
     pub fn boot(nic: Nic) -> Self {
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let cache = Cache::of_user();
-        let (kernel, modules) = (variable("RXLAB_KERNEL"), variable("RXLAB_MODULES"));
-        let kernel = Kernel::find(&cache, kernel.as_deref(), modules.as_deref());
-        let kernel = kernel.unwrap_or_else(|error| panic!("{error}"));
-        let agent = agent::find(None).unwrap_or_else(|error| panic!("{error}"));
-        let image = Image::build(&cache, &kernel, &VFIO_DRIVER, &agent);
-        let image = image.unwrap_or_else(|error| panic!("{error}"));
-        let bytes = std::fs::metadata(&image.initramfs).unwrap().len();
-        let options = Options {
-            qemu: variable("RXLAB_QEMU"),
-            accel: Accel::Tcg,
-            memory: 192,
-            cpus: if nic.queues > 1 { 2 } else { 1 },
-            nic: Some(nic),
-            iommu: true,
-            ..Options::of(image)
-        };
+        let cpus = if nic.queues > 1 { 2 } else { 1 };
+        let options = Options { cpus, nic: Some(nic), iommu: true, ..guest::options(&VFIO_DRIVER) };
+        let bytes = std::fs::metadata(&options.image.initramfs).unwrap().len();
         let vm = Vm::start(&options).unwrap_or_else(|error| panic!("{error}"));
         println!(
             "{} on QEMU {}: hello after {:?}, image of {bytes} bytes",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{folder, run};
+use crate::common::{folder, guest, run};
 use crate::fake;
 use crate::world::{self, Run};
 
@@ -70,12 +70,8 @@ fn what_the_system_lacks_is_told_and_unexpected() {
         let folder = folder("vm_modules");
         std::fs::create_dir_all(folder.join("kernel")).unwrap();
         std::fs::write(folder.join("modules.builtin"), "").unwrap();
-        let kernel = qemu::image::kernel::Kernel::find(
-            &qemu::cache::Cache::of_user(),
-            world::variable("RXLAB_KERNEL").as_deref(),
-            world::variable("RXLAB_MODULES").as_deref(),
-        );
-        let kernel = kernel.unwrap().vmlinuz;
+        let kernel = guest::kernel();
+        let kernel = kernel.vmlinuz;
         let args = ["--kernel", kernel.to_str().unwrap(), "--modules", folder.to_str().unwrap()];
         fails(&args, 2, &["no module virtio_pci"]);
         std::fs::remove_dir_all(folder).unwrap();

@@ -73,12 +73,7 @@ fn our_driver() {
 /// The same inputs, the same bytes, into whatever folder.
 #[test]
 fn an_image_is_the_same_each_time() {
-    let kernel = qemu::image::kernel::Kernel::find(
-        &qemu::cache::Cache::of_user(),
-        world::variable("RXLAB_KERNEL").as_deref(),
-        world::variable("RXLAB_MODULES").as_deref(),
-    );
-    let kernel = kernel.unwrap();
+    let kernel = common::guest::kernel();
     let folder = common::folder("vm_image");
     let images = ["one", "other"].map(|name| {
         let out = folder.join(name);
