@@ -63,14 +63,12 @@ fn try_run(args: &RunArgs) -> Result<Exit, Failure> {
     let mut guest = Guest::start(machine.options, queues).map_err(failure)?;
     let (run, exit) = played(&mut guest, &scenario, &asked, interrupt).map_err(failure)?;
     let end = guest.end();
+    written(&run)?;
     let name = if args.json { "result.json" } else { REPORT };
     let report = read(&out.join(name))?;
     // What is for people goes with the report.
     let _ = std::fs::remove_file(out.join(REPORT));
     stdout::print(&report).map_err(Failure::Output)?;
-    for why in &run.ended.failed {
-        eprintln!("rxlab: {why}");
-    }
     if !run.ended.last_events.is_empty() {
         eprintln!("rxlab: {}\nthe last events:\n{}", run.ended.end, run.ended.last_events);
     }
@@ -112,6 +110,20 @@ pub(super) fn played(
     );
     let exit = Exit::of(run.ended.exit).unwrap_or(Exit::Unexpected);
     Ok((run, exit))
+}
+
+/// Whether the guest could write all its files, which lie in its memory until the run is over.
+pub(super) fn written(run: &Run) -> Result<(), Failure> {
+    match run.ended.failed.as_slice() {
+        [] => Ok(()),
+        failed => Err(Failure::Output(format!(
+            "the guest could not write its files, after {} steps ({}): {}; give it more memory (--memory), or play \
+             fewer frames",
+            run.progress.steps,
+            run.ended.end,
+            failed.join("; ")
+        ))),
+    }
 }
 
 /// What an error of a guest in lockstep means to a user.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::VerifyArgs;
-use super::lockstep::{REPORT, failure, made, played};
+use super::lockstep::{REPORT, failure, made, played, written};
 use super::run::scenario_of;
 use crate::cli::run::clear;
 use crate::cli::scenario::Failure;
@@ -48,6 +48,7 @@ fn try_verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     let (run, exit) = played(&mut guest, &scenario, &asked, interrupt).map_err(failure)?;
     let end = guest.end();
     let _ = std::fs::remove_file(other.join(REPORT));
+    written(&run)?;
     if exit == Exit::Interrupted {
         eprintln!("rxlab vm: interrupted: nothing was compared");
         return Ok(exit);
