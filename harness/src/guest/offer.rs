@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_left_out_and_told() {
         let text = "[channels]\ncombined = 2\n[rxfh]\nenabled = true\n[ring]\nformat = 'packed'\n\
-            [rx_filter]\nnobroadcast = true\n[nic]\nhash_report = true\nvq_notf_coal = true\n\
+            [rx_filter]\npromiscuous = false\nnobroadcast = true\n[nic]\nhash_report = true\nvq_notf_coal = true\n\
             [driver]\nmoderation = 'adaptive-device'\n";
         let scenario = scenario(text);
         // What QEMU passes on of a NIC behind vhost-user.

@@ -19,14 +19,15 @@ use qemu::protocol::{Command, Disturb, LiveAccount, Start};
 
 use world::{Datagrams, Guest, OurNic, PATIENCE, digests, frames, wait_for};
 
-/// Traffic of 20,000 frames that a translated guest keeps up with, for so many queue pairs.
+/// Traffic of 20,000 frames that a translated guest keeps up with, for so many queue pairs. However long the machine
+/// stalls, the FIFO holds it.
 fn scenario(queues: u16) -> Scenario {
     scenario_with(queues, "")
 }
 
 fn scenario_with(queues: u16, more: &str) -> Scenario {
     let text = format!(
-        "[traffic]\nsource = 'generator'\nframes = 20_000\nrate = '5kpps'\nflows = 256\n\
+        "nic.fifo = '16MiB'\n[traffic]\nsource = 'generator'\nframes = 20_000\nrate = '5kpps'\nflows = 256\n\
          size = 'imix'\n[channels]\ncombined = {queues}\n{more}\
          [[handle]]\nname = 'all'\n[[handle]]\nname = 'half'\nengine = 'segments'\nkernel_buffer = '64KiB'\n\
          [handle.reader]\nperiod = '5ms'\n"

@@ -11,12 +11,15 @@ use crate::world::{self, Run, number, valid};
 /// Traffic for minutes.
 const LONG: [&str; 4] = ["--set", "traffic.frames=10000000", "--set", "channels.combined=1"];
 
-/// A run whose console says that frames are on their way, by the time that has passed.
+/// What the agent tells the console then.
+const UP: &str = "rxlab-agent: frames are taken";
+
+/// A run in whose guest the driver is up, so that frames are on their way.
 fn under_way(more: &[&str]) -> Run {
     let run = Run::start(&[&LONG[..], more].concat());
-    wait_for(|| run.qemu().is_some());
-    // The guest is up a few seconds later; frames flow until the end.
-    std::thread::sleep(Duration::from_secs(12));
+    let console = run.folder().join("console");
+    wait_for(|| std::fs::read_to_string(&console).is_ok_and(|text| text.contains(UP)));
+    std::thread::sleep(Duration::from_secs(2));
     run
 }
 

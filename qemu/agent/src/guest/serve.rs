@@ -61,6 +61,8 @@ impl Work {
             }
         };
         self.frames = Some(frames);
+        // For who looks at the console to see how far a run is.
+        eprintln!("rxlab-agent: frames are taken");
         Ok(Reply::Started(started))
     }
 
